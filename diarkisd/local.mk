@@ -1,0 +1,7 @@
+## SPDX-License-Identifier: Apache-2.0
+## diarkisd: main.
+## To enable: remove the two # of each line below.
+##bin_PROGRAMS += %D%/diarkisd
+##%C%_diarkisd_SOURCES = %D%/main.c
+##%C%_diarkisd_LDADD = $(kernel_lib)
+##%C%_diarkisd_LDFLAGS = $(program_ldflags)

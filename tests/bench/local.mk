@@ -1,0 +1,5 @@
+## SPDX-License-Identifier: Apache-2.0
+## Benchmarks: programs that print figures and assert nothing. make all builds them, ./dev bench runs them:
+##noinst_PROGRAMS += %D%/bench_wire
+##%C%_bench_wire_SOURCES = %D%/bench_wire.c
+##%C%_bench_wire_LDADD = $(wire_lib)
