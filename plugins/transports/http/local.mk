@@ -17,7 +17,7 @@
 ## The parser: the system's library, else its sources, which are generated code and not ours to warn about.
 if LLHTTP_FROM_SOURCE
 llhttp_lib = %D%/libllhttp.la
-EXTRA_LTLIBRARIES = %D%/libllhttp.la
+noinst_LTLIBRARIES += %D%/libllhttp.la
 llhttp_copies = %D%/parser/api.c %D%/parser/http.c %D%/parser/llhttp.c
 nodist_%C%_libllhttp_la_SOURCES = $(llhttp_copies)
 %C%_libllhttp_la_CPPFLAGS = $(LLHTTP_CFLAGS)
