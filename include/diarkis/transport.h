@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Service "transport": realtime connections. A transport owns its peers: address, sid, keys, acknowledgements, rate, output,
+ * liveness. It knows no uid and no room. Whoever attaches (the plugin user) is told of frames and of ends. An unknown sid
+ * never leaves the transport.
+ *
+ * A peer is admitted before its client ever speaks: the HTTP side makes a credential, admit() turns it into a peer that waits
+ * for the client for at most the transport's connectionTTL.
+ */
+#ifndef DIARKIS_TRANSPORT_H
+#define DIARKIS_TRANSPORT_H
+
+#include <diarkis/err.h>
+#include <diarkis/service.h>
+#include <diarkis/signal.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define DK_TRANSPORT_NAME "transport"
+#define DK_TRANSPORT_MAJOR 1
+#define DK_TRANSPORT_MINOR 0
+#define DK_TRANSPORT_TYPE struct dk_transport
+
+/* Why a connection ends; also what clients and listeners are told. */
+enum dk_reason {
+	DK_REASON_CLIENT = 1, /* the client closed it */
+	DK_REASON_SILENCE, /* connectionTTL without a valid packet */
+	DK_REASON_RETRY, /* reliable data was not acknowledged */
+	DK_REASON_NEVER, /* admitted, but the client never came */
+	DK_REASON_SERVER, /* disconnected by code of this node */
+	DK_REASON_REPLACED, /* the same uid connected anew */
+	DK_REASON_CLIENT_KEY, /* no or a wrong client key */
+	DK_REASON_SLOW, /* its output ran over */
+	DK_REASON_PROTOCOL, /* broke the rules of the wire */
+	DK_REASON_SHUTDOWN
+};
+
+/* What a transport tells. The functions are called from the transport's callbacks; peers may be sent to and closed from inside. */
+struct dk_peer_sink {
+	void *self; /* first argument of all of them */
+	/* The client is there: first proven contact (again = false) or, for TCP, a new socket of the same credential (again = true). */
+	void (*opened)(void *self, uint64_t user, dk_id peer, const struct dk_addr *from, bool again);
+	/* One authenticated frame, payload plain and borrowed. Frames of version 0 that concern the connection alone (fin, ping,
+	 * echo) are answered by the transport; echo is reported through echo() below. */
+	void (*frame)(void *self, uint64_t user, dk_id peer, const struct dk_frame *frame);
+	void (*moved)(void *self, uint64_t user, dk_id peer, const struct dk_addr *from);
+	/* The peer handle is stale after this returns. */
+	void (*closed)(void *self, uint64_t user, dk_id peer, enum dk_reason reason);
+	/* A sign of life. Writes what rides on the echo reply ({u16 length of all, u8 ver, u16 cmd, bytes}*) into dst, returns its
+	 * length (<= cap). locals: the client's own addresses, a {u32, "ip:port"} list, empty but in the first echo. */
+	size_t (*echo)(void *self, uint64_t user, dk_id peer, dk_slice locals, uint8_t *dst, size_t cap);
+};
+
+struct dk_peer_info {
+	struct dk_addr addr; /* family 0: not connected yet */
+	uint32_t rtt_ms; /* smoothed; 0 = not measured */
+	bool open;
+	uint64_t last_heard_ms; /* node clock */
+};
+
+struct dk_transport {
+	struct dk_service base;
+	const char *role; /* "UDP", "TCP": static */
+	const char *type; /* what endpoint requests call it: the role unless DIARKIS_SERVER_TYPE or the option `type` renames it */
+	bool encrypted; /* option enableEncryption: which credentials admit() takes */
+
+	/* Once, during the sink owner's init; the sink lives as long as the transport. Returns 0 or DK_EXISTS. */
+	int (*attach)(struct dk_transport *t, const struct dk_peer_sink *sink);
+	/* A peer for this credential; user: the sink's own word for it. Returns 0, DK_FULL, DK_EXISTS (sid taken) or <0. */
+	int (*admit)(struct dk_transport *t, const struct dk_credential *cred, uint64_t user, dk_id *ret_peer);
+	/* Copies the frame into the peer's output, which leaves at the turn's end or the transport's interval. how: enum dk_how.
+	 * Returns 0, DK_GONE, DK_FULL (its output ran over; unreliable frames just get lost) or DK_TOO_LONG. */
+	int (*send)(struct dk_transport *t, dk_id peer, const struct dk_frame *frame, unsigned how);
+	/* What waits for an interval leaves at this turn's end. Stale handles are fine. */
+	void (*flush)(struct dk_transport *t, dk_id peer);
+	/* Sends what is queued as far as it goes, says goodbye where the wire has a word for it, and forgets the peer; closed() is
+	 * called before this returns. Stale handles are fine. */
+	void (*close)(struct dk_transport *t, dk_id peer, enum dk_reason reason);
+	/* Returns 0 or DK_GONE. */
+	int (*info)(struct dk_transport *t, dk_id peer, struct dk_peer_info *ret_info);
+	/* Where clients are to connect: host (static until stop) and port. family 0 of the bound address before start. */
+	void (*endpoint)(struct dk_transport *t, const char **ret_host, uint16_t *ret_port);
+};
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Service "user": who is on this node. A user has a uid (what the application server vouches for), a sid and keys, property
+ * data, at most one peer of a transport, and a serial queue of commands. Users are named by dk_id; a stale handle is an
+ * outcome (DK_GONE), never a crash.
+ *
+ * A blank user has no transport; it may own empty rooms and is removed by disconnect() alone.
+ */
+#ifndef DIARKIS_USER_H
+#define DIARKIS_USER_H
+
+#include <diarkis/cursor.h>
+#include <diarkis/err.h>
+#include <diarkis/service.h>
+#include <diarkis/signal.h>
+#include <diarkis/transport.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define DK_USER_NAME "user"
+#define DK_USER_MAJOR 1
+#define DK_USER_MINOR 0
+#define DK_USER_TYPE struct dk_user
+
+#define DK_UID_MAX 256 /* bytes of a uid at most; at least 1; no control characters */
+
+enum dk_user_outcome {
+	DK_USER_BAD_UID = DK_OUTCOME_OWN, /* empty, too long, control characters */
+	DK_USER_NO_TRANSPORT /* no transport of that type here */
+};
+
+enum dk_transport_kind { DK_VIA_NONE = 0, DK_VIA_TCP = 1, DK_VIA_UDP = 2, DK_VIA_WS = 3, DK_VIA_OTHER = 4 };
+
+/* A typed property value. Text and bytes are borrowed both ways: copied on set, valid until the next set or delete on get. */
+enum dk_value_type { DK_V_NONE, DK_V_BOOL, DK_V_INT, DK_V_F64, DK_V_STR, DK_V_BYTES };
+struct dk_value {
+	enum dk_value_type type;
+	union {
+		bool b;
+		int64_t i;
+		double f;
+		dk_str s;
+		dk_slice bytes;
+	} as;
+};
+
+struct dk_user_event {
+	dk_id user;
+	dk_str uid;
+	const uint8_t *sid; /* 16 bytes */
+};
+struct dk_user_connected {
+	dk_id user;
+	bool again; /* reconnected */
+};
+struct dk_user_discarded {
+	dk_id user; /* still valid inside the signal */
+	dk_str uid;
+	const uint8_t *sid;
+	enum dk_reason reason;
+	bool was_connected;
+};
+struct dk_user_sid_updated {
+	dk_id old_user, user; /* the old one is discarded (DK_REASON_REPLACED) right after */
+	const uint8_t *old_sid, *sid;
+};
+struct dk_user_moved {
+	dk_id user;
+	struct dk_addr addr;
+};
+/* Room for notifications inside the echo reply: append with dk_wr_*; see <diarkis/transport.h> for the layout. */
+struct dk_user_keep_alive {
+	dk_id user;
+	struct dk_writer *notes;
+};
+
+struct dk_user {
+	struct dk_service base;
+
+	/* Past tense: tell. Users may be looked at and pushed to from inside. */
+	DK_SIGNAL(struct dk_user_event) created; /* OnNew */
+	DK_SIGNAL(struct dk_user_connected) connected; /* OnNewConnection */
+	DK_SIGNAL(struct dk_user_discarded) discarded; /* OnDiscard */
+	DK_SIGNAL(struct dk_user_sid_updated) sid_updated; /* OnSIDUpdate */
+	DK_SIGNAL(struct dk_user_moved) moved; /* OnClientAddressChange */
+	DK_SIGNAL(struct dk_user_keep_alive) keep_alive; /* OnKeepAlive */
+
+	/* A user and its credential on the transport of that type ("UDP", or as renamed). A uid that is here already is replaced:
+	 * sid_updated, then the old one is discarded. Returns 0, DK_REFUSED (node OFFLINE or TAKEN), DK_FULL, DK_USER_BAD_UID,
+	 * DK_USER_NO_TRANSPORT or <0. */
+	int (*create)(struct dk_user *svc, dk_str uid, dk_str type, struct dk_credential *ret_cred, dk_id *ret_user);
+	/* No transport, no TTL. Returns 0, DK_FULL, DK_USER_BAD_UID or <0. */
+	int (*create_blank)(struct dk_user *svc, dk_str uid, dk_id *ret_user);
+	/* The transport that a type names, or NULL. */
+	struct dk_transport *(*transport)(struct dk_user *svc, dk_str type);
+
+	bool (*exists)(struct dk_user *svc, dk_id user);
+	dk_id (*by_uid)(struct dk_user *svc, dk_str uid); /* 0 = nobody */
+	dk_id (*by_sid)(struct dk_user *svc, const uint8_t sid[16]);
+	/* Borrowed while the user lives; empty / NULL when it is gone. */
+	dk_str (*uid)(struct dk_user *svc, dk_id user);
+	const uint8_t *(*sid)(struct dk_user *svc, dk_id user);
+	bool (*is_connected)(struct dk_user *svc, dk_id user);
+	int (*info)(struct dk_user *svc, dk_id user, struct dk_peer_info *ret_info, enum dk_transport_kind *ret_kind); /* 0, DK_GONE */
+	uint32_t (*latency_ms)(struct dk_user *svc, dk_id user); /* 0 = not measured */
+	/* The client's own addresses as its first echo told them: a {u32, "ip:port"} list. Borrowed. */
+	dk_slice (*locals)(struct dk_user *svc, dk_id user);
+	size_t (*count)(struct dk_user *svc); /* CCU: users that have a transport */
+	/* All users, in slot order: start with *slot = 0; 0 at the end. */
+	dk_id (*next)(struct dk_user *svc, uint32_t *slot);
+
+	/* Properties. Names up to 255 bytes, 64 per user, 64 KiB in all. Return 0, DK_GONE, DK_NOT_FOUND, DK_FULL or <0. */
+	int (*set)(struct dk_user *svc, dk_id user, dk_str name, const struct dk_value *value);
+	int (*get)(struct dk_user *svc, dk_id user, dk_str name, struct dk_value *ret_value);
+	int (*unset)(struct dk_user *svc, dk_id user, dk_str name);
+
+	/* A push; how: enum dk_how. Returns 0, DK_GONE, DK_FULL, DK_TOO_LONG. Blank users swallow it. */
+	int (*push)(struct dk_user *svc, dk_id user, uint8_t ver, uint16_t cmd, dk_slice payload, unsigned how);
+	/* A reply outside a command's own answer. */
+	int (*respond)(struct dk_user *svc, dk_id user, uint8_t ver, uint16_t cmd, enum dk_status status, dk_slice payload, unsigned how);
+	/* What waits for the transport's interval leaves at this turn's end. */
+	void (*flush)(struct dk_user *svc, dk_id user);
+	/* The same bytes to many: ids may hold stale ones and zeroes. Returns how many took it. */
+	size_t (*push_many)(struct dk_user *svc, const dk_id *users, size_t n, uint8_t ver, uint16_t cmd, dk_slice payload, unsigned how,
+			    bool flush);
+	/* Discards the user; signals run before this returns. */
+	int (*disconnect)(struct dk_user *svc, dk_id user, enum dk_reason reason);
+};
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
