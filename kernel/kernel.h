@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The one private header of the kernel: its structs, and the functions that its files share, listed by file. Nothing here is
+ * installed; plugins see include/diarkis alone.
+ */
+#ifndef KERNEL_KERNEL_H
+#define KERNEL_KERNEL_H
+
+#include <diarkis/diarkis.h>
+
+#include "env.h"
+
+struct undo;
+struct config;
+
+enum phase { PHASE_NONE, PHASE_INIT, PHASE_START, PHASE_READY, PHASE_STARTED };
+
+/* One instance of a plugin on one node. */
+struct dk_plugin {
+	struct dk_kernel *k;
+	struct dk_plugin_desc desc; /* copy; members that the plugin's ABI did not have read as zero */
+	const char *instance;
+	const char *file; /* the .so, or NULL: linked in */
+	struct dk_self *self; /* desc.self_size bytes; the plugin's state */
+	void *conf; /* desc.conf_size bytes */
+	struct undo *ledger; /* newest first */
+	void (*turn_end)(void *self);
+	uint32_t order; /* position in the order of needs */
+	uint8_t mark; /* graph colouring */
+	uint8_t phase; /* enum phase: how far up it is */
+	uint64_t slow_callbacks; /* > 5 ms */
+	size_t memory; /* bytes from dk_alloc, pools and tables */
+};
+
+/* Where the node stands; the order of values is the order of life. */
+enum life {
+	LIFE_NEW,
+	LIFE_STARTING, /* start of all plugins */
+	LIFE_READYING, /* ready, one after another */
+	LIFE_SERVING,
+	LIFE_DRAINING, /* OFFLINE; drain of all, then waiting for what keeps the node busy */
+	LIFE_STOPPING, /* stop, one after another, reverse */
+	LIFE_OVER
+};
+
+#define KERNEL_ANNOUNCE_MAX 32
+struct announce {
+	struct dk_plugin *plugin;
+	const char *role;
+	struct dk_addr addr;
+	bool clients;
+};
+
+struct dk_kernel {
+	struct dk_env *env;
+	struct env_node *node; /* this kernel's part of the env */
+	struct dk_clock clock;
+	uint32_t boot_flags;
+	enum life life;
+	int64_t shutdown_timeout_s;
+
+	struct dk_plugin **plugins; /* in order of needs once the graph is built */
+	size_t plugin_n;
+	struct dk_plugin *app; /* the embedding program; also stands for the kernel itself in logs */
+	struct config *config;
+	char **env_vars; /* own copy, or NULL: the process's */
+	char *temp_dir, *path;
+
+	struct dk_plugin *running; /* whose code runs */
+	uint64_t enter_us;
+
+	struct announce announced[KERNEL_ANNOUNCE_MAX];
+	size_t announced_n;
+	uint64_t last_id_ns;
+	uint64_t chance[4];
+	uint64_t hash_key[2];
+	size_t leftovers;
+
+	struct life_state *lives; /* life.c: steps under way, callbacks of the embedding program */
+	struct command_state *commands; /* command.c */
+	struct log_state *log; /* log.c */
+	struct scratch_state *scratch; /* mem.c */
+	struct io_state *io; /* io.c */
+	struct task_state *tasks; /* task.c */
+	struct defer *defers, **defer_tail; /* kernel.c */
+	void **handles; /* loader.c: dlopen handles, never closed */
+	size_t handle_n;
+};
+
+/* ---- kernel.c ---- */
+
+/* The plugin behind a `self`; aborts with a sentence when the pointer is none. */
+struct dk_plugin *plugin_of(const void *self);
+/* Every call from the loop into a plugin's code stands between these two: the watchdog and the crash handler look here. */
+struct dk_plugin *kernel_enter(struct dk_plugin *p); /* returns what to give to leave */
+void kernel_leave(struct dk_plugin *p, struct dk_plugin *before);
+/* Called by the world. Begin: once per batch of events, sets the clock. End: deferred work, turn-end callbacks, flush. */
+void kernel_turn_begin(struct dk_kernel *k);
+void kernel_turn_end(struct dk_kernel *k);
+const char *kernel_getenv(const struct dk_kernel *k, const char *name);
+/* The nearest of n names to what was written, or NULL when none is near. */
+const char *kernel_nearest(const char *written, const char *(*at)(const void *arg, size_t i), const void *arg, size_t n);
+
+/* ---- life.c: phases, signals' effects, deadline ---- */
+int life_init(struct dk_kernel *k);
+void life_fini(struct dk_kernel *k);
+
+/* ---- loader.c ---- */
+int loader_load(struct dk_kernel *k, const struct dk_boot *boot); /* 0, or an exit code after logging */
+void loader_fini(struct dk_kernel *k);
+
+/* ---- graph.c ---- */
+int graph_wire(struct dk_kernel *k); /* 0, or an exit code after logging */
+
+/* ---- ledger.c: also signals and filters, whose slots are its entries ---- */
+typedef void undo_fn(void *self, void *a, void *b);
+int ledger_add(struct dk_plugin *p, undo_fn *fn, void *a, void *b, const char *what);
+void ledger_drop(struct dk_plugin *p, undo_fn *fn, void *a, void *b);
+void ledger_revoke(struct dk_plugin *p);
+size_t ledger_leftovers(struct dk_plugin *p); /* names in the log what is left after fini; returns how many */
+
+/* ---- command.c ---- */
+int command_init(struct dk_kernel *k); /* 0, or an exit code after logging: clashes, unsorted puffer rows */
+void command_fini(struct dk_kernel *k);
+
+/* ---- typed.c: the only user of libffi ---- */
+struct typed; /* one prepared row */
+int typed_prepare(const struct dk_command *row, struct typed **ret_typed, char *why, size_t why_n);
+void typed_free(struct typed *t);
+enum { TYPED_BAD = 1000 }; /* the payload did not fit: *ret_why (static) names the parameter */
+int typed_call(const struct typed *t, void *self, struct dk_call *call, const char **ret_why);
+/* Text arguments to a payload. 0 or -EINVAL and why. */
+int typed_encode(const struct dk_command *row, const dk_str *args, size_t n, struct dk_writer *w, char *why, size_t why_n);
+/* A payload as text; cut where buf ends. */
+void typed_text(const struct dk_param *params, bool puffer, dk_slice payload, char *buf, size_t n);
+const char *typed_name(uint8_t type);
+
+/* ---- config.c: the only user of libconfig and jansson; options.c: trees to conf structs ---- */
+struct config_section { /* a section that is on */
+	const char *instance, *use, *file; /* file may be NULL */
+	const char *origin; /* "etc/diarkis.conf:12" */
+};
+struct kernel_conf { /* the kernel's own keys at the top level of the config */
+	struct dk_strs plugin_dirs; /* plugin_dir: string or list */
+	const char *log_level; /* log = { level = "sys"; ... } or log = { config = "configs/shared/log.json"; } */
+	const struct dk_node *log_levels; /* name -> level */
+	const char *log_time_zone, *log_file;
+	bool log_color, log_flat, log_unsafe;
+	int64_t log_rate; /* lines per second and plugin; 0 = unlimited */
+	bool unlink_task_file;
+};
+/* Reads and merges all layers into one tree. 0, or DK_EXIT_CONFIG after logging. */
+int config_load(struct dk_kernel *k, const struct dk_boot *boot, struct config **ret_config);
+void config_free(struct config *c);
+const struct kernel_conf *config_kernel(const struct config *c);
+size_t config_sections(const struct config *c, const struct config_section **ret_sections);
+/* Fills p->conf (allocates it) from the layers, by the plugin's option rows. Complaints are collected. Returns 0 or -ENOMEM. */
+int config_fill(struct config *c, struct dk_plugin *p);
+/* For the configure phase. */
+struct dk_report *config_report(struct config *c, struct dk_plugin *p);
+/* Logs every complaint collected so far. 0 or DK_EXIT_CONFIG. */
+int config_finish(struct config *c);
+/* SIGHUP: reads everything anew, fills new conf structs, runs every plugin's configure; only when nothing is wrong and nothing but
+ * reloadable options changed, puts them in place and calls changed(p, old conf) for each plugin whose values differ (old is freed after).
+ * 0, or <0 after logging. */
+int config_reload(struct dk_kernel *k, void (*changed)(struct dk_plugin *p, const void *old));
+
+/* ---- log.c ---- */
+int log_init(struct dk_kernel *k, const struct dk_boot *boot);
+int log_configure(struct dk_kernel *k); /* from config_kernel() and DIARKIS_JSON_LOG; 0 or DK_EXIT_CONFIG */
+void log_fini(struct dk_kernel *k);
+void log_kernel(struct dk_kernel *k, enum dk_log_level level, const char *fmt, ...) DK_PRINTF(3, 4);
+enum dk_log_level log_level_of(const char *name); /* 0 = no such level */
+const char *log_level_name(enum dk_log_level level);
+int log_set_level(struct dk_kernel *k, const char *name, enum dk_log_level level); /* one plugin's; 0 or DK_NOT_FOUND */
+void log_reset_levels(struct dk_kernel *k); /* as configured */
+
+/* ---- mem.c ---- */
+int mem_init(struct dk_kernel *k);
+void mem_fini(struct dk_kernel *k);
+void scratch_reset(struct dk_kernel *k);
+void *scratch_take(struct dk_kernel *k, size_t n); /* NULL = full */
+size_t scratch_mark(struct dk_kernel *k);
+void scratch_release(struct dk_kernel *k, size_t mark);
+
+/* ---- io.c: sockets, streams, timers and jobs of one node; what all worlds share ---- */
+int io_init(struct dk_kernel *k);
+void io_fini(struct dk_kernel *k);
+void io_flush(struct dk_kernel *k); /* the end of a turn: every socket that has output */
+void io_revoke(struct dk_plugin *p); /* closes what p still has open, stops its timers, forgets its jobs */
+size_t io_leftovers(struct dk_plugin *p); /* names what p opened or armed after that, closes it; returns how many */
+
+/* ---- task.c: SIGUSR1/2 ---- */
+int task_init(struct dk_kernel *k);
+void task_fini(struct dk_kernel *k);
+void task_signal(struct dk_kernel *k, int which); /* 1 or 2 */
+
+#endif
