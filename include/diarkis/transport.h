@@ -42,9 +42,10 @@ struct dk_peer_sink {
 	void *self; /* first argument of all of them */
 	/* The client is there: first proven contact (again = false) or, for TCP, a new socket of the same credential (again = true). */
 	void (*opened)(void *self, uint64_t user, dk_id peer, const struct dk_addr *from, bool again);
-	/* One authenticated frame, payload plain and borrowed. Frames of version 0 that concern the connection alone (fin, ping,
-	 * echo) are answered by the transport; echo is reported through echo() below. */
-	void (*frame)(void *self, uint64_t user, dk_id peer, const struct dk_frame *frame);
+	/* One authenticated frame, payload plain and borrowed; reliable: in order and exactly once (TCP: always). Frames of version
+	 * 0 that concern the connection alone (fin, ping, echo) are answered by the transport; echo is reported through echo()
+	 * below. The client key (version 0 command 4) goes up like any other frame. */
+	void (*frame)(void *self, uint64_t user, dk_id peer, const struct dk_frame *frame, bool reliable);
 	void (*moved)(void *self, uint64_t user, dk_id peer, const struct dk_addr *from);
 	/* The peer handle is stale after this returns. */
 	void (*closed)(void *self, uint64_t user, dk_id peer, enum dk_reason reason);
