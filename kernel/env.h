@@ -30,7 +30,8 @@ struct dk_env_ops {
 	uint64_t (*wall_ns)(struct dk_env *env);
 	int (*random)(struct dk_env *env, void *buf, size_t n);
 
-	/* A node joins and leaves the world. signals: deliver SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2 to it by dk_signal_arrived(). */
+	/* A node joins and leaves the world. signals: deliver SIGTERM,
+	 * SIGINT, SIGHUP, SIGUSR1, SIGUSR2 to it by dk_signal_arrived(). */
 	int (*attach)(struct dk_env *env, struct dk_kernel *k, bool signals, struct env_node **ret_node);
 	void (*detach)(struct env_node *node);
 	/* Runs until done(arg), asked after every turn; in between sleeps. Returns 0 or <0. */
@@ -43,7 +44,8 @@ struct dk_env_ops {
 	/* *bound: in: wished, out: as bound. -EADDRINUSE when taken (io.c scans). udp gets io_udp_received(). */
 	int (*udp_open)(struct env_node *node, struct dk_udp *udp, struct dk_addr *bound, const struct dk_udp_opts *opts,
 			struct env_udp **ret_udp);
-	/* Sends up to n; returns how many were taken (0 = would block: io_udp_writable() follows), or <0 for the first one (skip it). */
+	/* Sends up to n; returns how many were taken (0 = would block:
+	 * io_udp_writable() follows), or <0 for the first one (skip it). */
 	int (*udp_send)(struct env_udp *udp, const struct env_out *v, size_t n, bool may_fragment);
 	void (*udp_close)(struct env_udp *udp);
 
@@ -51,7 +53,8 @@ struct dk_env_ops {
 		      struct env_listener **ret_listener);
 	void (*listener_close)(struct env_listener *l);
 	/* Asynchronous: io_stream_opened() or io_stream_ended() follows. */
-	int (*connect)(struct env_node *node, struct dk_stream *s, const struct dk_addr *to, bool no_delay, struct env_stream **ret_stream);
+	int (*connect)(struct env_node *node, struct dk_stream *s, const struct dk_addr *to, bool no_delay,
+		       struct env_stream **ret_stream);
 	/* Returns bytes taken (0 = would block: io_stream_writable() follows) or <0 (broken). */
 	int64_t (*stream_write)(struct env_stream *s, const uint8_t *p, size_t n);
 	void (*stream_read)(struct env_stream *s, bool on);
@@ -59,7 +62,8 @@ struct dk_env_ops {
 	void (*stream_close)(struct env_stream *s, bool reset);
 
 	/* Runs work(arg) away from the loop, then done(k, job) inside a turn. */
-	int (*job)(struct env_node *node, void (*work)(void *arg), void *arg, void (*done)(struct dk_kernel *k, void *job), void *job);
+	int (*job)(struct env_node *node, void (*work)(void *arg), void *arg, void (*done)(struct dk_kernel *k, void *job),
+		   void *job);
 	void (*free)(struct dk_env *env);
 };
 

@@ -161,8 +161,8 @@ struct dk_report *config_report(struct config *c, struct dk_plugin *p);
 /* Logs every complaint collected so far. 0 or DK_EXIT_CONFIG. */
 int config_finish(struct config *c);
 /* SIGHUP: reads everything anew, fills new conf structs, runs every plugin's configure; only when nothing is wrong and nothing but
- * reloadable options changed, puts them in place and calls changed(p, old conf) for each plugin whose values differ (old is freed after).
- * 0, or <0 after logging. */
+ * reloadable options changed, puts them in place and calls changed(p, old conf) for
+ * each plugin whose values differ (old is freed after). 0, or <0 after logging. */
 int config_reload(struct dk_kernel *k, void (*changed)(struct dk_plugin *p, const void *old));
 
 /* ---- log.c ---- */

@@ -173,7 +173,14 @@ static inline bool wire_list_next(struct dk_cursor *c, dk_slice *ret_item)
 }
 
 /* Built-in commands of version 0. */
-enum { WIRE_CMD_FIN = 0, WIRE_CMD_ECHO = 1, WIRE_CMD_RECONNECT = 2, WIRE_CMD_PING = 3, WIRE_CMD_CLIENT_KEY = 4, WIRE_CMD_RECONNECT_TYPE = 5 };
+enum {
+	WIRE_CMD_FIN = 0,
+	WIRE_CMD_ECHO = 1,
+	WIRE_CMD_RECONNECT = 2,
+	WIRE_CMD_PING = 3,
+	WIRE_CMD_CLIENT_KEY = 4,
+	WIRE_CMD_RECONNECT_TYPE = 5,
+};
 
 struct wire_echo { /* request: timestamp and, in the first one only, the client's local addresses */
 	uint8_t stamp[8]; /* the client's double, little-endian, returned unchanged */

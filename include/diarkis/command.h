@@ -178,7 +178,8 @@ struct dk_incoming {
 DK_API int dk_dispatch(void *self, const struct dk_incoming *in);
 /* The user is gone: its deferred calls end without an answer. */
 DK_API void dk_call_forget_user(void *self, dk_id user);
-/* By name with text arguments, as people and task files write them. Returns as dk_dispatch, or -EINVAL: *ret_why (scratch) says why. */
+/* By name with text arguments, as people and task files write them.
+ * Returns as dk_dispatch, or -EINVAL: *ret_why (scratch) says why. */
 DK_API int dk_call_named(void *self, dk_str name, const dk_str *args, size_t n, enum dk_origin origin, uint64_t token,
 			 dk_finish_fn *finish, const char **ret_why);
 /* The row of a command, or NULL. */

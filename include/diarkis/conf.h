@@ -59,7 +59,9 @@ struct dk_option {
 	size_t row_size; /* sizeof the element */
 };
 
-#define DK_OPT_TYPE_(conf, field, T) (offsetof(conf, field) + 0 * sizeof(char[__builtin_types_compatible_p(__typeof__(((conf *)0)->field), T) ? 1 : -1]))
+#define DK_OPT_TYPE_(conf, field, T) \
+	(offsetof(conf, field) + \
+	 0 * sizeof(char[__builtin_types_compatible_p(__typeof__(((conf *)0)->field), T) ? 1 : -1]))
 
 /* Rows. Further members may follow: DK_INT(struct c, ttl, "connectionTTL", "10", 1, 3600, "silence limit", .unit = "s"). */
 #define DK_INT(conf, field, key, dflt, lo, hi, text, ...)                                                                         \
@@ -70,7 +72,8 @@ struct dk_option {
 #define DK_F64(conf, field, key, dflt, text, ...)                                                                                 \
 	{ .name = key, .help = text, .def = dflt, .offset = DK_OPT_TYPE_(conf, field, double), .type = DK_OPT_F64, __VA_ARGS__ }
 #define DK_STR(conf, field, key, dflt, text, ...)                                                                                 \
-	{ .name = key, .help = text, .def = dflt, .offset = DK_OPT_TYPE_(conf, field, const char *), .type = DK_OPT_STR, __VA_ARGS__ }
+	{ .name = key, .help = text, .def = dflt, .offset = DK_OPT_TYPE_(conf, field, const char *), .type = DK_OPT_STR, \
+	  __VA_ARGS__ }
 #define DK_WORD(conf, field, key, dflt, wordlist, text, ...)                                                                      \
 	{ .name = key, .help = text, .def = dflt, .offset = DK_OPT_TYPE_(conf, field, int), .type = DK_OPT_WORD,                  \
 	  .words = wordlist, __VA_ARGS__ }

@@ -37,7 +37,8 @@ struct dk_boot {
 	const char *config_text, *config_name; /* the text itself, and what errors call it */
 	const char *const *sets; /* "INSTANCE.KEY=VALUE", NULL-terminated */
 	const char *const *plugin_dirs; /* before those of the config and the installed one; NULL-terminated */
-	const struct dk_plugin_desc *const *builtin; /* plugins linked into the program, NULL-terminated; on when the config has their section */
+	/* plugins linked into the program, NULL-terminated; on when the config has their section */
+	const struct dk_plugin_desc *const *builtin;
 	const char *const *env; /* "NAME=value", NULL-terminated; NULL: the process's environment */
 	const char *temp_dir; /* task files; NULL: $TMPDIR or /tmp */
 	void (*log_sink)(void *arg, const char *line, size_t n); /* instead of stderr and the file of the config */
@@ -95,7 +96,8 @@ DK_API int dk_on_stop(struct dk_kernel *k, void (*task)(void *arg, struct dk_ste
 DK_API int dk_on_terminate(struct dk_kernel *k, void (*task)(void *arg, struct dk_step *next), void *arg); /* OnTerminate */
 DK_API int dk_on_sighup(struct dk_kernel *k, void (*task)(void *arg), void *arg); /* OnSIGHUP */
 
-/* Tasks of SIGUSR1 and SIGUSR2. False for an empty name or one that is taken. (OnSIGUSR1, OnSIGUSR1WithParams, OnSIGUSR1NoTask, ...) */
+/* Tasks of SIGUSR1 and SIGUSR2. False for an empty name or one that
+ * is taken. (OnSIGUSR1, OnSIGUSR1WithParams, OnSIGUSR1NoTask, ...) */
 DK_API bool dk_on_sigusr1(struct dk_kernel *k, const char *name, void (*task)(void *arg), void *arg);
 DK_API bool dk_on_sigusr2(struct dk_kernel *k, const char *name, void (*task)(void *arg), void *arg);
 typedef void dk_task_fn(void *arg, const char *const *params, size_t n);
@@ -119,7 +121,8 @@ DK_API void *dk_plugin_state(struct dk_kernel *k, const char *instance);
 /* The whole configuration with the origin of each value (-T); 0 or an exit code. */
 DK_API int dk_config_dump(struct dk_kernel *k, void (*out)(void *arg, const char *text, size_t n), void *arg);
 /* A plugin's constant as text for people or, with markdown, as tables (--explain). name NULL: all that the config switches on. */
-DK_API int dk_explain(struct dk_kernel *k, const char *name, bool markdown, void (*out)(void *arg, const char *text, size_t n), void *arg);
+DK_API int dk_explain(struct dk_kernel *k, const char *name, bool markdown, void (*out)(void *arg, const char *text, size_t n),
+                      void *arg);
 /* The plugins that can be found, one line each (--plugins). */
 DK_API int dk_plugins_list(struct dk_kernel *k, void (*out)(void *arg, const char *text, size_t n), void *arg);
 /* The instance name of the plugin whose code runs right now, for a crash handler; NULL = kernel code. Needs DK_BOOT_CRASH_NAMES. */

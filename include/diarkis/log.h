@@ -49,15 +49,13 @@ struct dk_counter {
 	uint32_t offset; /* in the plugin's state: uint64_t, int64_t or struct dk_histogram */
 	uint16_t kind, unused;
 };
-#define DK_COUNTER(self, field, text)                                                                                             \
-	{ #field, text, offsetof(self, field) + 0 * sizeof(char[__builtin_types_compatible_p(__typeof__(((self *)0)->field), uint64_t) ? 1 : -1]), \
-	  DK_COUNTER_SUM, 0 }
-#define DK_GAUGE(self, field, text)                                                                                               \
-	{ #field, text, offsetof(self, field) + 0 * sizeof(char[__builtin_types_compatible_p(__typeof__(((self *)0)->field), int64_t) ? 1 : -1]), \
-	  DK_COUNTER_GAUGE, 0 }
-#define DK_HISTOGRAM(self, field, text)                                                                                           \
-	{ #field, text, offsetof(self, field) + 0 * sizeof(char[__builtin_types_compatible_p(__typeof__(((self *)0)->field), struct dk_histogram) ? 1 : -1]), \
-	  DK_COUNTER_HISTOGRAM, 0 }
+/* The offset of a field, which does not compile when the field is not a T. */
+#define DK_COUNTER_AT_(self, field, T) \
+	(offsetof(self, field) + \
+	 0 * sizeof(char[__builtin_types_compatible_p(__typeof__(((self *)0)->field), T) ? 1 : -1]))
+#define DK_COUNTER(self, field, text) { #field, text, DK_COUNTER_AT_(self, field, uint64_t), DK_COUNTER_SUM, 0 }
+#define DK_GAUGE(self, field, text) { #field, text, DK_COUNTER_AT_(self, field, int64_t), DK_COUNTER_GAUGE, 0 }
+#define DK_HISTOGRAM(self, field, text) { #field, text, DK_COUNTER_AT_(self, field, struct dk_histogram), DK_COUNTER_HISTOGRAM, 0 }
 
 #ifdef __cplusplus
 }

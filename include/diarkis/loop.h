@@ -95,7 +95,8 @@ DK_API const struct dk_addr *dk_udp_addr(const struct dk_udp *udp); /* as bound 
 DK_API void *dk_udp_arg(const struct dk_udp *udp);
 #define DK_UDP_SLOT 2048
 /* Room for one datagram of up to cap bytes (<= DK_UDP_SLOT) in the send ring: write in place, then commit or drop it by asking
- * for another slot. A full ring is flushed at once; what the system does not take is dropped oldest first and counted. Never NULL. */
+ * for another slot. A full ring is flushed at once; what the system
+ * does not take is dropped oldest first and counted. Never NULL. */
 DK_API uint8_t *dk_udp_slot(struct dk_udp *udp, const struct dk_addr *to, size_t cap);
 enum { DK_UDP_FRAGMENT = 1 }; /* this datagram may be fragmented: DF is cleared for the flush that holds it */
 DK_API void dk_udp_commit(struct dk_udp *udp, size_t len, unsigned flags);
@@ -112,7 +113,8 @@ struct dk_stream_ops {
 	void (*drained)(void *self, struct dk_stream *s);
 	/* A connect succeeded. May be NULL for accepted streams. */
 	void (*opened)(void *self, struct dk_stream *s);
-	/* The last callback: the stream is gone after it. err: 0 = orderly end, else <0. Always called once, also after dk_stream_close(). */
+	/* The last callback: the stream is gone after it. err: 0 = orderly
+	 * end, else <0. Always called once, also after dk_stream_close(). */
 	void (*closed)(void *self, struct dk_stream *s, int err);
 };
 
@@ -142,7 +144,8 @@ DK_API void dk_stream_commit(struct dk_stream *s, size_t len);
 DK_API size_t dk_stream_waiting(const struct dk_stream *s); /* bytes not yet taken by the system */
 /* Stops or continues reading. */
 DK_API void dk_stream_pause(struct dk_stream *s, bool on);
-/* flush: what waits is sent first (for at most 2 s). Otherwise the connection is reset. closed() follows, later in this turn or after. */
+/* flush: what waits is sent first (for at most 2 s). Otherwise the
+ * connection is reset. closed() follows, later in this turn or after. */
 DK_API void dk_stream_close(struct dk_stream *s, bool flush);
 DK_API const struct dk_addr *dk_stream_peer(const struct dk_stream *s);
 DK_API void *dk_stream_arg(const struct dk_stream *s);

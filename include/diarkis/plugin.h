@@ -54,13 +54,15 @@ struct dk_ops {
 	void (*ready)(void *self, struct dk_step *step);
 	/* The node serves from here on. */
 	void (*started)(void *self);
-	/* base.conf holds the new values; old is the conf struct as it was. Only options marked reloadable differ. Cannot fail: configure could. */
+	/* base.conf holds the new values; old is the conf struct as it was.
+	 * Only options marked reloadable differ. Cannot fail: configure could. */
 	void (*reload)(void *self, const void *old);
 	/* The node went OFFLINE: refuse what is new. */
 	void (*offline)(void *self);
 	/* All plugins at once; sockets stay open. */
 	void (*drain)(void *self, struct dk_step *step);
-	/* What the node still has to wait for, as a number and in one word ("users"); 0 = nothing. Polled between drain and stop. */
+	/* What the node still has to wait for, as a number and in one
+	 * word ("users"); 0 = nothing. Polled between drain and stop. */
 	uint64_t (*busy)(void *self, const char **ret_what);
 	/* One after another, in reverse order of needs; sockets close after it. */
 	void (*stop)(void *self, struct dk_step *step);
@@ -75,7 +77,8 @@ struct dk_plugin_desc {
 	uint16_t abi_major, abi_minor;
 	uint16_t provide_sz, need_sz, option_sz, command_sz, hook_sz, counter_sz; /* row strides: tables can grow columns */
 	const char *name, *version, *summary;
-	size_t self_size, conf_size; /* the kernel allocates and zeroes one of each per instance; self_size >= sizeof(struct dk_self) */
+	/* the kernel allocates and zeroes one of each per instance; self_size >= sizeof(struct dk_self) */
+	size_t self_size, conf_size;
 	const struct dk_provide *provides; /* each table ends with a zero row */
 	const struct dk_need *needs;
 	const struct dk_option *options;
@@ -121,7 +124,9 @@ DK_API const char *dk_service_instance(const struct dk_service *svc);
 /* All plugins of this node, for those that show them: i from 0; NULL at the end. */
 DK_API const struct dk_plugin_desc *dk_plugin_at(const void *self, size_t i, const char **ret_instance);
 /* All counters of this node. fn's value points to uint64_t, int64_t or struct dk_histogram, by c->kind. */
-DK_API void dk_counters_each(void *self, void (*fn)(void *arg, const char *instance, const struct dk_counter *c, const void *value), void *arg);
+DK_API void dk_counters_each(void *self,
+                             void (*fn)(void *arg, const char *instance, const struct dk_counter *c, const void *value),
+                             void *arg);
 
 #ifdef __cplusplus
 }

@@ -73,7 +73,8 @@ struct dk_room_sent {
 	uint16_t cmd;
 	dk_slice message;
 };
-/* Asked before a member that was cut off is announced as gone: fill message (borrowed until the next turn) to replace the empty one. */
+/* Asked before a member that was cut off is announced as gone: fill
+ * message (borrowed until the next turn) to replace the empty one. */
 struct dk_room_discard {
 	dk_id room, user;
 	uint8_t ver;
@@ -105,8 +106,8 @@ struct dk_room {
 	DK_SIGNAL(struct dk_room_sent) announced; /* SetOnAnnounce: every broadcast, message and announce */
 	DK_SIGNAL(struct dk_room_event) discarded; /* the room's handle is valid inside */
 
-	/* user: the creator, blank or real; 0 = nobody (allow_empty true, join false). Returns 0, DK_REFUSED (node OFFLINE), DK_FULL,
-	 * DK_GONE (no such user), DK_ROOM_BAD_PARAMS, DK_ROOM_IN_ANOTHER or <0. */
+	/* user: the creator, blank or real; 0 = nobody (allow_empty true, join false). Returns 0, DK_REFUSED
+	 * (node OFFLINE), DK_FULL, DK_GONE (no such user), DK_ROOM_BAD_PARAMS, DK_ROOM_IN_ANOTHER or <0. */
 	int (*create)(struct dk_room *svc, dk_id user, const struct dk_room_opts *opts, dk_id *ret_room);
 	/* message: pushed to all members as (ver, cmd); empty = no notice. Returns 0, DK_GONE, DK_ROOM_GONE, DK_ROOM_IN_ANOTHER,
 	 * DK_EXISTS (is a member), DK_ROOM_VETOED or DK_ROOM_IS_FULL. */
@@ -119,13 +120,15 @@ struct dk_room {
 	/* To all members, the sender included. Returns 0, DK_ROOM_GONE, DK_ROOM_NOT_MEMBER or DK_TOO_LONG. */
 	int (*broadcast)(struct dk_room *svc, dk_id room, dk_id sender, uint8_t ver, uint16_t cmd, dk_slice message, bool reliable);
 	/* To some: users that are not members are passed over. */
-	int (*message)(struct dk_room *svc, dk_id room, dk_id sender, const dk_id *to, size_t n, uint8_t ver, uint16_t cmd, dk_slice message,
-		       bool reliable);
+	int (*message)(struct dk_room *svc, dk_id room, dk_id sender, const dk_id *to, size_t n, uint8_t ver, uint16_t cmd,
+		       dk_slice message, bool reliable);
 	/* Without a sender; to NULL = all. Never reachable by clients. */
-	int (*announce)(struct dk_room *svc, dk_id room, const dk_id *to, size_t n, uint8_t ver, uint16_t cmd, dk_slice message, bool reliable);
+	int (*announce)(struct dk_room *svc, dk_id room, const dk_id *to, size_t n, uint8_t ver, uint16_t cmd, dk_slice message,
+			bool reliable);
 
-	/* Seats for users named by uid. must_be_owner: by has to own the room. All or nothing. Returns 0, DK_ROOM_GONE, DK_ROOM_NOT_OWNER,
-	 * DK_ROOM_IS_FULL or DK_ROOM_BAD_PARAMS (empty list). Seats of members and seats reserved already count once. */
+	/* Seats for users named by uid. must_be_owner: by has to own the room. All or nothing.
+	 * Returns 0, DK_ROOM_GONE, DK_ROOM_NOT_OWNER, DK_ROOM_IS_FULL or DK_ROOM_BAD_PARAMS
+	 * (empty list). Seats of members and seats reserved already count once. */
 	int (*reserve)(struct dk_room *svc, dk_id room, dk_id by, const dk_str *uids, size_t n, bool must_be_owner);
 	int (*cancel_reservation)(struct dk_room *svc, dk_id room, dk_id by, const dk_str *uids, size_t n, bool must_be_owner);
 	bool (*is_reserved)(struct dk_room *svc, dk_id room, dk_str uid);
@@ -139,8 +142,8 @@ struct dk_room {
 	size_t (*count)(struct dk_room *svc);
 	dk_id (*next)(struct dk_room *svc, uint32_t *slot); /* all rooms: start with *slot = 0; 0 at the end */
 
-	/* A plugin's own bytes of a room: size is fixed by the first call of that plugin, zeroed with each new room, gone with it. Returns
-	 * the bytes, or NULL when the room is gone or there is no memory. */
+	/* A plugin's own bytes of a room: size is fixed by the first call of that plugin, zeroed with each
+	 * new room, gone with it. Returns the bytes, or NULL when the room is gone or there is no memory. */
 	void *(*attachment)(struct dk_room *svc, void *self, dk_id room, size_t size);
 };
 

@@ -103,7 +103,8 @@ struct dk_user {
 	dk_str (*uid)(struct dk_user *svc, dk_id user);
 	const uint8_t *(*sid)(struct dk_user *svc, dk_id user);
 	bool (*is_connected)(struct dk_user *svc, dk_id user);
-	int (*info)(struct dk_user *svc, dk_id user, struct dk_peer_info *ret_info, enum dk_transport_kind *ret_kind); /* 0, DK_GONE */
+	/* 0, DK_GONE */
+	int (*info)(struct dk_user *svc, dk_id user, struct dk_peer_info *ret_info, enum dk_transport_kind *ret_kind);
 	uint32_t (*latency_ms)(struct dk_user *svc, dk_id user); /* 0 = not measured */
 	/* The client's own addresses as its first echo told them: a {u32, "ip:port"} list. Borrowed. */
 	dk_slice (*locals)(struct dk_user *svc, dk_id user);
@@ -119,12 +120,13 @@ struct dk_user {
 	/* A push; how: enum dk_how. Returns 0, DK_GONE, DK_FULL, DK_TOO_LONG. Blank users swallow it. */
 	int (*push)(struct dk_user *svc, dk_id user, uint8_t ver, uint16_t cmd, dk_slice payload, unsigned how);
 	/* A reply outside a command's own answer. */
-	int (*respond)(struct dk_user *svc, dk_id user, uint8_t ver, uint16_t cmd, enum dk_status status, dk_slice payload, unsigned how);
+	int (*respond)(struct dk_user *svc, dk_id user, uint8_t ver, uint16_t cmd, enum dk_status status, dk_slice payload,
+		       unsigned how);
 	/* What waits for the transport's interval leaves at this turn's end. */
 	void (*flush)(struct dk_user *svc, dk_id user);
 	/* The same bytes to many: ids may hold stale ones and zeroes. Returns how many took it. */
-	size_t (*push_many)(struct dk_user *svc, const dk_id *users, size_t n, uint8_t ver, uint16_t cmd, dk_slice payload, unsigned how,
-			    bool flush);
+	size_t (*push_many)(struct dk_user *svc, const dk_id *users, size_t n, uint8_t ver, uint16_t cmd, dk_slice payload,
+			    unsigned how, bool flush);
 	/* Discards the user; signals run before this returns. */
 	int (*disconnect)(struct dk_user *svc, dk_id user, enum dk_reason reason);
 };

@@ -29,16 +29,17 @@ struct dk_http_request {
 struct dk_http {
 	struct dk_service base;
 
-	/* pattern: "/endpoint/type/{type}/user/{uid}"; a name in braces takes one path segment. method: "GET". help: one line for the
-	 * start page, or NULL to leave the route out of it. All static. The handler returns 0 (answered), DK_LATER, or < 0 (answered 500).
-	 * Returns 0, DK_EXISTS (method and pattern taken) or <0. The route goes when `self` stops. */
+	/* pattern: "/endpoint/type/{type}/user/{uid}"; a name in braces takes one path segment. method: "GET". help: one line
+	 * for the start page, or NULL to leave the route out of it. All static. The handler returns 0 (answered), DK_LATER,
+	 * or < 0 (answered 500). Returns 0, DK_EXISTS (method and pattern taken) or <0. The route goes when `self` stops. */
 	int (*route)(struct dk_http *svc, void *self, const char *method, const char *pattern, const char *help,
 		     int (*handler)(void *self, struct dk_http_request *req));
 	/* The segment that a braced name took; empty when there is none. Borrowed. */
 	dk_str (*param)(struct dk_http *svc, const struct dk_http_request *req, const char *name);
 	/* A header's value, name without regard to case; p NULL when absent. Borrowed. */
 	dk_str (*header)(struct dk_http *svc, const struct dk_http_request *req, const char *name);
-	/* Answers, once. type: "application/json". extra: more header lines, each ended by CR LF, or empty. Returns 0 or DK_GONE. */
+	/* Answers, once. type: "application/json". extra: more header
+	 * lines, each ended by CR LF, or empty. Returns 0 or DK_GONE. */
 	int (*respond)(struct dk_http *svc, dk_id request, int status, const char *type, dk_str extra, dk_slice body);
 	/* {"error":"<sentence>","status":<status>}. Returns 0 or DK_GONE. */
 	int (*error)(struct dk_http *svc, dk_id request, int status, const char *fmt, ...) DK_PRINTF(4, 5);
