@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: Apache-2.0
+# A plugin exports its descriptor and nothing else; libraries export only names with their prefix.
+. "$TEST_SRCDIR/tests/lint/lib.sh"
+
+exported()
+{
+	nm -D --defined-only "$1" | awk '{ print $3 }'
+}
+
+for plugin in $(built_plugins); do
+	name=${plugin##*/}
+	name=${name%.so}
+	symbols=$(exported "$plugin" | tr '\n' ' ')
+	[ "$symbols" = "dk_plugin_$name " ] ||
+		complain "$name.so: expected exactly one exported symbol, dk_plugin_$name; found: ${symbols:-none}."
+done
+for library in kernel/.libs/libdiarkis.so client/.libs/libdiarkis-client.so tests/harness/.libs/libdiarkis-test.so; do
+	[ -e "$build/$library" ] || continue
+	for symbol in $(exported "$build/$library"); do
+		[[ $symbol == dk_* ]] || complain "${library##*/}: exports $symbol, which has no dk_ prefix."
+	done
+done
+finish "Whatever is exported is a promise: leave out DK_API, or give the symbol its public name."
