@@ -7,13 +7,14 @@
 # The last two lines are Check's totals over all of them, and "N passed, N failed". Fails when anything failed, and when
 # nothing ran.
 #
-# Environment: TEST_SRCDIR, TEST_BUILDDIR (absolute), ONLY (run what contains this word), DK_TEST_JOBS (2),
-# DK_TEST_TIMEOUT (600 s a program; Check's own limits for one test are shorter). Programs are looked for in the build
-# folder, scripts in the source folder.
+# Environment: TEST_SRCDIR, TEST_BUILDDIR (absolute), ONLY and EXCEPT (lists of words: run what contains one of the first
+# and none of the second), DK_TEST_JOBS (2), DK_TEST_TIMEOUT (600 s a program; Check's own limits are shorter). Programs
+# are looked for in the build folder, scripts in the source folder.
 set -u
 
-: "${TEST_SRCDIR:=$PWD}" "${TEST_BUILDDIR:=$PWD}" "${ONLY:=}" "${DK_TEST_JOBS:=2}" "${DK_TEST_TIMEOUT:=600}"
-export TEST_SRCDIR TEST_BUILDDIR
+: "${TEST_SRCDIR:=$PWD}" "${TEST_BUILDDIR:=$PWD}" "${ONLY:=}" "${EXCEPT:=}" "${DK_TEST_JOBS:=2}" "${DK_TEST_TIMEOUT:=600}"
+: "${UBSAN_OPTIONS:=print_stacktrace=1}"
+export TEST_SRCDIR TEST_BUILDDIR UBSAN_OPTIONS
 cd "$TEST_BUILDDIR" || exit 1
 logs=$TEST_BUILDDIR/tests/log
 mkdir -p "$logs"
@@ -57,9 +58,24 @@ run_one()
 	} 9>>"$results"
 }
 
+# wanted NAME: is it one of those to run?
+wanted()
+{
+	local word
+
+	for word in $EXCEPT; do
+		[[ $1 != *"$word"* ]] || return 1
+	done
+	[ -n "$ONLY" ] || return 0
+	for word in $ONLY; do
+		[[ $1 != *"$word"* ]] || return 0
+	done
+	return 1
+}
+
 running=0
 for name; do
-	[[ $name == *"$ONLY"* ]] || continue
+	wanted "$name" || continue
 	if [ $running -ge "$DK_TEST_JOBS" ]; then
 		wait -n
 		running=$((running - 1))

@@ -10,8 +10,8 @@ exported()
 for plugin in $(built_plugins); do
 	name=${plugin##*/}
 	name=${name%.so}
-	symbols=$(exported "$plugin" | tr '\n' ' ')
-	[ "$symbols" = "dk_plugin_$name " ] ||
+	symbols=$(exported "$plugin" | paste -sd ' ')
+	[ "$symbols" = "dk_plugin_$name" ] ||
 		complain "$name.so: expected exactly one exported symbol, dk_plugin_$name; found: ${symbols:-none}."
 done
 for library in kernel/.libs/libdiarkis.so client/.libs/libdiarkis-client.so tests/harness/.libs/libdiarkis-test.so; do
