@@ -24,7 +24,7 @@ trap 'rm -f "$results"' EXIT
 # One test, in a process of its own: prints its line (and output) at once, so that two tests never mix.
 run_one()
 {
-	local name=$1 log=$logs/${1//\//_}.log start=$EPOCHREALTIME rc=0 checks=1 failures=0 errors=0 note= summary took
+	local name=$1 log=$logs/${1//\//_}.log start=$EPOCHREALTIME rc=0 checks=1 failures=0 errors=0 note='' summary took
 
 	case $name in
 	*.sh) timeout "$DK_TEST_TIMEOUT" bash "$TEST_SRCDIR/$name" >"$log" 2>&1 </dev/null || rc=$? ;;

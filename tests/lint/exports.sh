@@ -1,5 +1,7 @@
+#!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # A plugin exports its descriptor and nothing else; libraries export only names with their prefix.
+# shellcheck source=lib.sh
 . "$TEST_SRCDIR/tests/lint/lib.sh"
 
 exported()

@@ -1,5 +1,7 @@
+#!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # A node is a value: no plugin and no part of the kernel has a writable global.
+# shellcheck source=lib.sh
 . "$TEST_SRCDIR/tests/lint/lib.sh"
 
 # Objects in writable sections, the C run time's own excepted. Constants with addresses in them lie in .data.rel.ro.

@@ -1,5 +1,7 @@
+#!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Each public header compiles alone, as C11 and as C++.
+# shellcheck source=lib.sh
 . "$TEST_SRCDIR/tests/lint/lib.sh"
 
 cc=${CC:-cc}

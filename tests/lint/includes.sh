@@ -1,6 +1,8 @@
+#!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Who may include whom. The table is at the end; a line of it says what the files of a folder may include, and anything
 # else is a complaint. Tests are free: they look into everything.
+# shellcheck source=lib.sh
 . "$TEST_SRCDIR/tests/lint/lib.sh"
 
 libc='<(assert|ctype|errno|float|inttypes|limits|math|setjmp|signal|stdalign|stdarg|stdatomic|stdbool|stddef|stdint|stdio'

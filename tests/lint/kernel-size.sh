@@ -1,5 +1,7 @@
+#!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # The kernel is small: what grows belongs into a plugin.
+# shellcheck source=lib.sh
 . "$TEST_SRCDIR/tests/lint/lib.sh"
 
 # count DIR LIMIT: lines of the .c and .h files in DIR itself.

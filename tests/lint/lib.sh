@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # SPDX-License-Identifier: Apache-2.0
 # What the lints share. A lint says one sentence for each thing that is wrong and ends with `finish`.
 # Sourced by the scripts beside it; the working directory is the source tree, $build the build tree.

@@ -1,5 +1,7 @@
+#!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Time, chance and the network come in through one seam: kernel/env. Nobody else calls a clock, a generator or a socket.
+# shellcheck source=lib.sh
 . "$TEST_SRCDIR/tests/lint/lib.sh"
 
 banned='time|clock|clock_gettime|gettimeofday|timespec_get|sleep|usleep|nanosleep|rand|rand_r|srand|random|srandom|drand48'

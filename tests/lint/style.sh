@@ -1,5 +1,7 @@
+#!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # What can be said about style without understanding the code; the rest is clang-format's and the reader's business.
+# shellcheck source=lib.sh
 . "$TEST_SRCDIR/tests/lint/lib.sh"
 
 # The licence line: the first of a file, the second of a script.
