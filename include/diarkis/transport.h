@@ -73,7 +73,8 @@ struct dk_transport {
 	/* A peer for this credential; user: the sink's own word for it. Returns 0, DK_FULL, DK_EXISTS (sid taken) or <0. */
 	int (*admit)(struct dk_transport *t, const struct dk_credential *cred, uint64_t user, dk_id *ret_peer);
 	/* Copies the frame into the peer's output, which leaves at the turn's end or the transport's interval. how: enum dk_how.
-	 * Returns 0, DK_GONE, DK_FULL (its output ran over; unreliable frames just get lost) or DK_TOO_LONG. */
+	 * Never calls the sink: a peer that breaks by it is closed later in the turn. Returns 0, DK_GONE, DK_FULL (its output ran
+	 * over; unreliable frames just get lost) or DK_TOO_LONG. */
 	int (*send)(struct dk_transport *t, dk_id peer, const struct dk_frame *frame, unsigned how);
 	/* What waits for an interval leaves at this turn's end. Stale handles are fine. */
 	void (*flush)(struct dk_transport *t, dk_id peer);

@@ -33,7 +33,7 @@ enum dk_user_outcome {
 
 enum dk_transport_kind { DK_VIA_NONE = 0, DK_VIA_TCP = 1, DK_VIA_UDP = 2, DK_VIA_WS = 3, DK_VIA_OTHER = 4 };
 
-/* A typed property value. Text and bytes are borrowed both ways: copied on set, valid until the next set or delete on get. */
+/* A typed property value. Text and bytes are borrowed both ways: copied on set, valid until the next set or unset on get. */
 enum dk_value_type { DK_V_NONE, DK_V_BOOL, DK_V_INT, DK_V_F64, DK_V_STR, DK_V_BYTES };
 struct dk_value {
 	enum dk_value_type type;
@@ -112,7 +112,7 @@ struct dk_user {
 	/* All users, in slot order: start with *slot = 0; 0 at the end. */
 	dk_id (*next)(struct dk_user *svc, uint32_t *slot);
 
-	/* Properties. Names up to 255 bytes, 64 per user, 64 KiB in all. Return 0, DK_GONE, DK_NOT_FOUND, DK_FULL or <0. */
+	/* Properties. Names of 1 to 255 bytes, 64 per user, 64 KiB in all. Return 0, DK_GONE, DK_NOT_FOUND, DK_FULL or <0. */
 	int (*set)(struct dk_user *svc, dk_id user, dk_str name, const struct dk_value *value);
 	int (*get)(struct dk_user *svc, dk_id user, dk_str name, struct dk_value *ret_value);
 	int (*unset)(struct dk_user *svc, dk_id user, dk_str name);
@@ -127,8 +127,11 @@ struct dk_user {
 	/* The same bytes to many: ids may hold stale ones and zeroes. Returns how many took it. */
 	size_t (*push_many)(struct dk_user *svc, const dk_id *users, size_t n, uint8_t ver, uint16_t cmd, dk_slice payload,
 			    unsigned how, bool flush);
-	/* Discards the user; signals run before this returns. */
+	/* Discards the user; signals run before this returns. Returns 0 or DK_GONE. */
 	int (*disconnect)(struct dk_user *svc, dk_id user, enum dk_reason reason);
+
+	/* True when no client key is configured, or this is it. Takes the same time for every wrong key of one length. */
+	bool (*client_key_ok)(struct dk_user *svc, dk_slice key);
 };
 
 #ifdef __cplusplus
