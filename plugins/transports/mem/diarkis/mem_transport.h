@@ -28,8 +28,8 @@ struct dk_mem_client;
 struct dk_mem {
 	struct dk_service base;
 
-	/* A client for the credential with this sid. Returns 0, DK_NOT_FOUND (nobody was admitted with it) or -ENOMEM. With a client
-	 * there already, this one takes over, like a new socket of the same user. */
+	/* A client for the credential with this sid. Returns 0, DK_NOT_FOUND (nobody was admitted with it)
+	 * or -ENOMEM. With a client there already, this one takes over, like a new socket of the same user. */
 	int (*connect)(struct dk_mem *svc, const uint8_t sid[16], struct dk_mem_client **ret_client);
 	/* Closes it where it is still open (DK_REASON_CLIENT) and frees it. NULL is fine. Not after the node's fini. */
 	void (*free)(struct dk_mem *svc, struct dk_mem_client *client);
@@ -42,7 +42,8 @@ struct dk_mem {
 	int (*move)(struct dk_mem *svc, struct dk_mem_client *client, const struct dk_addr *from);
 	int (*close)(struct dk_mem *svc, struct dk_mem_client *client);
 
-	/* The next frame that the server sent; its payload is borrowed until the next call with this client. False: nothing there. */
+	/* The next frame that the server sent; its payload is borrowed
+	 * until the next call with this client. False: nothing there. */
 	bool (*next)(struct dk_mem *svc, struct dk_mem_client *client, struct dk_frame *ret_frame, bool *ret_reliable);
 	/* From now on frames are counted, not kept: for benches. */
 	void (*mute)(struct dk_mem *svc, struct dk_mem_client *client, bool on);
