@@ -1,5 +1,6 @@
 ## SPDX-License-Identifier: Apache-2.0
-## Benchmarks: programs that print figures and assert nothing. make all builds them, ./dev bench runs them:
-##noinst_PROGRAMS += %D%/bench_wire
+## Benchmarks: programs that print figures and assert nothing. make all builds them. ./dev bench NAME runs bench_NAME, which
+## prints lines for people, and with --json one JSON object a line instead. For each:
+##bench_programs += %D%/bench_wire
 ##%C%_bench_wire_SOURCES = %D%/bench_wire.c
 ##%C%_bench_wire_LDADD = $(wire_lib)

@@ -1,2 +1,7 @@
 ## SPDX-License-Identifier: Apache-2.0
-## Real processes on loopback. Not part of make check: ./dev test runs them.
+## Real processes on loopback: Check programs, or scripts that count as one check each. make check-cluster runs them, and
+## ./dev test; make check does not. They may assert only bounds of whole seconds. For each:
+##cluster_programs += %D%/cluster_signals
+##%C%_cluster_signals_SOURCES = %D%/cluster_signals.c
+##%C%_cluster_signals_LDADD = $(client_lib) $(test_libs)
+##cluster_scripts += %D%/install.sh
