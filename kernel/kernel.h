@@ -56,6 +56,8 @@ struct dk_kernel {
 	struct env_node *node; /* this kernel's part of the env */
 	struct dk_clock clock;
 	uint32_t boot_flags;
+	const struct dk_plugin_desc *const *builtin; /* borrowed from dk_boot */
+	char **plugin_dirs; /* copy of dk_boot's */
 	enum life life;
 	int64_t shutdown_timeout_s;
 
@@ -104,10 +106,18 @@ const char *kernel_nearest(const char *written, const char *(*at)(const void *ar
 /* ---- life.c: phases, signals' effects, deadline ---- */
 int life_init(struct dk_kernel *k);
 void life_fini(struct dk_kernel *k);
+void life_pump(struct dk_kernel *k); /* at the end of each turn: whatever step became possible */
 
 /* ---- loader.c ---- */
-int loader_load(struct dk_kernel *k, const struct dk_boot *boot); /* 0, or an exit code after logging */
+int loader_app(struct dk_kernel *k); /* the plugin of the embedding program; first of all */
+int loader_load(struct dk_kernel *k); /* 0, or an exit code after logging */
 void loader_fini(struct dk_kernel *k);
+/* The file that a plugin of that name would be loaded from; false when there is none. */
+bool kernel_plugin_file(struct dk_kernel *k, const char *name, char *buf, size_t n);
+/* The checked constant of a plugin that need not be switched on; NULL after logging. */
+const struct dk_plugin_desc *loader_describe(struct dk_kernel *k, const char *name);
+/* One line for each plugin that can be found. */
+void loader_list(struct dk_kernel *k, void (*out)(void *arg, const char *text, size_t n), void *arg);
 
 /* ---- graph.c ---- */
 int graph_wire(struct dk_kernel *k); /* 0, or an exit code after logging */

@@ -29,7 +29,7 @@ enum dk_boot_flag {
 	DK_BOOT_CRASH_NAMES = 4 /* keep dk_running_plugin() up to date for a crash handler */
 };
 
-/* Zeroed members have defaults. All strings are borrowed until dk_kernel_new() returns. */
+/* Zeroed members have defaults. Strings are copied; builtin is borrowed for the kernel's life. */
 struct dk_boot {
 	uint32_t size; /* sizeof(struct dk_boot) */
 	uint32_t flags;

@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Finds the plugins that the config switches on, checks their constants and makes one dk_plugin of each section. Nothing of a
+ * plugin runs here: dlopen with RTLD_NOW | RTLD_LOCAL, one dlsym, then data is read. Code is never unloaded while the node
+ * lives.
+ *
+ * A descriptor made for an older minor ABI may be shorter, and its tables may have narrower rows: both are copied into rows of
+ * today's shape, so the rest of the kernel only knows today's.
+ */
+#include "kernel.h"
+
+#include <dirent.h>
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* Calls fn for every folder that may hold plugins, in order, until it returns true. */
+static bool each_dir(struct dk_kernel *k, bool (*fn)(void *arg, const char *dir), void *arg)
+{
+	const struct kernel_conf *c = k->config ? config_kernel(k->config) : NULL;
+	char buf[4096];
+
+	for (size_t i = 0; k->plugin_dirs && k->plugin_dirs[i]; i++)
+		if (fn(arg, k->plugin_dirs[i]))
+			return true;
+	for (size_t i = 0; c && i < c->plugin_dirs.n; i++)
+		if (fn(arg, c->plugin_dirs.at[i]))
+			return true;
+	/* An installed tree may have been moved: beside the program first, then where it was configured to be. */
+	snprintf(buf, sizeof(buf), "%s/../lib/diarkis/plugins", k->path);
+	if (access(buf, X_OK) == 0 && fn(arg, buf))
+		return true;
+	return strcmp(buf, DK_PLUGIN_DIR) != 0 && fn(arg, DK_PLUGIN_DIR);
+}
+
+struct search {
+	const char *name;
+	char found[4096];
+	char looked[4096];
+};
+
+static bool search_dir(void *arg, const char *dir)
+{
+	struct search *s = arg;
+	size_t n = strlen(s->looked);
+
+	snprintf(s->looked + n, sizeof(s->looked) - n, "%s%s", n ? ", " : "", dir);
+	snprintf(s->found, sizeof(s->found), "%s/%s.so", dir, s->name);
+	if (access(s->found, R_OK) == 0)
+		return true;
+	s->found[0] = '\0';
+	return false;
+}
+
+/* ---- rows of another width ---- */
+
+static void *rows_copy(struct dk_kernel *k, const void *rows, size_t stride, size_t native, size_t key)
+{
+	const uint8_t *from = rows;
+	uint8_t *to;
+	size_t n = 0;
+
+	if (!rows || stride == native)
+		return (void *)(uintptr_t)rows;
+	while (*(void *const *)(const void *)(from + n * stride + key))
+		n++;
+	to = dk_alloc(k->app->self, (n + 1) * native);
+	for (size_t i = 0; to && i < n; i++)
+		memcpy(to + i * native, from + i * stride, stride < native ? stride : native);
+	return to;
+}
+
+static void desc_copy(struct dk_kernel *k, struct dk_plugin_desc *d, const struct dk_plugin_desc *from)
+{
+	memset(d, 0, sizeof(*d));
+	memcpy(d, from, from->size < sizeof(*d) ? from->size : sizeof(*d));
+	d->provides = rows_copy(k, d->provides, d->provide_sz, sizeof(struct dk_provide), offsetof(struct dk_provide, name));
+	d->needs = rows_copy(k, d->needs, d->need_sz, sizeof(struct dk_need), offsetof(struct dk_need, name));
+	d->options = rows_copy(k, d->options, d->option_sz, sizeof(struct dk_option), offsetof(struct dk_option, name));
+	d->commands = rows_copy(k, d->commands, d->command_sz, sizeof(struct dk_command), offsetof(struct dk_command, name));
+	d->hooks = rows_copy(k, d->hooks, d->hook_sz, sizeof(struct dk_hook), offsetof(struct dk_hook, fn));
+	d->counters = rows_copy(k, d->counters, d->counter_sz, sizeof(struct dk_counter), offsetof(struct dk_counter, name));
+}
+
+/* ---- checks; each returns true or has logged a sentence ---- */
+
+static bool desc_check(struct dk_kernel *k, const char *what, const struct dk_plugin_desc *d)
+{
+	if (d->magic != DK_PLUGIN_MAGIC) {
+		log_kernel(k, DK_ERROR, "%s: what it exports is no plugin descriptor (magic %08x instead of %08x); rebuild it with <diarkis/plugin.h>",
+			   what, d->magic, DK_PLUGIN_MAGIC);
+		return false;
+	}
+	if (d->abi_major != DK_ABI_MAJOR || d->abi_minor > DK_ABI_MINOR) {
+		log_kernel(k, DK_ERROR, "%s: built for plugin ABI %u.%u, this kernel speaks %u.%u; rebuild it against diarkis %s", what, d->abi_major,
+			   d->abi_minor, DK_ABI_MAJOR, DK_ABI_MINOR, DK_VERSION);
+		return false;
+	}
+	if (d->size < offsetof(struct dk_plugin_desc, ops) || !d->name || d->self_size < sizeof(struct dk_self)) {
+		log_kernel(k, DK_ERROR, "%s: its descriptor is incomplete: name, self_size (at least %zu) and DK_PLUGIN_HEAD are required", what,
+			   sizeof(struct dk_self));
+		return false;
+	}
+	return true;
+}
+
+static const struct dk_plugin_desc *open_so(struct dk_kernel *k, const char *file, const char *use)
+{
+	char symbol[128];
+	const struct dk_plugin_desc *d;
+	void **handles;
+	void *h = dlopen(file, RTLD_NOW | RTLD_LOCAL);
+
+	if (!h) {
+		log_kernel(k, DK_ERROR, "plugin %s cannot be loaded: %s", use, dlerror());
+		return NULL;
+	}
+	handles = realloc(k->handles, (k->handle_n + 1) * sizeof(*handles));
+	if (!handles) {
+		dlclose(h);
+		return NULL;
+	}
+	k->handles = handles;
+	k->handles[k->handle_n++] = h;
+	snprintf(symbol, sizeof(symbol), "dk_plugin_%s", use);
+	for (char *c = symbol; *c; c++)
+		if (*c == '-' || *c == '.')
+			*c = '_';
+	d = dlsym(h, symbol);
+	if (!d)
+		log_kernel(k, DK_ERROR, "%s: exports no symbol %s; a plugin exports one constant made with DK_PLUGIN(%s)", file, symbol, use);
+	return d;
+}
+
+static struct dk_plugin *plugin_new(struct dk_kernel *k, const struct dk_plugin_desc *d, const char *instance, const char *file)
+{
+	struct dk_plugin *p = calloc(1, sizeof(*p));
+	struct dk_plugin **list = realloc(k->plugins, (k->plugin_n + 1) * sizeof(*list));
+
+	if (list)
+		k->plugins = list;
+	if (!p || !list)
+		goto fail;
+	p->k = k;
+	p->instance = strdup(instance);
+	p->file = file ? strdup(file) : NULL;
+	p->self = calloc(1, d->self_size);
+	if (!p->instance || !p->self || (file && !p->file))
+		goto fail;
+	if (k->app)
+		desc_copy(k, &p->desc, d);
+	else
+		p->desc = *d;
+	p->self->magic = DK_SELF_MAGIC;
+	p->self->log_level = DK_INFO;
+	p->self->plugin = p;
+	p->self->clock = &k->clock;
+	k->plugins[k->plugin_n++] = p;
+	return p;
+fail:
+	if (p) {
+		free((void *)(uintptr_t)p->instance);
+		free((void *)(uintptr_t)p->file);
+		free(p->self);
+	}
+	free(p);
+	return NULL;
+}
+
+static const struct dk_plugin_desc app_desc = {
+	DK_PLUGIN_HEAD("app", DK_VERSION, "the program that holds this node"),
+	.self_size = sizeof(struct dk_self),
+};
+
+/* The file or the linked-in constant of a name; NULL after logging. */
+static const struct dk_plugin_desc *find(struct dk_kernel *k, const char *name, const char *file, const char *origin, struct search *s)
+{
+	s->found[0] = s->looked[0] = '\0';
+	s->name = name;
+	for (size_t i = 0; !file && k->builtin && k->builtin[i]; i++)
+		if (!strcmp(k->builtin[i]->name, name))
+			return k->builtin[i];
+	if (file)
+		snprintf(s->found, sizeof(s->found), "%s", file);
+	else
+		each_dir(k, search_dir, s);
+	if (!s->found[0]) {
+		log_kernel(k, DK_ERROR, "%s: no plugin %s.so in %s; check the spelling of the section, or name its folder with plugin_dir", origin, name,
+			   s->looked);
+		return NULL;
+	}
+	return open_so(k, s->found, name);
+}
+
+int loader_load(struct dk_kernel *k)
+{
+	const struct config_section *sec;
+	size_t n = config_sections(k->config, &sec);
+	struct search s;
+	int rc = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		const struct dk_plugin_desc *d = find(k, sec[i].use, sec[i].file, sec[i].origin, &s);
+
+		if (!d || !desc_check(k, s.found[0] ? s.found : sec[i].use, d)) {
+			rc = DK_EXIT_CONFIG;
+			continue;
+		}
+		if (!plugin_new(k, d, sec[i].instance, s.found[0] ? s.found : NULL))
+			return DK_EXIT_RUNTIME;
+	}
+	return rc;
+}
+
+int loader_app(struct dk_kernel *k)
+{
+	k->app = plugin_new(k, &app_desc, "app", NULL);
+	return k->app ? 0 : -ENOMEM;
+}
+
+void loader_fini(struct dk_kernel *k)
+{
+	for (size_t i = 0; i < k->plugin_n; i++) {
+		struct dk_plugin *p = k->plugins[i];
+
+		free((void *)(uintptr_t)p->instance);
+		free((void *)(uintptr_t)p->file);
+		free(p->self);
+		free(p);
+	}
+	free(k->plugins);
+	/* Handles stay open under a sanitizer's eye too: leak reports need the symbols, and code is never unloaded. */
+	free(k->handles);
+}
+
+bool kernel_plugin_file(struct dk_kernel *k, const char *name, char *buf, size_t n)
+{
+	struct search s = { .name = name };
+
+	if (!each_dir(k, search_dir, &s))
+		return false;
+	snprintf(buf, n, "%s", s.found);
+	return true;
+}
+
+struct listing {
+	struct dk_kernel *k;
+	void (*out)(void *arg, const char *text, size_t n);
+	void *arg;
+};
+
+static void list_one(struct listing *l, const struct dk_plugin_desc *d, const char *where)
+{
+	char line[4608];
+	int n = snprintf(line, sizeof(line), "%-14s %-8s %s (%s)\n", d->name, d->version, d->summary, where);
+
+	l->out(l->arg, line, (size_t)(n < (int)sizeof(line) ? n : (int)sizeof(line) - 1));
+}
+
+static bool list_dir(void *arg, const char *dir)
+{
+	struct listing *l = arg;
+	struct dirent **names;
+	int n = scandir(dir, &names, NULL, alphasort);
+
+	for (int i = 0; i < n; i++) {
+		size_t len = strlen(names[i]->d_name);
+		char path[4096], use[256];
+		const struct dk_plugin_desc *d;
+
+		if (len > 3 && len < sizeof(use) && !strcmp(names[i]->d_name + len - 3, ".so")) {
+			snprintf(path, sizeof(path), "%s/%s", dir, names[i]->d_name);
+			snprintf(use, sizeof(use), "%.*s", (int)len - 3, names[i]->d_name);
+			d = open_so(l->k, path, use);
+			if (d && desc_check(l->k, path, d))
+				list_one(l, d, path);
+		}
+		free(names[i]);
+	}
+	if (n >= 0)
+		free(names);
+	return false;
+}
+
+void loader_list(struct dk_kernel *k, void (*out)(void *arg, const char *text, size_t n), void *arg)
+{
+	struct listing l = { k, out, arg };
+
+	for (size_t i = 0; k->builtin && k->builtin[i]; i++)
+		list_one(&l, k->builtin[i], "linked in");
+	each_dir(k, list_dir, &l);
+}
+
+const struct dk_plugin_desc *loader_describe(struct dk_kernel *k, const char *name)
+{
+	struct search s;
+	const struct dk_plugin_desc *d = find(k, name, NULL, "--explain", &s);
+
+	return d && desc_check(k, s.found[0] ? s.found : name, d) ? d : NULL;
+}

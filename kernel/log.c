@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Log lines: one level threshold per plugin (kept in its dk_self, so a line that is off costs one compare), text or JSON, to
+ * stderr, a file or the embedding program's sink. A plugin that writes more than `rate` lines in a second is cut off for the
+ * rest of it, and the number of lines lost is told once.
+ *
+ * Control characters of a message are escaped unless `unsafeLogging` is set; `flat` turns line breaks into spaces.
+ */
+#include "kernel.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <strings.h>
+#include <time.h>
+#include <unistd.h>
+
+#define LINE_MAX_BYTES 8192
+
+struct name_level {
+	struct name_level *next;
+	enum dk_log_level level;
+	char name[];
+};
+
+struct log_state {
+	void (*sink)(void *arg, const char *line, size_t n);
+	void *arg;
+	FILE *file;
+	enum dk_log_level level; /* of whoever has none of its own */
+	struct name_level *names;
+	bool json, color, flat, unsafe, utc;
+	int64_t rate, left;
+	uint64_t second, lost;
+};
+
+static const char *const level_names[] = { "", "verbose", "network", "sys", "debug", "info", "notice", "warn", "error", "fatal", "silent" };
+
+enum dk_log_level log_level_of(const char *name)
+{
+	if (!strcasecmp(name, "trace"))
+		return DK_DEBUG;
+	for (size_t i = 1; i < DK_ARRAY_LEN(level_names); i++)
+		if (!strcasecmp(name, level_names[i]))
+			return (enum dk_log_level)i;
+	return 0;
+}
+
+const char *log_level_name(enum dk_log_level level)
+{
+	return level < DK_ARRAY_LEN(level_names) ? level_names[level] : "";
+}
+
+int log_init(struct dk_kernel *k, const struct dk_boot *boot)
+{
+	const char *json = kernel_getenv(k, "DIARKIS_JSON_LOG");
+
+	k->log = calloc(1, sizeof(*k->log));
+	if (!k->log)
+		return -ENOMEM;
+	k->log->sink = boot->log_sink;
+	k->log->arg = boot->log_arg;
+	k->log->level = DK_INFO;
+	k->log->json = json && !strcasecmp(json, "true");
+	k->log->rate = k->log->left = 1000;
+	return 0;
+}
+
+static void apply_levels(struct dk_kernel *k)
+{
+	for (size_t i = 0; i < k->plugin_n; i++) {
+		struct dk_plugin *p = k->plugins[i];
+		enum dk_log_level level = k->log->level;
+
+		for (struct name_level *n = k->log->names; n; n = n->next)
+			if (!strcmp(n->name, p->instance))
+				level = n->level;
+		p->self->log_level = (uint8_t)level;
+	}
+}
+
+static int name_level_add(struct dk_kernel *k, const char *name, enum dk_log_level level)
+{
+	struct name_level **at = &k->log->names, *n;
+
+	while (*at)
+		at = &(*at)->next;
+	n = malloc(sizeof(*n) + strlen(name) + 1);
+	if (!n)
+		return -ENOMEM;
+	n->next = NULL;
+	n->level = level;
+	memcpy(n->name, name, strlen(name) + 1);
+	*at = n;
+	return 0;
+}
+
+static void names_free(struct log_state *l)
+{
+	while (l->names) {
+		struct name_level *n = l->names;
+
+		l->names = n->next;
+		free(n);
+	}
+}
+
+int log_configure(struct dk_kernel *k)
+{
+	const struct kernel_conf *c = config_kernel(k->config);
+	struct log_state *l = k->log;
+	enum dk_log_level level = log_level_of(c->log_level);
+	int rc = 0;
+
+	if (!level) {
+		log_kernel(k, DK_ERROR, "log: level \"%s\" is none of verbose, network, sys, debug (trace), info, notice, warn, error, fatal", c->log_level);
+		rc = DK_EXIT_CONFIG;
+	} else {
+		l->level = level;
+	}
+	names_free(l);
+	for (size_t i = 0; i < dk_node_count(c->log_levels); i++) {
+		const char *name = dk_node_key(c->log_levels, i), *word = dk_node_str(dk_node_at(c->log_levels, i), "");
+
+		level = log_level_of(word);
+		if (!level) {
+			log_kernel(k, DK_ERROR, "log: levels: \"%s\" of %s is not a level", word, name);
+			rc = DK_EXIT_CONFIG;
+		} else if (name_level_add(k, name, level) < 0) {
+			return DK_EXIT_RUNTIME;
+		}
+	}
+	l->utc = strcasecmp(c->log_time_zone, "local") != 0;
+	l->flat = c->log_flat;
+	l->unsafe = c->log_unsafe;
+	l->rate = l->left = c->log_rate;
+	l->color = c->log_color && !l->sink && isatty(2) && !kernel_getenv(k, "NO_COLOR");
+	if (c->log_file && *c->log_file && !l->sink) {
+		FILE *f = fopen(c->log_file, "ae");
+
+		if (!f) {
+			log_kernel(k, DK_ERROR, "log: filePath \"%s\" cannot be opened for appending: %s", c->log_file, strerror(errno));
+			return DK_EXIT_CONFIG;
+		}
+		if (l->file)
+			fclose(l->file);
+		l->file = f;
+		l->color = false;
+	}
+	apply_levels(k);
+	return rc;
+}
+
+void log_reset_levels(struct dk_kernel *k)
+{
+	log_configure(k);
+}
+
+int log_set_level(struct dk_kernel *k, const char *name, enum dk_log_level level)
+{
+	for (size_t i = 0; i < k->plugin_n; i++)
+		if (!strcmp(k->plugins[i]->instance, name)) {
+			k->plugins[i]->self->log_level = (uint8_t)level;
+			return 0;
+		}
+	return DK_NOT_FOUND;
+}
+
+void log_fini(struct dk_kernel *k)
+{
+	if (!k->log)
+		return;
+	if (k->log->file)
+		fclose(k->log->file);
+	names_free(k->log);
+	free(k->log);
+	k->log = NULL;
+}
+
+struct line {
+	char *p, *end;
+};
+
+static void put(struct line *l, char c)
+{
+	if (l->p < l->end)
+		*l->p++ = c;
+}
+
+static void puts_to(struct line *l, const char *s)
+{
+	while (*s)
+		put(l, *s++);
+}
+
+static void put_message(struct line *l, const struct log_state *st, const char *msg)
+{
+	static const char hex[] = "0123456789abcdef";
+
+	for (; *msg; msg++) {
+		unsigned char c = (unsigned char)*msg;
+
+		if (st->json && (c == '"' || c == '\\')) {
+			put(l, '\\');
+			put(l, (char)c);
+		} else if (c == '\n' && (st->flat || st->json)) {
+			puts_to(l, st->flat ? " " : "\\n");
+		} else if (c < 0x20 && c != '\n' && (st->json || !st->unsafe)) {
+			puts_to(l, st->json ? "\\u00" : "\\x");
+			put(l, hex[c >> 4]);
+			put(l, hex[c & 15]);
+		} else {
+			put(l, (char)c);
+		}
+	}
+}
+
+static void write_line(struct dk_kernel *k, const char *name, enum dk_log_level level, const char *msg)
+{
+	static const char *const colors[] = { "", "\033[2m", "\033[2m", "\033[2m", "\033[2m", "", "\033[36m", "\033[33m", "\033[31m", "\033[31;1m" };
+	struct log_state *st = k->log;
+	char buf[LINE_MAX_BYTES], when[64];
+	struct line l = { buf, buf + sizeof(buf) - 16 };
+	uint64_t ns = k->env->ops->wall_ns(k->env);
+	time_t s = (time_t)(ns / 1000000000u);
+	struct tm tm;
+	size_t n;
+
+	if (st->utc || st->json)
+		gmtime_r(&s, &tm);
+	else
+		localtime_r(&s, &tm);
+	n = strftime(when, sizeof(when), st->json ? "%Y-%m-%dT%H:%M:%S" : "%Y-%m-%d %H:%M:%S", &tm);
+	snprintf(when + n, sizeof(when) - n, ".%03u%s", (unsigned)(ns / 1000000u % 1000u), st->json ? "Z" : "");
+	if (st->json) {
+		puts_to(&l, "{\"time\":\"");
+		puts_to(&l, when);
+		puts_to(&l, "\",\"level\":\"");
+		puts_to(&l, log_level_name(level));
+		puts_to(&l, "\",\"name\":\"");
+		puts_to(&l, name);
+		puts_to(&l, "\",\"message\":\"");
+		put_message(&l, st, msg);
+		puts_to(&l, "\"}");
+	} else {
+		if (st->color)
+			puts_to(&l, colors[level]);
+		puts_to(&l, when);
+		put(&l, ' ');
+		puts_to(&l, log_level_name(level));
+		put(&l, ' ');
+		puts_to(&l, name);
+		puts_to(&l, ": ");
+		put_message(&l, st, msg);
+		l.end = buf + sizeof(buf);
+		if (st->color)
+			puts_to(&l, "\033[0m");
+	}
+	if (st->sink) {
+		st->sink(st->arg, buf, (size_t)(l.p - buf));
+		return;
+	}
+	*l.p++ = '\n';
+	fwrite(buf, 1, (size_t)(l.p - buf), st->file ? st->file : stderr);
+	if (st->file)
+		fflush(st->file);
+}
+
+static void log_v(struct dk_kernel *k, const char *name, enum dk_log_level level, const char *fmt, va_list ap)
+{
+	struct log_state *st = k->log;
+	uint64_t second = k->env->ops->now_us(k->env) / 1000000u;
+	char msg[LINE_MAX_BYTES - 256];
+
+	if (second != st->second) {
+		uint64_t lost = st->lost;
+
+		st->second = second;
+		st->left = st->rate;
+		st->lost = 0;
+		if (lost) {
+			snprintf(msg, sizeof(msg), "%llu lines more than the %lld a second that log.rate allows were not written",
+				 (unsigned long long)lost, (long long)st->rate);
+			write_line(k, "kernel", DK_WARN, msg);
+		}
+	}
+	if (st->rate && level < DK_FATAL && st->left-- <= 0) {
+		st->lost++;
+		return;
+	}
+	vsnprintf(msg, sizeof(msg), fmt, ap);
+	write_line(k, name, level, msg);
+}
+
+void log_kernel(struct dk_kernel *k, enum dk_log_level level, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (!k->log || level < k->log->level)
+		return;
+	va_start(ap, fmt);
+	log_v(k, "kernel", level, fmt, ap);
+	va_end(ap);
+}
+
+void dk_log_write(void *self, enum dk_log_level level, const char *fmt, ...)
+{
+	struct dk_plugin *p = plugin_of(self);
+	va_list ap;
+
+	va_start(ap, fmt);
+	log_v(p->k, p->instance, level, fmt, ap);
+	va_end(ap);
+}
+
+void dk_histogram_add(struct dk_histogram *h, double seconds)
+{
+	static const double bound[DK_HISTOGRAM_BUCKETS - 1] = { .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10 };
+	size_t i = 0;
+
+	while (i < DK_ARRAY_LEN(bound) && seconds > bound[i])
+		i++;
+	h->bucket[i]++;
+	h->count++;
+	h->sum += seconds;
+}
