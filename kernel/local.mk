@@ -1,14 +1,23 @@
 ## SPDX-License-Identifier: Apache-2.0
 ## libdiarkis: the kernel. The objects lie in a library of their own so that unit tests reach its private functions.
-## To enable: remove the two # of each line below.
-##noinst_LTLIBRARIES += %D%/libkernel.la
-##%C%_libkernel_la_SOURCES = \
-##	%D%/kernel.h \
-##	%D%/kernel.c \
-##	%D%/env/uv.c \
-##	%D%/env/wheel.c
-##%C%_libkernel_la_CPPFLAGS = $(AM_CPPFLAGS) -DDK_PLUGIN_DIR='"$(plugindir)"' -DDK_SYSCONF_DIR='"$(diarkissysconfdir)"'
-##%C%_libkernel_la_LIBADD = $(UV_LIBS) $(LIBCONFIG_LIBS) $(LIBFFI_LIBS) $(JANSSON_LIBS)
+noinst_LTLIBRARIES += %D%/libkernel.la
+%C%_libkernel_la_SOURCES = \
+	%D%/kernel.h \
+	%D%/env.h \
+	%D%/command.c \
+	%D%/error.c \
+	%D%/graph.c \
+	%D%/kernel.c \
+	%D%/ledger.c \
+	%D%/life.c \
+	%D%/loader.c \
+	%D%/log.c \
+	%D%/mem.c \
+	%D%/task.c \
+	%D%/typed.c
+%C%_libkernel_la_CPPFLAGS = $(AM_CPPFLAGS) -DDK_PLUGIN_DIR='"$(plugindir)"' -DDK_SYSCONF_DIR='"$(diarkissysconfdir)"'
+%C%_libkernel_la_LIBADD = $(UV_LIBS) $(LIBCONFIG_LIBS) $(LIBFFI_LIBS) $(JANSSON_LIBS)
+## To enable when io, env/uv and config are in: remove the two # of each line below.
 ##lib_LTLIBRARIES += %D%/libdiarkis.la
 ##%C%_libdiarkis_la_SOURCES =
 ##%C%_libdiarkis_la_LIBADD = %D%/libkernel.la
