@@ -29,7 +29,8 @@ static const char usage_text[] =
 	"  -V, --version            the version; -VV also ABI, compiler and folders\n"
 	"  -h, --help               this text\n"
 	"\n"
-	"Signals: TERM drains and stops (DIARKIS_SHUTDOWN_TIMEOUT seconds, default 10), INT the same within a second, a second one\n"
+	"Signals: TERM drains and stops (DIARKIS_SHUTDOWN_TIMEOUT seconds, default 10), INT the same within a second, a second "
+	"one\n"
 	"stops at once, HUP reloads, USR1 and USR2 run the task in $TMPDIR/DIARKIS_SIGUSR1 (2).\n"
 	"Exit codes: 0 ok, 1 runtime error, 2 wrong usage, 78 wrong configuration.\n";
 
@@ -78,8 +79,8 @@ static void print_version(int times)
 {
 	printf("diarkisd %s\n", DK_VERSION);
 	if (times > 1)
-		printf("plugin ABI: %d.%d\ncompiler: %s\nplugins: %s\nconfiguration: %s\n", DK_ABI_MAJOR, DK_ABI_MINOR, __VERSION__, DK_PLUGIN_DIR,
-		       DK_SYSCONF_DIR);
+		printf("plugin ABI: %d.%d\ncompiler: %s\nplugins: %s\nconfiguration: %s\n", DK_ABI_MAJOR, DK_ABI_MINOR, __VERSION__,
+		       DK_PLUGIN_DIR, DK_SYSCONF_DIR);
 }
 
 /* 0, or an exit code to end with; -1 ends with 0. */
@@ -143,7 +144,8 @@ static int parse(int argc, char **argv, struct options *o)
 	if (o->explaining && optind < argc)
 		o->explain = argv[optind++];
 	if (optind < argc) {
-		fprintf(stderr, "diarkisd: unexpected argument \"%s\"; a configuration is named with -c. Try diarkisd --help.\n", argv[optind]);
+		fprintf(stderr, "diarkisd: unexpected argument \"%s\"; a configuration is named with -c. Try diarkisd --help.\n",
+			argv[optind]);
 		return DK_EXIT_USAGE;
 	}
 	return 0;

@@ -123,7 +123,8 @@ static int prepare(struct dk_kernel *k, struct entry *e)
 	size_t n;
 
 	if (typed_prepare(&e->row, &e->typed, why, sizeof(why)) < 0) {
-		log_kernel(k, DK_ERROR, "%s: command %s (%u, %u): %s", e->plugin->instance, e->row.name, e->row.ver, e->row.cmd, why);
+		log_kernel(k, DK_ERROR, "%s: command %s (%u, %u): %s", e->plugin->instance, e->row.name, e->row.ver, e->row.cmd,
+			   why);
 		return DK_EXIT_CONFIG;
 	}
 	collect_hooks(k, e, DK_BEFORE);
@@ -144,7 +145,8 @@ static int prepare(struct dk_kernel *k, struct entry *e)
 /* Versions 0 and 1 belong to plugins that come with the product; a third party's rows start at 2. */
 static bool reserved(const struct dk_plugin *p, const struct dk_command *row)
 {
-	static const char *const ours[] = { "user", "room", "group", "session", "dm", "matching", "field", "p2p", "notifier", "debug", "mesh", "dive", "dgs" };
+	static const char *const ours[] = { "user", "room",     "group", "session", "dm",   "matching", "field",
+					    "p2p",  "notifier", "debug", "mesh",    "dive", "dgs" };
 
 	if (row->ver >= 2 || row->flags & DK_INTERNAL)
 		return false;
@@ -164,16 +166,20 @@ static int add_rows(struct dk_kernel *k, struct dk_plugin *p)
 		uint32_t i = key_of(row->ver, row->cmd) * 0x9e3779b1u & s->mask;
 
 		if (reserved(p, row)) {
-			log_kernel(k, DK_ERROR, "%s: command %s is (%u, %u), but versions 0 and 1 are reserved to built-in modules; use version 2 or above", p->instance,
-				   row->name, row->ver, row->cmd);
+			log_kernel(k, DK_ERROR,
+				   "%s: command %s is (%u, %u), but versions 0 and 1 are reserved to built-in modules; use version "
+				   "2 or above",
+				   p->instance, row->name, row->ver, row->cmd);
 			rc = DK_EXIT_CONFIG;
 			continue;
 		}
 		if (!old)
 			old = entry_named(s, dk_str_c(row->name));
 		if (old) {
-			log_kernel(k, DK_ERROR, "%s: command %s (%u, %u) clashes with %s (%u, %u) of %s; numbers and names are unique on a node", p->instance,
-				   row->name, row->ver, row->cmd, old->row.name, old->row.ver, old->row.cmd, old->plugin->instance);
+			log_kernel(k, DK_ERROR,
+				   "%s: command %s (%u, %u) clashes with %s (%u, %u) of %s; numbers and names are unique on a node",
+				   p->instance, row->name, row->ver, row->cmd, old->row.name, old->row.ver, old->row.cmd,
+				   old->plugin->instance);
 			rc = DK_EXIT_CONFIG;
 			continue;
 		}
@@ -371,8 +377,8 @@ static int run_handler(struct call *c)
 		return rc;
 	if (!why)
 		return dk_refuse(&c->pub, DK_E_PARAMS, "%s: bytes are left over after the last parameter", e->row.name);
-	return dk_refuse(&c->pub, DK_E_SHORT, "%s: the payload of %zu bytes ends before parameter %s, or its value is not allowed", e->row.name,
-			 c->pub.payload.n, why);
+	return dk_refuse(&c->pub, DK_E_SHORT, "%s: the payload of %zu bytes ends before parameter %s, or its value is not allowed",
+			 e->row.name, c->pub.payload.n, why);
 }
 
 /* Keeps what lives in somebody's buffer. */

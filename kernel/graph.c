@@ -35,19 +35,27 @@ static const char *kind_text(const struct dk_need *need)
 	return need->kind == DK_NEED_ONE ? "needs" : "would use";
 }
 
-static void missing(struct graph *g, struct dk_plugin *p, const struct dk_need *need, const struct dk_plugin *other, const struct dk_provide *row)
+static void missing(struct graph *g, struct dk_plugin *p, const struct dk_need *need, const struct dk_plugin *other,
+		    const struct dk_provide *row)
 {
 	char hint[4096];
 
 	g->rc = DK_EXIT_CONFIG;
 	if (other)
-		log_kernel(g->k, DK_ERROR, "%s %s service %s %u.%u or a later %u.x, but %s provides %u.%u; install versions of the two that fit together",
-			   p->instance, kind_text(need), need->name, need->major, need->minor, need->major, other->instance, row->major, row->minor);
+		log_kernel(g->k, DK_ERROR,
+			   "%s %s service %s %u.%u or a later %u.x, but %s provides %u.%u; install versions of the two that fit "
+			   "together",
+			   p->instance, kind_text(need), need->name, need->major, need->minor, need->major, other->instance,
+			   row->major, row->minor);
 	else if (kernel_plugin_file(g->k, need->name, hint, sizeof(hint)))
-		log_kernel(g->k, DK_ERROR, "%s needs service %s %u.%u, and no plugin that is switched on provides it; add a section `%s = {};` to plugins (%s is there)",
+		log_kernel(g->k, DK_ERROR,
+			   "%s needs service %s %u.%u, and no plugin that is switched on provides it; add a section `%s = {};` to "
+			   "plugins (%s is there)",
 			   p->instance, need->name, need->major, need->minor, need->name, hint);
 	else
-		log_kernel(g->k, DK_ERROR, "%s needs service %s %u.%u, and no plugin that is switched on provides it; switch on one that does (diarkisd --plugins lists them)",
+		log_kernel(g->k, DK_ERROR,
+			   "%s needs service %s %u.%u, and no plugin that is switched on provides it; switch on one that does "
+			   "(diarkisd --plugins lists them)",
 			   p->instance, need->name, need->major, need->minor);
 }
 
@@ -60,7 +68,8 @@ static void cycle(struct graph *g, const struct dk_plugin *p)
 		i--;
 	for (i = i ? i - 1 : 0; i < g->depth && n < sizeof(text); i++)
 		n += (size_t)snprintf(text + n, sizeof(text) - n, "%s -> ", g->path[i]->instance);
-	log_kernel(g->k, DK_ERROR, "plugins need each other in a circle: %s%s; one of them has to use a signal instead of a need", text, p->instance);
+	log_kernel(g->k, DK_ERROR, "plugins need each other in a circle: %s%s; one of them has to use a signal instead of a need",
+		   text, p->instance);
 	g->rc = DK_EXIT_CONFIG;
 }
 
@@ -98,8 +107,9 @@ static void inject(struct graph *g, struct dk_plugin *p, const struct dk_need *n
 			list.at = at;
 			list.at[list.n++] = (uint8_t *)q->self + row->offset;
 		} else if (found) {
-			log_kernel(g->k, DK_ERROR, "%s %s exactly one service %s, but both %s and %s provide it; switch one of them off", p->instance,
-				   kind_text(need), need->name, found->instance, q->instance);
+			log_kernel(g->k, DK_ERROR,
+				   "%s %s exactly one service %s, but both %s and %s provide it; switch one of them off",
+				   p->instance, kind_text(need), need->name, found->instance, q->instance);
 			g->rc = DK_EXIT_CONFIG;
 		}
 		found = q;

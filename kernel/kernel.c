@@ -28,7 +28,8 @@ struct dk_plugin *plugin_of(const void *self)
 	const struct dk_self *s = self;
 
 	if (!s || s->magic != DK_SELF_MAGIC) {
-		fprintf(stderr, "diarkis: a kernel function was given a pointer that is not the state of a plugin (struct dk_self must be its first member)\n");
+		fprintf(stderr, "diarkis: a kernel function was given a pointer that is not the state of a plugin (struct dk_self "
+				"must be its first member)\n");
 		abort();
 	}
 	return s->plugin;
@@ -59,8 +60,8 @@ void kernel_leave(struct dk_plugin *p, struct dk_plugin *before)
 		if (us > SLOW_US)
 			p->slow_callbacks++;
 		if (us > STUCK_US)
-			log_kernel(k, DK_WARN, "%s held the loop for %llu ms in one callback; work that long belongs into dk_job()", p->instance,
-				   (unsigned long long)(us / 1000));
+			log_kernel(k, DK_WARN, "%s held the loop for %llu ms in one callback; work that long belongs into dk_job()",
+				   p->instance, (unsigned long long)(us / 1000));
 	}
 }
 
@@ -244,7 +245,8 @@ static int boot(struct dk_kernel *k, const struct dk_boot *b)
 	k->temp_dir = strdup(b->temp_dir ? b->temp_dir : tmp && *tmp ? tmp : "/tmp");
 	if (!k->temp_dir || find_path(k) < 0 || mem_init(k) < 0 || log_init(k, b) < 0 || loader_app(k) < 0)
 		return DK_EXIT_RUNTIME;
-	if (k->env->ops->random(k->env, k->hash_key, sizeof(k->hash_key)) < 0 || k->env->ops->random(k->env, k->chance, sizeof(k->chance)) < 0) {
+	if (k->env->ops->random(k->env, k->hash_key, sizeof(k->hash_key)) < 0 ||
+	    k->env->ops->random(k->env, k->chance, sizeof(k->chance)) < 0) {
 		log_kernel(k, DK_ERROR, "the system gives no random bytes; keys cannot be made");
 		return DK_EXIT_RUNTIME;
 	}
@@ -286,7 +288,8 @@ int dk_kernel_new(struct dk_env *env, const struct dk_boot *b, struct dk_kernel 
 	k->boot_flags = full.flags;
 	k->defer_tail = &k->defers;
 	k->builtin = full.builtin;
-	rc = copy_list(full.env, &k->env_vars) < 0 || copy_list(full.plugin_dirs, &k->plugin_dirs) < 0 ? DK_EXIT_RUNTIME : boot(k, &full);
+	rc = copy_list(full.env, &k->env_vars) < 0 || copy_list(full.plugin_dirs, &k->plugin_dirs) < 0 ? DK_EXIT_RUNTIME
+												       : boot(k, &full);
 	if (rc) {
 		dk_kernel_free(k);
 		return rc;
@@ -383,9 +386,11 @@ const struct dk_plugin_desc *dk_plugin_at(const void *self, size_t i, const char
 	return &k->plugins[i]->desc;
 }
 
-void dk_counters_each(void *self, void (*fn)(void *arg, const char *instance, const struct dk_counter *c, const void *value), void *arg)
+void dk_counters_each(void *self, void (*fn)(void *arg, const char *instance, const struct dk_counter *c, const void *value),
+		      void *arg)
 {
-	static const struct dk_counter slow = { "slow_callbacks", "callbacks that held the loop for more than 5 ms", 0, DK_COUNTER_SUM, 0 };
+	static const struct dk_counter slow = { "slow_callbacks", "callbacks that held the loop for more than 5 ms", 0,
+						DK_COUNTER_SUM, 0 };
 	struct dk_kernel *k = plugin_of(self)->k;
 
 	for (size_t i = 0; i < k->plugin_n; i++) {

@@ -126,7 +126,8 @@ static void cancel_steps(struct dk_kernel *k)
 {
 	for (struct dk_step *s = k->lives->steps; s; s = s->next)
 		if (open_step(s)) {
-			log_kernel(k, DK_WARN, "%s did not finish its %s before the shutdown deadline; going on without it", s->who, s->phase);
+			log_kernel(k, DK_WARN, "%s did not finish its %s before the shutdown deadline; going on without it", s->who,
+				   s->phase);
 			s->cancelled = true;
 			if (s->on_cancel)
 				s->on_cancel(s->cancel_arg);
@@ -321,7 +322,8 @@ static void go_draining(struct dk_kernel *k)
 {
 	struct life_state *l = k->lives;
 
-	log_kernel(k, DK_INFO, "stopping: OFFLINE, nothing new is taken in; at most %lld ms", (long long)(l->deadline_ms - k->clock.ms));
+	log_kernel(k, DK_INFO, "stopping: OFFLINE, nothing new is taken in; at most %lld ms",
+		   (long long)(l->deadline_ms - k->clock.ms));
 	k->life = LIFE_DRAINING;
 	each_op(k, op_offline);
 	for (size_t i = 0; i < k->plugin_n; i++)
@@ -368,7 +370,8 @@ static int phase_up(struct dk_plugin *p, int (*fn)(void *self), enum phase phase
 		rc = fn(p->self);
 		kernel_leave(p, before);
 		if (rc) {
-			log_kernel(p->k, DK_ERROR, "%s of %s failed: %s; the node does not start", name, p->instance, dk_err_text(rc < 0 ? rc : -ECANCELED));
+			log_kernel(p->k, DK_ERROR, "%s of %s failed: %s; the node does not start", name, p->instance,
+				   dk_err_text(rc < 0 ? rc : -ECANCELED));
 			plugin_release(p);
 			return rc;
 		}
@@ -469,8 +472,8 @@ static uint64_t busy(struct dk_kernel *k)
 		uint64_t n = o->busy ? o->busy(k->plugins[i]->self, &what) : 0;
 
 		if (n && at < sizeof(k->lives->waiting_for))
-			at += (size_t)snprintf(k->lives->waiting_for + at, sizeof(k->lives->waiting_for) - at, "%s%llu %s", all ? ", " : "",
-					       (unsigned long long)n, what);
+			at += (size_t)snprintf(k->lives->waiting_for + at, sizeof(k->lives->waiting_for) - at, "%s%llu %s",
+					       all ? ", " : "", (unsigned long long)n, what);
 		all += n;
 	}
 	return all;

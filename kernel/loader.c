@@ -89,17 +89,20 @@ static void desc_copy(struct dk_kernel *k, struct dk_plugin_desc *d, const struc
 static bool desc_check(struct dk_kernel *k, const char *what, const struct dk_plugin_desc *d)
 {
 	if (d->magic != DK_PLUGIN_MAGIC) {
-		log_kernel(k, DK_ERROR, "%s: what it exports is no plugin descriptor (magic %08x instead of %08x); rebuild it with <diarkis/plugin.h>",
+		log_kernel(k, DK_ERROR,
+			   "%s: what it exports is no plugin descriptor (magic %08x instead of %08x); rebuild it with "
+			   "<diarkis/plugin.h>",
 			   what, d->magic, DK_PLUGIN_MAGIC);
 		return false;
 	}
 	if (d->abi_major != DK_ABI_MAJOR || d->abi_minor > DK_ABI_MINOR) {
-		log_kernel(k, DK_ERROR, "%s: built for plugin ABI %u.%u, this kernel speaks %u.%u; rebuild it against diarkis %s", what, d->abi_major,
-			   d->abi_minor, DK_ABI_MAJOR, DK_ABI_MINOR, DK_VERSION);
+		log_kernel(k, DK_ERROR, "%s: built for plugin ABI %u.%u, this kernel speaks %u.%u; rebuild it against diarkis %s",
+			   what, d->abi_major, d->abi_minor, DK_ABI_MAJOR, DK_ABI_MINOR, DK_VERSION);
 		return false;
 	}
 	if (d->size < offsetof(struct dk_plugin_desc, ops) || !d->name || d->self_size < sizeof(struct dk_self)) {
-		log_kernel(k, DK_ERROR, "%s: its descriptor is incomplete: name, self_size (at least %zu) and DK_PLUGIN_HEAD are required", what,
+		log_kernel(k, DK_ERROR,
+			   "%s: its descriptor is incomplete: name, self_size (at least %zu) and DK_PLUGIN_HEAD are required", what,
 			   sizeof(struct dk_self));
 		return false;
 	}
@@ -130,7 +133,8 @@ static const struct dk_plugin_desc *open_so(struct dk_kernel *k, const char *fil
 			*c = '_';
 	d = dlsym(h, symbol);
 	if (!d)
-		log_kernel(k, DK_ERROR, "%s: exports no symbol %s; a plugin exports one constant made with DK_PLUGIN(%s)", file, symbol, use);
+		log_kernel(k, DK_ERROR, "%s: exports no symbol %s; a plugin exports one constant made with DK_PLUGIN(%s)", file,
+			   symbol, use);
 	return d;
 }
 
@@ -175,7 +179,8 @@ static const struct dk_plugin_desc app_desc = {
 };
 
 /* The file or the linked-in constant of a name; NULL after logging. */
-static const struct dk_plugin_desc *find(struct dk_kernel *k, const char *name, const char *file, const char *origin, struct search *s)
+static const struct dk_plugin_desc *find(struct dk_kernel *k, const char *name, const char *file, const char *origin,
+					 struct search *s)
 {
 	s->found[0] = s->looked[0] = '\0';
 	s->name = name;
@@ -187,8 +192,9 @@ static const struct dk_plugin_desc *find(struct dk_kernel *k, const char *name, 
 	else
 		each_dir(k, search_dir, s);
 	if (!s->found[0]) {
-		log_kernel(k, DK_ERROR, "%s: no plugin %s.so in %s; check the spelling of the section, or name its folder with plugin_dir", origin, name,
-			   s->looked);
+		log_kernel(k, DK_ERROR,
+			   "%s: no plugin %s.so in %s; check the spelling of the section, or name its folder with plugin_dir",
+			   origin, name, s->looked);
 		return NULL;
 	}
 	return open_so(k, s->found, name);

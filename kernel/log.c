@@ -35,7 +35,8 @@ struct log_state {
 	uint64_t second, lost;
 };
 
-static const char *const level_names[] = { "", "verbose", "network", "sys", "debug", "info", "notice", "warn", "error", "fatal", "silent" };
+static const char *const level_names[] = { "",       "verbose", "network", "sys",   "debug", "info",
+					   "notice", "warn",    "error",   "fatal", "silent" };
 
 enum dk_log_level log_level_of(const char *name)
 {
@@ -114,7 +115,9 @@ int log_configure(struct dk_kernel *k)
 	int rc = 0;
 
 	if (!level) {
-		log_kernel(k, DK_ERROR, "log: level \"%s\" is none of verbose, network, sys, debug (trace), info, notice, warn, error, fatal", c->log_level);
+		log_kernel(k, DK_ERROR,
+			   "log: level \"%s\" is none of verbose, network, sys, debug (trace), info, notice, warn, error, fatal",
+			   c->log_level);
 		rc = DK_EXIT_CONFIG;
 	} else {
 		l->level = level;
@@ -140,7 +143,8 @@ int log_configure(struct dk_kernel *k)
 		FILE *f = fopen(c->log_file, "ae");
 
 		if (!f) {
-			log_kernel(k, DK_ERROR, "log: filePath \"%s\" cannot be opened for appending: %s", c->log_file, strerror(errno));
+			log_kernel(k, DK_ERROR, "log: filePath \"%s\" cannot be opened for appending: %s", c->log_file,
+				   strerror(errno));
 			return DK_EXIT_CONFIG;
 		}
 		if (l->file)
@@ -218,7 +222,8 @@ static void put_message(struct line *l, const struct log_state *st, const char *
 
 static void write_line(struct dk_kernel *k, const char *name, enum dk_log_level level, const char *msg)
 {
-	static const char *const colors[] = { "", "\033[2m", "\033[2m", "\033[2m", "\033[2m", "", "\033[36m", "\033[33m", "\033[31m", "\033[31;1m" };
+	static const char *const colors[] = { "", "\033[2m",  "\033[2m",  "\033[2m",  "\033[2m",
+					      "", "\033[36m", "\033[33m", "\033[31m", "\033[31;1m" };
 	struct log_state *st = k->log;
 	char buf[LINE_MAX_BYTES], when[64];
 	struct line l = { buf, buf + sizeof(buf) - 16 };

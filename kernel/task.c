@@ -66,7 +66,9 @@ static int add(struct dk_kernel *k, int which, const char *name, void (*plain)(v
 
 	if (!t)
 		return -ENOMEM;
-	*t = (struct task){ .which = which, .name = name ? strdup(name) : NULL, .plain = plain, .with_params = with_params, .arg = arg };
+	*t = (struct task){
+		.which = which, .name = name ? strdup(name) : NULL, .plain = plain, .with_params = with_params, .arg = arg
+	};
 	if (name && !t->name) {
 		free(t);
 		return -ENOMEM;
@@ -140,7 +142,8 @@ static char *read_file(struct dk_kernel *k, const char *path)
 
 	if (fd < 0) {
 		if (errno != ENOENT)
-			log_kernel(k, DK_WARN, "task file %s is not read: %s", path, errno == ELOOP ? "it is a symbolic link" : strerror(errno));
+			log_kernel(k, DK_WARN, "task file %s is not read: %s", path,
+				   errno == ELOOP ? "it is a symbolic link" : strerror(errno));
 		return NULL;
 	}
 	why = fstat(fd, &st) < 0 ? strerror(errno) : refusal(&st);
@@ -208,7 +211,8 @@ static void told(void *self, const struct dk_call *call, int status, dk_slice bo
 	const char *name = call->row->name;
 
 	if (status == DK_STATUS_OK)
-		log_kernel(k, DK_NOTICE, "task %s: ok %s", name, dk_payload_text(self, call->row->out, (call->row->flags & DK_PUFFER) != 0, body));
+		log_kernel(k, DK_NOTICE, "task %s: ok %s", name,
+			   dk_payload_text(self, call->row->out, (call->row->flags & DK_PUFFER) != 0, body));
 	else
 		log_kernel(k, DK_WARN, "task %s: refused: %.*s", name, (int)body.n, body.n ? (const char *)body.p : "");
 }

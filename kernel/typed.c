@@ -36,7 +36,7 @@ union value {
 	const struct dk_id52 *id52;
 };
 
-static const char *const names[DK_T_COUNT] = { "",    "u8",  "u16", "u32",  "u64",	 "i8",	"i16",	   "i32",      "i64",  "f32",
+static const char *const names[DK_T_COUNT] = { "",    "u8",   "u16",   "u32",   "u64",     "i8",      "i16",  "i32",  "i64", "f32",
 					       "f64", "flag", "str16", "str32", "bytes16", "bytes32", "id52", "strs", "rest" };
 
 const char *typed_name(uint8_t type)
@@ -101,8 +101,9 @@ int typed_prepare(const struct dk_command *row, struct typed **ret_typed, char *
 		ffi_type *ft = type_of(t, p->type);
 
 		if (!ft || t->n == ARGS_MAX) {
-			snprintf(why, why_n, "parameter %zu (%s) has type %u, which this kernel does not know, or there are more than %d", t->n + 1, p->name,
-				 p->type, ARGS_MAX);
+			snprintf(why, why_n,
+				 "parameter %zu (%s) has type %u, which this kernel does not know, or there are more than %d",
+				 t->n + 1, p->name, p->type, ARGS_MAX);
 			free(t);
 			return -EINVAL;
 		}
@@ -120,11 +121,13 @@ int typed_prepare(const struct dk_command *row, struct typed **ret_typed, char *
 	}
 	for (const struct dk_param *p = row->out; (row->flags & DK_PUFFER) && p && p->type && p[1].type; p++)
 		if (strcmp(p->name, p[1].name) > 0) {
-			snprintf(why, why_n, "puffer fields stand in alphabetical order, but in the answer %s follows %s", p[1].name, p->name);
+			snprintf(why, why_n, "puffer fields stand in alphabetical order, but in the answer %s follows %s",
+				 p[1].name, p->name);
 			free(t);
 			return -EINVAL;
 		}
-	if (!(row->flags & DK_RAW) && ffi_prep_cif(&t->cif, FFI_DEFAULT_ABI, (unsigned)t->n + 2, &ffi_type_sint, t->args) != FFI_OK) {
+	if (!(row->flags & DK_RAW) &&
+	    ffi_prep_cif(&t->cif, FFI_DEFAULT_ABI, (unsigned)t->n + 2, &ffi_type_sint, t->args) != FFI_OK) {
 		snprintf(why, why_n, "libffi cannot prepare a call with its %zu parameters", t->n);
 		free(t);
 		return -EINVAL;
@@ -257,7 +260,8 @@ static bool wr_hex(struct dk_writer *w, dk_str s)
 
 static bool wr_number(struct dk_writer *w, uint8_t type, const char *s)
 {
-	static const uint8_t size[] = { [DK_T_U8] = 1, [DK_T_U16] = 2, [DK_T_U32] = 4, [DK_T_U64] = 8, [DK_T_I8] = 1, [DK_T_I16] = 2, [DK_T_I32] = 4, [DK_T_I64] = 8 };
+	static const uint8_t size[] = { [DK_T_U8] = 1, [DK_T_U16] = 2, [DK_T_U32] = 4, [DK_T_U64] = 8,
+					[DK_T_I8] = 1, [DK_T_I16] = 2, [DK_T_I32] = 4, [DK_T_I64] = 8 };
 	bool is_signed = type >= DK_T_I8;
 	unsigned bits = size[type] * 8u;
 	uint64_t v;
@@ -267,7 +271,8 @@ static bool wr_number(struct dk_writer *w, uint8_t type, const char *s)
 	v = is_signed ? (uint64_t)strtoll(s, &end, 0) : strtoull(s, &end, 0);
 	if (errno || end == s || *end || (!is_signed && strchr(s, '-')))
 		return false;
-	if (bits < 64 && (is_signed ? (int64_t)v < -(INT64_C(1) << (bits - 1)) || (int64_t)v >= INT64_C(1) << (bits - 1) : v >> bits))
+	if (bits < 64 &&
+	    (is_signed ? (int64_t)v < -(INT64_C(1) << (bits - 1)) || (int64_t)v >= INT64_C(1) << (bits - 1) : v >> bits))
 		return false;
 	for (unsigned b = bits; b > 0; b -= 8)
 		dk_wr_u8(w, (uint8_t)(v >> (b - 8)));
@@ -349,15 +354,17 @@ int typed_encode(const struct dk_command *row, const dk_str *args, size_t n, str
 		size_t at = (size_t)snprintf(why, why_n, "%s takes %zu parameters (", row->name, want);
 
 		for (size_t i = 0; i < want && at < why_n; i++)
-			at += (size_t)snprintf(why + at, why_n - at, "%s%s %s", i ? ", " : "", typed_name(row->in[i].type), row->in[i].name);
+			at += (size_t)snprintf(why + at, why_n - at, "%s%s %s", i ? ", " : "", typed_name(row->in[i].type),
+					       row->in[i].name);
 		if (at < why_n)
 			snprintf(why + at, why_n - at, "), but %zu were given", n);
 		return -EINVAL;
 	}
 	for (size_t i = 0; i < n; i++)
 		if (!wr_text(w, &row->in[i], (row->flags & DK_PUFFER) != 0, args[i])) {
-			snprintf(why, why_n, "%s: \"%.*s\" is no %s, which its parameter %s wants", row->name, (int)(args[i].n < 64 ? args[i].n : 64),
-				 args[i].p ? args[i].p : "", typed_name(row->in[i].type), row->in[i].name);
+			snprintf(why, why_n, "%s: \"%.*s\" is no %s, which its parameter %s wants", row->name,
+				 (int)(args[i].n < 64 ? args[i].n : 64), args[i].p ? args[i].p : "", typed_name(row->in[i].type),
+				 row->in[i].name);
 			return -EINVAL;
 		}
 	if (w->bad) {
@@ -448,7 +455,8 @@ void typed_text(const struct dk_param *params, bool puffer, dk_slice payload, ch
 		}
 		default:
 			if ((p->type == DK_T_STR16 || p->type == DK_T_STR32 || p->type == DK_T_REST) && printable(v.slice))
-				at += (size_t)snprintf(buf + at, n - at, "%.*s", (int)v.slice.n, v.slice.n ? (const char *)v.slice.p : "");
+				at += (size_t)snprintf(buf + at, n - at, "%.*s", (int)v.slice.n,
+						       v.slice.n ? (const char *)v.slice.p : "");
 			else
 				at += hex_text(buf + at, n - at, v.slice);
 		}
