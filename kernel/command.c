@@ -339,6 +339,16 @@ int dk_fail(struct dk_call *call, uint32_t code, const char *fmt, ...)
 	return 0;
 }
 
+int dk_error_body(void *self, enum dk_status status, uint32_t code, const char *text, struct dk_writer *w)
+{
+	bool structured = plugin_of(self)->k->commands->struct_err;
+
+	if (structured)
+		dk_wr_u32(w, code);
+	dk_wr_slice(w, dk_slice_of(dk_str_c(text)));
+	return (int)status * (structured ? 10 : 1);
+}
+
 dk_slice dk_call_body(const struct dk_call *call)
 {
 	return call_of(call)->body;

@@ -88,7 +88,8 @@ enum dk_command_flag {
 	DK_USER = 4, /* call->user is never 0: a caller without a user is refused */
 	DK_PUFFER = 8, /* payload in puffer form */
 	DK_INTERNAL = 16, /* only code of this node and other nodes */
-	DK_RAW = 32 /* set by R rows */
+	DK_RAW = 32, /* set by R rows */
+	DK_QUIET = 64 /* an Ok without a body is not sent to the client: for what arrives per frame */
 };
 
 /* Who brought a call in. */
@@ -126,6 +127,8 @@ DK_API int dk_answer(struct dk_call *call, dk_slice body);
 DK_API int dk_refuse(struct dk_call *call, uint32_t code, const char *fmt, ...) DK_PRINTF(3, 4);
 /* Err: this side's fault. Returns 0. */
 DK_API int dk_fail(struct dk_call *call, uint32_t code, const char *fmt, ...) DK_PRINTF(3, 4);
+/* What dk_refuse() and dk_fail() would send, for whoever could not even make a call: writes the body, returns the status for it. */
+DK_API int dk_error_body(void *self, enum dk_status status, uint32_t code, const char *text, struct dk_writer *w);
 /* The body answered so far; valid until the call is finished. */
 DK_API dk_slice dk_call_body(const struct dk_call *call);
 /* 0 while nothing was answered, else enum dk_status. */

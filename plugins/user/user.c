@@ -580,7 +580,8 @@ static int init(void *self)
 		int rc = t->attach(t, &s->sink);
 
 		if (rc == DK_EXISTS) {
-			dk_log(s, DK_ERROR, "transport %s already reports to another plugin; only one plugin of a node can keep its users",
+			dk_log(s, DK_ERROR,
+			       "transport %s already reports to another plugin; only one plugin of a node can keep its users",
 			       t->base.instance);
 			return -EEXIST;
 		}
@@ -629,14 +630,15 @@ static void fini(void *self)
 static const struct dk_provide provides[] = { DK_PROVIDE(struct users, svc, DK_USER), { 0 } };
 static const struct dk_need needs[] = { DK_EACH_OF(struct users, transports, DK_TRANSPORT), { 0 } };
 static const struct dk_option options[] = {
-	DK_INT(struct user_conf, max_users, "max_users", "0", 0, UINT32_MAX - 1, "users at most, blank ones included; 0 = as memory allows"),
+	DK_INT(struct user_conf, max_users, "max_users", "0", 0, UINT32_MAX - 1,
+	       "users at most, blank ones included; 0 = as memory allows"),
 	DK_INT(struct user_conf, queue_frames, "queue_frames", "64", 1, 65536,
 	       "frames of one user that may wait while a command of it is deferred"),
 	DK_INT(struct user_conf, queue_bytes, "queue_bytes", "65536", 1, 16777216, "the same in bytes of payload", .unit = "bytes"),
 	DK_INT(struct user_conf, command_timeout_s, "command_timeout_s", "10", 0, 3600,
 	       "a deferred command is answered with an error after this long; 0 = never", .unit = "s", .flags = DK_RELOADABLE),
-	DK_STR(struct user_conf, client_key, "client_key", NULL,
-	       "what clients must show first; empty or unset: nothing", .env = "DIARKIS_CLIENT_KEY", .flags = DK_SECRET),
+	DK_STR(struct user_conf, client_key, "client_key", NULL, "what clients must show first; empty or unset: nothing",
+	       .env = "DIARKIS_CLIENT_KEY", .flags = DK_SECRET),
 	{ 0 },
 };
 static const struct dk_counter counters[] = {
@@ -650,6 +652,7 @@ static const struct dk_counter counters[] = {
 	DK_COUNTER(struct users, n.moved, "changes of a client's address"),
 	DK_COUNTER(struct users, n.frames, "commands from clients"),
 	DK_COUNTER(struct users, n.unknown, "commands refused: unknown, or not for clients"),
+	DK_COUNTER(struct users, n.overload, "commands refused because too many were under way on the node"),
 	DK_COUNTER(struct users, n.queued, "commands that had to wait for an earlier one"),
 	DK_COUNTER(struct users, n.queue_lost, "plain commands lost because too many waited"),
 	DK_COUNTER(struct users, n.queue_full, "connections ended because too many reliable commands waited"),

@@ -5,7 +5,8 @@
  * A frame that finds its user idle is dispatched from where it lies. Only while a command is deferred (DK_LATER) are further
  * frames copied, into a queue of bounded length; they run once the command's chain has ended and its callback returned. A
  * plain frame that finds the queue full is lost, as the network might have lost it; a reliable one cannot be, so it ends the
- * connection. Replies take the way back that the request came: same version and command, reliable if it was.
+ * connection. Replies take the way back that the request came: same version and command, reliable if it was. A row
+ * flagged DK_QUIET has none when all went well.
  *
  * A user may vanish in any command; nothing here keeps a pointer to one across a dispatch.
  */
@@ -27,8 +28,8 @@ struct user_queue {
 	uint32_t frames, bytes;
 };
 
-/* The call's token: what a reply needs to know. */
-static uint64_t token_of(bool reliable)
+/* How a reply is to travel; also the call's token. */
+static unsigned how_of(bool reliable)
 {
 	return reliable ? DK_RELIABLE : DK_UNRELIABLE;
 }
@@ -42,7 +43,7 @@ static void reply(struct users *s, dk_id id, struct user *u, uint8_t ver, uint16
 
 static void resume(void *self, uint64_t id);
 
-/* dk_finish_fn. A command that answered nothing has no reply: not every frame wants one. */
+/* dk_finish_fn */
 static void finish(void *self, const struct dk_call *call, int status, dk_slice body)
 {
 	struct users *s = self;
@@ -50,7 +51,7 @@ static void finish(void *self, const struct dk_call *call, int status, dk_slice 
 
 	if (!u)
 		return;
-	if (status)
+	if (status != DK_STATUS_OK || body.n || !(call->row->flags & DK_QUIET))
 		reply(s, call->user, u, call->ver, call->cmd, status, body, (unsigned)(uintptr_t)call->priv);
 	u->flags &= (uint8_t)~USER_BUSY;
 	if (!u->queue || (u->flags & USER_RESUMING))
@@ -61,9 +62,23 @@ static void finish(void *self, const struct dk_call *call, int status, dk_slice 
 		resume(s, call->user);
 }
 
+static void refuse(struct users *s, dk_id id, const struct dk_frame *f, enum dk_status status, uint32_t code, const char *text,
+		   bool reliable)
+{
+	struct user *u = user_get(s, id);
+	uint8_t buf[128];
+	struct dk_writer w = dk_writer_on(buf, sizeof(buf));
+	int sent;
+
+	if (!u)
+		return;
+	u->flags &= (uint8_t)~USER_BUSY;
+	sent = dk_error_body(s, status, code, text, &w);
+	reply(s, id, u, f->ver, f->cmd, sent, dk_written(&w), how_of(reliable));
+}
+
 static void run(struct users *s, dk_id id, struct user *u, const struct dk_frame *f, bool reliable)
 {
-	const struct dk_command *row = dk_command_find(s, f->ver, f->cmd);
 	int64_t timeout_s = user_conf(s)->command_timeout_s;
 	struct dk_incoming in = {
 		.ver = f->ver,
@@ -72,30 +87,22 @@ static void run(struct users *s, dk_id id, struct user *u, const struct dk_frame
 		.user = id,
 		.deadline = timeout_s ? dk_now(s) + (uint64_t)timeout_s * 1000 : 0,
 		.payload = f->payload,
-		.token = token_of(reliable),
+		.token = how_of(reliable),
 		.finish = finish,
 	};
-	int rc = DK_NOT_FOUND;
+	int rc;
 
 	u->flags |= USER_BUSY;
 	s->n.frames++;
-	if (row && (row->flags & DK_CLIENT))
-		rc = dk_dispatch(s, &in);
+	rc = dk_dispatch(s, &in);
 	if (rc == 0 || rc == DK_LATER)
 		return;
-	u = user_get(s, id);
-	if (!u)
-		return;
-	u->flags &= (uint8_t)~USER_BUSY;
 	if (rc == DK_NOT_FOUND) {
-		dk_str text = dk_str_c("there is no such command for clients");
-
 		s->n.unknown++;
-		reply(s, id, u, f->ver, f->cmd, DK_STATUS_BAD, dk_slice_of(text), (unsigned)in.token);
+		refuse(s, id, f, DK_STATUS_BAD, DK_E_PARAMS, "clients have no such command here", reliable);
 	} else {
-		dk_str text = dk_str_c("the server has too much to do");
-
-		reply(s, id, u, f->ver, f->cmd, DK_STATUS_ERR, dk_slice_of(text), (unsigned)in.token);
+		s->n.overload++;
+		refuse(s, id, f, DK_STATUS_ERR, DK_E_INTERNAL, "too many commands are under way on this node", reliable);
 	}
 }
 

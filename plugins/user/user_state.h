@@ -61,7 +61,7 @@ struct users {
 	size_t client_key_n; /* 0 = none configured */
 	struct {
 		uint64_t created, refused, replaced, discarded, connected, moved;
-		uint64_t frames, unknown, queued, queue_lost, queue_full;
+		uint64_t frames, unknown, overload, queued, queue_lost, queue_full;
 		uint64_t before_key, wrong_key, slow, notes_lost;
 		int64_t users, blank;
 	} n;

@@ -589,7 +589,8 @@ static const struct dk_provide provides[] = {
 };
 static const struct dk_option options[] = {
 	DK_STR(struct mem_conf, type, "type", "MEM", "what endpoint requests call it"),
-	DK_INT(struct mem_conf, ttl_s, "connectionTTL", "10", 0, 86400, "silence after which a client is given up; 0 = never", .unit = "s"),
+	DK_INT(struct mem_conf, ttl_s, "connectionTTL", "10", 0, 86400, "silence after which a client is given up; 0 = never",
+	       .unit = "s"),
 	DK_INT(struct mem_conf, max_output, "max_output_bytes", "1048576", 1, INT32_MAX, "what may wait to be read per client",
 	       .unit = "bytes"),
 	DK_BOOL(struct mem_conf, encryption, "enableEncryption", "false", "hand out keys; nothing is encrypted in any case"),
