@@ -17,6 +17,8 @@ struct env_udp; /* a world's own part of one socket, stream, listener */
 struct env_stream;
 struct env_listener;
 
+enum { ENV_BATCH = 64 }; /* datagrams per system call */
+
 struct env_out { /* one datagram to send */
 	const struct dk_addr *to;
 	const struct dk_addr *from; /* source address or NULL */
@@ -30,7 +32,7 @@ struct dk_env_ops {
 	uint64_t (*wall_ns)(struct dk_env *env);
 	int (*random)(struct dk_env *env, void *buf, size_t n);
 
-	/* A node joins and leaves the world. signals: deliver SIGTERM,
+	/* A node joins and leaves the world; it leaves when everything it opened is closed. signals: deliver SIGTERM,
 	 * SIGINT, SIGHUP, SIGUSR1, SIGUSR2 to it by dk_signal_arrived(). */
 	int (*attach)(struct dk_env *env, struct dk_kernel *k, bool signals, struct env_node **ret_node);
 	void (*detach)(struct env_node *node);
@@ -55,13 +57,15 @@ struct dk_env_ops {
 	/* Asynchronous: io_stream_opened() or io_stream_ended() follows. */
 	int (*connect)(struct env_node *node, struct dk_stream *s, const struct dk_addr *to, bool no_delay,
 		       struct env_stream **ret_stream);
-	/* Returns bytes taken (0 = would block: io_stream_writable() follows) or <0 (broken). */
+	/* Returns bytes taken (fewer than n = would block: io_stream_writable() follows) or <0 (broken). */
 	int64_t (*stream_write)(struct env_stream *s, const uint8_t *p, size_t n);
 	void (*stream_read)(struct env_stream *s, bool on);
-	/* reset: drop what the system still holds. No callback follows. */
+	/* reset: drop what the system still holds; else it is delivered, and what still comes in is thrown away. No callback follows. */
 	void (*stream_close)(struct env_stream *s, bool reset);
 
-	/* Runs work(arg) away from the loop, then done(k, job) inside a turn. */
+	/* The first address of a network interface; IPv4 before IPv6. 0, DK_NOT_FOUND or <0. */
+	int (*addr_of_nic)(struct env_node *node, const char *nic, struct dk_addr *ret_addr);
+	/* Runs work(arg) away from the loop, then done(k, job) inside a turn; also for a node that left meanwhile, then outside of one. */
 	int (*job)(struct env_node *node, void (*work)(void *arg), void *arg, void (*done)(struct dk_kernel *k, void *job),
 		   void *job);
 	void (*free)(struct dk_env *env);
@@ -71,8 +75,10 @@ struct dk_env {
 	const struct dk_env_ops *ops;
 };
 
-/* Implemented by io.c, called by the worlds, inside a turn. */
+/* Implemented by io.c, udp.c and stream.c, called by the worlds inside a turn. */
+void io_timers(struct dk_kernel *k); /* runs what is due, then wishes again */
 void io_udp_received(struct dk_udp *udp, const struct dk_datagram *v, size_t n);
+void io_udp_oversize(struct dk_udp *udp, size_t n); /* n datagrams were longer than DK_UDP_SLOT and are gone */
 void io_udp_writable(struct dk_udp *udp);
 /* Returns the stream object for an accepted connection, or NULL: refuse it. */
 struct dk_stream *io_accept(struct dk_listener *l, struct env_stream *es, const struct dk_addr *peer);
@@ -80,7 +86,21 @@ void io_stream_opened(struct dk_stream *s);
 void io_stream_data(struct dk_stream *s, const uint8_t *p, size_t n);
 void io_stream_writable(struct dk_stream *s);
 void io_stream_ended(struct dk_stream *s, int err); /* end of stream (0) or an error; io.c closes the world's part */
-void io_timers(struct dk_kernel *k); /* runs what is due, then wishes again */
+
+/* The same for a world that lies in another library, the simulator. Not an interface for plugins. */
+struct env_seam {
+	void (*turn_begin)(struct dk_kernel *k);
+	void (*turn_end)(struct dk_kernel *k);
+	void (*timers)(struct dk_kernel *k);
+	void (*udp_received)(struct dk_udp *udp, const struct dk_datagram *v, size_t n);
+	void (*udp_oversize)(struct dk_udp *udp, size_t n);
+	struct dk_stream *(*accept)(struct dk_listener *l, struct env_stream *es, const struct dk_addr *peer);
+	void (*stream_opened)(struct dk_stream *s);
+	void (*stream_data)(struct dk_stream *s, const uint8_t *p, size_t n);
+	void (*stream_writable)(struct dk_stream *s);
+	void (*stream_ended)(struct dk_stream *s, int err);
+};
+DK_API const struct env_seam *dk_env_seam(void);
 
 /* env/wheel.c: a hierarchical wheel of 1 ms ticks over dk_timer. */
 struct wheel;
@@ -90,7 +110,6 @@ void wheel_add(struct wheel *w, struct dk_timer *t); /* t->due_ms is set */
 void wheel_remove(struct wheel *w, struct dk_timer *t);
 struct dk_timer *wheel_pop(struct wheel *w, uint64_t now_ms); /* the next one due, removed; NULL = none */
 uint64_t wheel_next(const struct wheel *w); /* ms of the earliest due, a lower bound; UINT64_MAX = none */
-/* Any armed timer of that owner, or NULL. */
-struct dk_timer *wheel_find(const struct wheel *w, const void *self);
+size_t wheel_purge(struct wheel *w, const void *self); /* stops all timers of that owner; returns how many */
 
 #endif

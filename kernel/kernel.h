@@ -55,6 +55,7 @@ struct dk_kernel {
 	struct dk_env *env;
 	struct env_node *node; /* this kernel's part of the env */
 	struct dk_clock clock;
+	bool ending; /* inside kernel_turn_end(): what comes up then needs no wake(), it is looked for */
 	uint32_t boot_flags;
 	const struct dk_plugin_desc *const *builtin; /* borrowed from dk_boot */
 	char **plugin_dirs; /* copy of dk_boot's */
@@ -193,12 +194,44 @@ void *scratch_take(struct dk_kernel *k, size_t n); /* NULL = full */
 size_t scratch_mark(struct dk_kernel *k);
 void scratch_release(struct dk_kernel *k, size_t mark);
 
-/* ---- io.c: sockets, streams, timers and jobs of one node; what all worlds share ---- */
+/* ---- io.c, udp.c, stream.c: timers, chance, sockets, streams and jobs of one node; what all worlds share ---- */
+struct io_counts { /* what the system did not take or a limit refused, over all plugins */
+	uint64_t udp_dropped; /* oldest datagrams of a send ring that ran over */
+	uint64_t udp_failed; /* datagrams that the system refused to send */
+	uint64_t udp_oversize; /* received and longer than DK_UDP_SLOT */
+	uint64_t stream_full; /* writes refused because a stream's output was full */
+	uint64_t stream_late; /* closed with output that nobody took in time */
+	uint64_t accept_failed; /* connections refused for want of memory */
+};
+struct io_state {
+	struct wheel *wheel;
+	uint64_t wished_ms; /* when the world was asked to call io_timers() */
+	struct dk_udp *udps, *udps_dirty; /* newest first; dirty: have output */
+	struct dk_listener *listeners;
+	struct dk_stream *streams, *streams_closing, *streams_dirty; /* closing: only their output keeps them */
+	struct dk_timer closing_timer;
+	struct out *out_pool; /* stream.c: free output buffers */
+	size_t out_pool_n;
+	struct job *jobs;
+	struct io_counts n;
+	size_t random_left;
+	uint8_t random[4096];
+};
 int io_init(struct dk_kernel *k);
 void io_fini(struct dk_kernel *k);
 void io_flush(struct dk_kernel *k); /* the end of a turn: every socket that has output */
 void io_revoke(struct dk_plugin *p); /* closes what p still has open, stops its timers, forgets its jobs */
 size_t io_leftovers(struct dk_plugin *p); /* names what p opened or armed after that, closes it; returns how many */
+/* The kernel's own timer: fn gets the kernel for self. */
+void io_timer_start(struct dk_kernel *k, struct dk_timer *t, uint64_t in_ms, void (*fn)(void *kernel, struct dk_timer *t));
+void udp_flush_all(struct io_state *io);
+void udp_close_all(struct io_state *io, const struct dk_plugin *p);
+struct dk_udp *udp_any(const struct io_state *io, const struct dk_plugin *p); /* one that p has open, or NULL */
+void stream_flush_all(struct io_state *io);
+/* Listeners too. quiet: without calling the plugin, whose state is dead. */
+void stream_close_all(struct io_state *io, const struct dk_plugin *p, bool quiet);
+bool stream_any(const struct io_state *io, const struct dk_plugin *p, struct dk_addr *ret_addr, const char **ret_what);
+void stream_fini(struct io_state *io);
 
 /* ---- task.c: SIGUSR1/2 ---- */
 int task_init(struct dk_kernel *k);

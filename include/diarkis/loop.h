@@ -153,7 +153,7 @@ DK_API void dk_stream_set_arg(struct dk_stream *s, void *arg);
 
 /* ---- foreign libraries and blocking work ---- */
 
-/* Runs work(arg) on a thread of the pool (it may touch arg and nothing else), then done(self, arg, err) on the loop; done is
+/* Runs work(arg) on a thread of the pool (it may touch arg and nothing else), then done(self, arg) on the loop; done is
  * skipped (and drop(arg) called, if given) when the plugin stopped meanwhile. In the simulator work runs at once. */
 DK_API int dk_job(void *self, void (*work)(void *arg), void (*done)(void *self, void *arg), void (*drop)(void *arg), void *arg);
 
