@@ -97,7 +97,8 @@ int dk_defer(void *self, void (*fn)(void *self, uint64_t arg), uint64_t arg)
 	}
 	*p->k->defer_tail = d;
 	p->k->defer_tail = &d->next;
-	p->k->env->ops->wake(p->k->node);
+	if (!p->k->ending)
+		p->k->env->ops->wake(p->k->node);
 	return 0;
 }
 
@@ -132,6 +133,7 @@ int dk_on_turn_end(void *self, void (*fn)(void *self))
 
 void kernel_turn_end(struct dk_kernel *k)
 {
+	k->ending = true;
 	run_defers(k);
 	for (size_t i = k->plugin_n; i-- > 0;) {
 		struct dk_plugin *p = k->plugins[i];
@@ -144,6 +146,9 @@ void kernel_turn_end(struct dk_kernel *k)
 		}
 	}
 	io_flush(k);
+	k->ending = false;
+	if (k->defers)
+		k->env->ops->wake(k->node);
 	life_pump(k);
 }
 

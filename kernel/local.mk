@@ -4,17 +4,23 @@ noinst_LTLIBRARIES += %D%/libkernel.la
 %C%_libkernel_la_SOURCES = \
 	%D%/kernel.h \
 	%D%/env.h \
+	%D%/addr.c \
 	%D%/command.c \
 	%D%/error.c \
 	%D%/graph.c \
+	%D%/io.c \
 	%D%/kernel.c \
 	%D%/ledger.c \
 	%D%/life.c \
 	%D%/loader.c \
 	%D%/log.c \
 	%D%/mem.c \
+	%D%/stream.c \
 	%D%/task.c \
-	%D%/typed.c
+	%D%/typed.c \
+	%D%/udp.c \
+	%D%/env/uv.c \
+	%D%/env/wheel.c
 %C%_libkernel_la_CPPFLAGS = $(AM_CPPFLAGS) -DDK_PLUGIN_DIR='"$(plugindir)"' -DDK_SYSCONF_DIR='"$(diarkissysconfdir)"'
 %C%_libkernel_la_LIBADD = $(UV_LIBS) $(LIBCONFIG_LIBS) $(LIBFFI_LIBS) $(JANSSON_LIBS)
 ## To enable when io, env/uv and config are in: remove the two # of each line below.
