@@ -50,9 +50,9 @@ struct dk_counter {
 	uint16_t kind, unused;
 };
 /* The offset of a field, which does not compile when the field is not a T. */
-#define DK_COUNTER_AT_(self, field, T) \
-	(offsetof(self, field) + \
-	 0 * sizeof(char[__builtin_types_compatible_p(__typeof__(((self *)0)->field), T) ? 1 : -1]))
+/* A field of `struct { ... } n;` in the plugin's state: DK_COUNTER(struct udp, packets_in, "...") is n.packets_in. */
+#define DK_COUNTER_AT_(self, field, T)                                                                                            \
+	(offsetof(self, n.field) + 0 * sizeof(char[__builtin_types_compatible_p(__typeof__(((self *)0)->n.field), T) ? 1 : -1]))
 #define DK_COUNTER(self, field, text) { #field, text, DK_COUNTER_AT_(self, field, uint64_t), DK_COUNTER_SUM, 0 }
 #define DK_GAUGE(self, field, text) { #field, text, DK_COUNTER_AT_(self, field, int64_t), DK_COUNTER_GAUGE, 0 }
 #define DK_HISTOGRAM(self, field, text) { #field, text, DK_COUNTER_AT_(self, field, struct dk_histogram), DK_COUNTER_HISTOGRAM, 0 }

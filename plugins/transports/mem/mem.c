@@ -597,11 +597,11 @@ static const struct dk_option options[] = {
 	{ 0 },
 };
 static const struct dk_counter counters[] = {
-	DK_GAUGE(struct mem, n.peers, "clients admitted and not yet closed"),
-	DK_COUNTER(struct mem, n.frames_in, "frames from clients"),
-	DK_COUNTER(struct mem, n.frames_out, "frames to clients"),
-	DK_COUNTER(struct mem, n.bytes_out, "payload bytes to clients"),
-	DK_COUNTER(struct mem, n.full, "frames refused because too much waits to be read"),
+	DK_GAUGE(struct mem, peers, "clients admitted and not yet closed"),
+	DK_COUNTER(struct mem, frames_in, "frames from clients"),
+	DK_COUNTER(struct mem, frames_out, "frames to clients"),
+	DK_COUNTER(struct mem, bytes_out, "payload bytes to clients"),
+	DK_COUNTER(struct mem, full, "frames refused because too much waits to be read"),
 	{ 0 },
 };
 static const struct dk_ops ops = { .init = init, .stop = stop, .fini = fini };

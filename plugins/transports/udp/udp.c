@@ -1,0 +1,705 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * UDP and reliable UDP on one socket. This file owns the peers: it finds them by sid, feeds them datagrams, runs their timers and
+ * flushes their output once per turn. What the bytes mean is in wire/.
+ *
+ * Order for hostile bytes: size and flag, sid (one look-up, no allocation), the peer's rate, then wire_peer_recv(), which checks
+ * the seal before it changes anything. Nobody unknown gets an answer, but for the kill packet that a SYN may earn, within a
+ * budget; and every refusal moves a counter.
+ *
+ * A peer that is closed while one of its own datagrams is being handled stays in the table, marked dead, until that is over.
+ */
+#include <diarkis/plugin.h>
+#include <diarkis/transport.h>
+#include <diarkis/version.h>
+
+#include "utility.h"
+#include "wire/peer.h"
+#include "wire/wire.h"
+
+#define KILLS_PER_S 1000
+#define SCAN_PORTS 1000
+
+struct udp_conf {
+	const char *address, *nic, *type;
+	int64_t port, connection_ttl, send_interval, rudp_interval, retry_interval, max_retry, packet_rate, max_peers;
+	bool enable_p2p, enable_encryption, roaming_mac_only;
+};
+
+struct udp_peer {
+	struct wire_peer wire;
+	uint64_t user;
+	struct dk_timer timer;
+	struct udp_peer *next_dirty;
+	dk_id id;
+	uint32_t tokens, tokens_at; /* packets left of this second's share; when it was filled (ms) */
+	bool dirty, force, opened, dead;
+	uint8_t reason; /* enum dk_reason, when dead */
+};
+
+struct budget {
+	uint64_t second;
+	uint32_t used;
+};
+
+struct udp {
+	struct dk_self base;
+	struct dk_transport api;
+	const struct dk_peer_sink *sink;
+	struct wire_ctx *wire;
+	struct dk_udp *socket;
+	struct dk_table peers;
+	struct dk_map by_sid;
+	struct udp_peer *dirty;
+	struct udp_peer *current; /* whose datagram or timer is being handled */
+	struct budget kills, kills_self;
+	bool got_some; /* datagrams came in this turn */
+	char host[DK_ADDR_TEXT];
+	struct {
+		uint64_t packets_in, packets_out, unknown_sid, over_rate, killed, bad_utility;
+		uint64_t resends, splits_in, splits_out, frames_in, frames_out;
+		uint64_t drop[WIRE_DROPS];
+		int64_t peers;
+	} n;
+	uint64_t early[WIRE_DROPS]; /* drops before a peer was found; the rest is counted by wire/ */
+};
+
+static struct udp *of(struct dk_transport *t)
+{
+	return dk_container_of(t, struct udp, api);
+}
+
+/* ---- peers ---- */
+
+static uint32_t sid_hash(const uint8_t *sid)
+{
+	uint32_t h;
+
+	memcpy(&h, sid, sizeof(h)); /* random bytes of our own making: nobody can choose them to collide */
+	return h;
+}
+
+static struct udp_peer *at_slot(const struct udp *u, uint32_t slot)
+{
+	return dk_table_get(&u->peers, dk_table_id_at(&u->peers, slot));
+}
+
+static bool same_sid(const void *arg, uint32_t slot, const void *sid)
+{
+	return memcmp(at_slot(arg, slot)->wire.sid, sid, WIRE_SID_LEN) == 0;
+}
+
+static struct udp_peer *by_sid(const struct udp *u, const uint8_t *sid)
+{
+	uint32_t slot = dk_map_find(&u->by_sid, sid_hash(sid), same_sid, u, sid);
+
+	return slot == DK_MAP_NONE ? NULL : at_slot(u, slot);
+}
+
+static struct udp_peer *alive(const struct udp *u, dk_id id)
+{
+	struct udp_peer *p = dk_table_get(&u->peers, id);
+
+	return p && !p->dead ? p : NULL;
+}
+
+static void mark_dirty(struct udp *u, struct udp_peer *p)
+{
+	if (p->dirty)
+		return;
+	p->dirty = true;
+	p->next_dirty = u->dirty;
+	u->dirty = p;
+}
+
+static enum dk_reason reason_of(const struct udp_peer *p, enum wire_reason r)
+{
+	switch (r) {
+	case WIRE_CLOSED_SILENCE:
+		return p->opened ? DK_REASON_SILENCE : DK_REASON_NEVER;
+	case WIRE_CLOSED_RETRY:
+		return DK_REASON_RETRY;
+	case WIRE_CLOSED_LOCAL:
+		return DK_REASON_SERVER;
+	default:
+		return DK_REASON_CLIENT;
+	}
+}
+
+/* The peer's own memory goes; nobody may hold its pointer any more. */
+static void bury(struct udp *u, struct udp_peer *p)
+{
+	if (p->dirty)
+		for (struct udp_peer **at = &u->dirty; *at; at = &(*at)->next_dirty)
+			if (*at == p) {
+				*at = p->next_dirty;
+				break;
+			}
+	dk_timer_stop(&p->timer);
+	dk_map_remove(&u->by_sid, sid_hash(p->wire.sid), dk_id_slot(p->id));
+	wire_peer_fini(u->wire, &p->wire);
+	dk_table_remove(&u->peers, p->id);
+	u->n.peers = u->peers.used;
+}
+
+static void end_peer(struct udp *u, struct udp_peer *p, enum dk_reason reason)
+{
+	if (p->dead)
+		return;
+	p->dead = true;
+	if (u->sink)
+		u->sink->closed(u->sink->self, p->user, p->id, reason);
+	if (p != u->current)
+		bury(u, p);
+}
+
+/* ---- what wire/ tells; u->current is the peer ---- */
+
+static void tell_open(struct udp *u, struct udp_peer *p, const struct dk_addr *from)
+{
+	if (p->opened)
+		return;
+	p->opened = true;
+	if (u->sink)
+		u->sink->opened(u->sink->self, p->user, p->id, from, false);
+}
+
+static void on_opened(void *arg, const struct dk_addr *from)
+{
+	struct udp *u = arg;
+
+	tell_open(u, u->current, from);
+}
+
+static void on_moved(void *arg, const struct dk_addr *from)
+{
+	struct udp *u = arg;
+
+	if (u->sink && !u->current->dead)
+		u->sink->moved(u->sink->self, u->current->user, u->current->id, from);
+}
+
+static void on_closed(void *arg, enum wire_reason reason)
+{
+	struct udp *u = arg;
+
+	end_peer(u, u->current, reason_of(u->current, reason));
+}
+
+static void on_frame(void *arg, const struct dk_frame *frame, bool reliable)
+{
+	struct udp *u = arg;
+	struct udp_peer *p = u->current;
+	const struct udp_conf *c = u->base.conf;
+	struct utility_peer up = { u, u->sink, p->user, p->id, c->enable_p2p ? wire_peer_addr(&p->wire) : NULL };
+	uint8_t buf[UTILITY_REPLY_MAX];
+	struct dk_frame reply;
+
+	if (p->dead)
+		return;
+	tell_open(u, p, wire_peer_addr(&p->wire));
+	if (p->dead)
+		return;
+	switch (frame->ver ? UTILITY_NONE : utility_frame(&up, frame, buf, &reply)) {
+	case UTILITY_REPLY:
+		wire_peer_send(u->wire, &p->wire, dk_now(u), &reply, DK_UNRELIABLE);
+		p->force = true;
+		break;
+	case UTILITY_CLOSE:
+		end_peer(u, p, DK_REASON_CLIENT);
+		break;
+	case UTILITY_BAD:
+		u->n.bad_utility++;
+		break;
+	case UTILITY_NONE:
+		if (u->sink)
+			u->sink->frame(u->sink->self, p->user, p->id, frame, reliable);
+		break;
+	}
+}
+
+static const struct wire_events udp_events = { .frame = on_frame, .opened = on_opened, .moved = on_moved, .closed = on_closed };
+
+/* ---- out ---- */
+
+static void on_timer(void *self, struct dk_timer *t);
+
+/* Timers are looked at in steps of handleRUDPInterval, spread over the peers, unless a shorter flush interval needs more. */
+static void arm(struct udp *u, struct udp_peer *p)
+{
+	const struct udp_conf *c = u->base.conf;
+	uint64_t due = wire_peer_due(u->wire, &p->wire), now = dk_now(u), step = (uint64_t)c->rudp_interval;
+
+	if (due == WIRE_NEVER || p->dead)
+		return;
+	if (c->send_interval >= 10 && (uint64_t)c->send_interval < step)
+		step = (uint64_t)c->send_interval;
+	if (due < now)
+		due = now;
+	due += step - 1 - (due + dk_id_slot(p->id)) % step;
+	if (!dk_timer_armed(&p->timer) || due < p->timer.due_ms)
+		dk_timer_start(u, &p->timer, due > now ? due - now : 1, 0, on_timer);
+}
+
+static void flush_peer(struct udp *u, struct udp_peer *p)
+{
+	uint64_t now = dk_now(u);
+	struct dk_addr to = *wire_peer_addr(&p->wire);
+	bool fragment = false;
+
+	for (;;) {
+		uint8_t *slot = dk_udp_slot(u->socket, &to, WIRE_SLOT);
+		struct dk_addr real = to;
+		size_t n = wire_peer_out(u->wire, &p->wire, now, p->force, slot, WIRE_SLOT, &real, &fragment);
+
+		if (!n)
+			break;
+		if (!dk_addr_eq(&real, &to)) {
+			uint8_t *other = dk_udp_slot(u->socket, &real, WIRE_SLOT);
+
+			if (other != slot)
+				memcpy(other, slot, n);
+			to = real;
+		}
+		dk_udp_commit(u->socket, n, fragment ? DK_UDP_FRAGMENT : 0);
+		u->n.packets_out++;
+	}
+	p->force = false;
+	arm(u, p);
+}
+
+/* wire/ counts by itself; its figures are copied where the node's counters are read from. */
+static void copy_counters(struct udp *u)
+{
+	const struct wire_stats *s = wire_ctx_stats(u->wire);
+	const uint64_t *drops = wire_ctx_drops(u->wire);
+
+	for (int i = 0; i < WIRE_DROPS; i++)
+		u->n.drop[i] = u->early[i] + drops[i];
+	u->n.resends = s->resends;
+	u->n.splits_in = s->splits_in;
+	u->n.splits_out = s->splits_out;
+	u->n.frames_in = s->frames_in;
+	u->n.frames_out = s->frames_out;
+}
+
+static void udp_turn_end(void *self)
+{
+	struct udp *u = self;
+	struct udp_peer *p;
+
+	if (u->dirty || u->got_some)
+		copy_counters(u);
+	u->got_some = false;
+
+	while ((p = u->dirty)) {
+		u->dirty = p->next_dirty;
+		p->dirty = false;
+		flush_peer(u, p);
+	}
+}
+
+static void on_timer(void *self, struct dk_timer *t)
+{
+	struct udp *u = self;
+	struct udp_peer *p = dk_container_of(t, struct udp_peer, timer);
+	struct wire_events ev = udp_events;
+
+	ev.arg = u;
+	u->current = p;
+	wire_peer_tick(u->wire, &p->wire, dk_now(u), &ev);
+	u->current = NULL;
+	if (p->dead)
+		bury(u, p);
+	else
+		mark_dirty(u, p);
+}
+
+/* ---- in ---- */
+
+static bool within(struct budget *b, uint64_t now_ms)
+{
+	if (b->second != now_ms / 1000)
+		*b = (struct budget){ now_ms / 1000, 0 };
+	return b->used++ < KILLS_PER_S;
+}
+
+/* A SYN of somebody unknown: a client of a restarted node must learn that it is one. */
+static void kill_unknown(struct udp *u, const struct dk_addr *from)
+{
+	bool own_host = memcmp(from->ip, dk_udp_addr(u->socket)->ip, sizeof(from->ip)) == 0;
+
+	if (!within(own_host ? &u->kills_self : &u->kills, dk_now(u)))
+		return;
+	memcpy(dk_udp_slot(u->socket, from, sizeof(wire_kill_packet)), wire_kill_packet, sizeof(wire_kill_packet));
+	dk_udp_commit(u->socket, sizeof(wire_kill_packet), 0);
+	u->n.killed++;
+	u->n.packets_out++;
+}
+
+static bool take_token(const struct udp_conf *c, struct udp_peer *p, uint32_t now)
+{
+	uint32_t passed = now - p->tokens_at, rate = (uint32_t)c->packet_rate;
+
+	if (passed >= 1000) {
+		p->tokens = rate;
+		p->tokens_at = now;
+	} else if (p->tokens < rate && passed * rate >= 1000) {
+		uint32_t more = passed * rate / 1000;
+
+		p->tokens = p->tokens + more < rate ? p->tokens + more : rate;
+		p->tokens_at = now;
+	}
+	if (!p->tokens)
+		return false;
+	p->tokens--;
+	return true;
+}
+
+static void udp_received(void *self, struct dk_udp *socket, const struct dk_datagram *v, size_t n)
+{
+	struct udp *u = self;
+	const struct udp_conf *c = u->base.conf;
+	struct wire_events ev = udp_events;
+	uint64_t now = dk_now(u);
+	const uint8_t *sid;
+	enum wire_drop drop;
+
+	(void)socket;
+	ev.arg = u;
+	u->n.packets_in += n;
+	u->got_some = true;
+	for (; n > 0; v++, n--) {
+		struct udp_peer *p;
+
+		if (!wire_peek_sid(v->bytes, &sid, &drop)) {
+			u->early[drop]++;
+			continue;
+		}
+		p = by_sid(u, sid);
+		if (!p || p->dead) {
+			u->n.unknown_sid++;
+			if (!p && wire_is_syn(v->bytes))
+				kill_unknown(u, &v->from);
+			continue;
+		}
+		if (!take_token(c, p, (uint32_t)now)) {
+			u->n.over_rate++;
+			continue;
+		}
+		u->current = p;
+		wire_peer_recv(u->wire, &p->wire, now, &v->from, v->bytes, &ev);
+		u->current = NULL;
+		if (p->dead)
+			bury(u, p);
+		else
+			mark_dirty(u, p);
+	}
+}
+
+/* ---- the service ---- */
+
+static int udp_attach(struct dk_transport *t, const struct dk_peer_sink *sink)
+{
+	struct udp *u = of(t);
+
+	if (u->sink)
+		return DK_EXISTS;
+	u->sink = sink;
+	return 0;
+}
+
+static int udp_admit(struct dk_transport *t, const struct dk_credential *cred, uint64_t user, dk_id *ret_peer)
+{
+	struct udp *u = of(t);
+	struct udp_peer *p;
+	dk_id id;
+	int rc;
+
+	if (by_sid(u, cred->sid))
+		return DK_EXISTS;
+	p = dk_table_add(&u->peers, &id);
+	if (!p)
+		return DK_FULL;
+	rc = wire_peer_init(u->wire, &p->wire, WIRE_SERVER, cred, dk_now(u));
+	if (rc == 0)
+		rc = dk_map_put(u, &u->by_sid, sid_hash(cred->sid), dk_id_slot(id));
+	if (rc) {
+		wire_peer_fini(u->wire, &p->wire);
+		dk_table_remove(&u->peers, id);
+		return rc;
+	}
+	p->id = id;
+	p->user = user;
+	p->tokens = (uint32_t)((const struct udp_conf *)u->base.conf)->packet_rate;
+	p->tokens_at = (uint32_t)dk_now(u);
+	u->n.peers = u->peers.used;
+	arm(u, p);
+	*ret_peer = id;
+	return 0;
+}
+
+static int udp_send(struct dk_transport *t, dk_id peer, const struct dk_frame *frame, unsigned how)
+{
+	struct udp *u = of(t);
+	struct udp_peer *p = alive(u, peer);
+
+	if (!p)
+		return DK_GONE;
+	switch (wire_peer_send(u->wire, &p->wire, dk_now(u), frame, how)) {
+	case 0:
+		mark_dirty(u, p);
+		return 0;
+	case WIRE_FULL:
+		return DK_FULL;
+	case WIRE_TOO_LONG:
+		return DK_TOO_LONG;
+	default:
+		return DK_GONE;
+	}
+}
+
+static void udp_flush(struct dk_transport *t, dk_id peer)
+{
+	struct udp *u = of(t);
+	struct udp_peer *p = alive(u, peer);
+
+	if (p) {
+		p->force = true;
+		mark_dirty(u, p);
+	}
+}
+
+static void udp_close(struct dk_transport *t, dk_id peer, enum dk_reason reason)
+{
+	struct udp *u = of(t);
+	struct udp_peer *p = alive(u, peer);
+
+	if (!p)
+		return;
+	p->force = true;
+	flush_peer(u, p);
+	if (wire_peer_addr(&p->wire)->family) {
+		wire_peer_close(u->wire, &p->wire, dk_now(u));
+		p->force = true;
+		flush_peer(u, p);
+	}
+	end_peer(u, p, reason);
+}
+
+static int udp_info(struct dk_transport *t, dk_id peer, struct dk_peer_info *ret_info)
+{
+	struct udp_peer *p = alive(of(t), peer);
+
+	if (!p)
+		return DK_GONE;
+	*ret_info = (struct dk_peer_info){ .addr = *wire_peer_addr(&p->wire),
+					   .rtt_ms = wire_peer_rtt_ms(&p->wire),
+					   .open = p->opened,
+					   .last_heard_ms = p->wire.last_valid };
+	return 0;
+}
+
+static void udp_endpoint(struct dk_transport *t, const char **ret_host, uint16_t *ret_port)
+{
+	struct udp *u = of(t);
+
+	*ret_host = u->host;
+	*ret_port = u->socket ? dk_udp_addr(u->socket)->port : 0;
+}
+
+/* ---- phases ---- */
+
+static int wire_random(void *arg, void *buf, size_t n)
+{
+	return dk_random(arg, buf, n);
+}
+
+static void *wire_alloc(void *arg, size_t n)
+{
+	return dk_alloc(arg, n);
+}
+
+static void wire_free(void *arg, void *p, size_t n)
+{
+	dk_free(arg, p, n);
+}
+
+static struct wire_limits limits_of(const struct udp_conf *c)
+{
+	struct wire_limits l;
+
+	wire_limits_default(&l);
+	l.retry_interval_ms = (uint32_t)c->retry_interval;
+	l.max_retry = (uint32_t)c->max_retry;
+	l.ttl_ms = (uint32_t)c->connection_ttl * 1000;
+	l.flush_ms = (uint32_t)c->send_interval;
+	l.roaming_mac_only = c->roaming_mac_only;
+	return l;
+}
+
+static int udp_init(void *self)
+{
+	struct udp *u = self;
+	const struct udp_conf *c = u->base.conf;
+	struct wire_ctx_opts o = {
+		.limits = limits_of(c), .random = wire_random, .alloc = wire_alloc, .free = wire_free, .arg = u
+	};
+
+	u->api.role = "UDP";
+	u->api.type = c->type && *c->type ? c->type : "UDP";
+	u->api.encrypted = c->enable_encryption;
+	u->api.attach = udp_attach;
+	u->api.admit = udp_admit;
+	u->api.send = udp_send;
+	u->api.flush = udp_flush;
+	u->api.close = udp_close;
+	u->api.info = udp_info;
+	u->api.endpoint = udp_endpoint;
+	dk_table_init(u, &u->peers, DK_KIND_PEER, sizeof(struct udp_peer), (uint32_t)c->max_peers, "UDP peers");
+	return wire_ctx_new(&o, &u->wire);
+}
+
+static int udp_start(void *self)
+{
+	struct udp *u = self;
+	const struct udp_conf *c = u->base.conf;
+	struct dk_udp_opts o = { .scan = SCAN_PORTS };
+	struct dk_addr host;
+	int rc = utility_bind_address(u, c->address, c->nic, (uint16_t)c->port, &o.bind);
+
+	if (rc)
+		return rc;
+	rc = dk_udp_open(u, &o, udp_received, &u->socket);
+	if (rc) {
+		dk_addr_format(&o.bind, u->host);
+		dk_log(u, DK_ERROR, "UDP %s cannot be bound, nor the %d ports above it: %s", u->host, SCAN_PORTS, dk_err_text(rc));
+		return rc;
+	}
+	host = *dk_udp_addr(u->socket);
+	dk_announce(u, "UDP", &host, true);
+	if (!utility_is_private(&host))
+		dk_log(u, DK_WARN,
+		       "the wire suite legacy is offered on an address that is not private; docs/WIRE.md lists its weaknesses");
+	utility_host(&host, u->host);
+	return dk_on_turn_end(u, udp_turn_end);
+}
+
+static void udp_reload(void *self, const void *old)
+{
+	struct udp *u = self;
+	struct wire_limits l = limits_of(u->base.conf);
+
+	(void)old;
+	wire_ctx_set_limits(u->wire, &l);
+}
+
+static void udp_stop(void *self, struct dk_step *step)
+{
+	struct udp *u = self;
+	uint32_t slot = 0;
+	struct udp_peer *p;
+	dk_id id;
+
+	while ((p = dk_table_next(&u->peers, &slot, &id)))
+		udp_close(&u->api, id, DK_REASON_SHUTDOWN);
+	dk_step_done(step, 0);
+}
+
+static void udp_fini(void *self)
+{
+	struct udp *u = self;
+	uint32_t slot = 0;
+	struct udp_peer *p;
+	dk_id id;
+
+	while ((p = dk_table_next(&u->peers, &slot, &id)))
+		bury(u, p);
+	wire_ctx_free(u->wire);
+	dk_map_fini(u, &u->by_sid);
+	dk_table_fini(&u->peers);
+}
+
+/* ---- the constant ---- */
+
+static const struct dk_provide udp_provides[] = { DK_PROVIDE(struct udp, api, DK_TRANSPORT), { 0 } };
+
+static const struct dk_option udp_options[] = {
+	DK_STR(struct udp_conf, address, "address", "127.0.0.1", "IP address to bind; empty: that of nic"),
+	DK_STR(struct udp_conf, nic, "nic", "eth0", "interface whose address is bound when address is empty"),
+	DK_INT(struct udp_conf, port, "port", "7100", 0, 65535, "first port tried; taken ones are passed over upward; 0: any"),
+	DK_STR(struct udp_conf, type, "type", "", "server type that endpoint requests name; empty: UDP"),
+	DK_BOOL(struct udp_conf, enable_p2p, "enableP2P", "true", "tell clients their public address in echo replies"),
+	DK_BOOL(struct udp_conf, enable_encryption, "enableEncryption", "true", "seal frames; must agree with the endpoint plugin"),
+	DK_INT(struct udp_conf, connection_ttl, "connectionTTL", "10", 1, 86400, "silence after which a user is gone", .unit = "s",
+	       .flags = DK_RELOADABLE),
+	DK_INT(struct udp_conf, send_interval, "sendUDPInterval", "0", 0, 1000,
+	       "output waits this long to travel together; below 10: not", .unit = "ms", .flags = DK_RELOADABLE),
+	DK_INT(struct udp_conf, rudp_interval, "handleRUDPInterval", "100", 10, 1000,
+	       "how often timers of reliable data are looked at", .unit = "ms", .flags = DK_RELOADABLE),
+	DK_INT(struct udp_conf, retry_interval, "retryInterval", "1000", 10, 60000, "longest pause between two re-sends",
+	       .unit = "ms", .flags = DK_RELOADABLE),
+	DK_INT(struct udp_conf, max_retry, "maxRetry", "10", 1, 1000, "re-sends before a silent client is given up",
+	       .flags = DK_RELOADABLE),
+	DK_INT(struct udp_conf, packet_rate, "packetRate", "1000", 1, 1000000, "datagrams a client may send per second",
+	       .flags = DK_RELOADABLE),
+	DK_INT(struct udp_conf, max_peers, "maxPeers", "1000000", 1, 16000000, "clients at most"),
+	DK_BOOL(struct udp_conf, roaming_mac_only, "roamingMacOnly", "false",
+		"follow a client to a new address without proof that it receives there", .flags = DK_RELOADABLE),
+	{ 0 },
+};
+
+#define DROP(which, name, text)                                                                                                    \
+	{                                                                                                                          \
+		"drop_" name, text, offsetof(struct udp, n.drop[which]), DK_COUNTER_SUM, 0                                         \
+	}
+
+static const struct dk_counter udp_counters[] = {
+	DK_COUNTER(struct udp, packets_in, "datagrams received"),
+	DK_COUNTER(struct udp, packets_out, "datagrams handed to the socket"),
+	DK_COUNTER(struct udp, unknown_sid, "datagrams of a sid that is not here"),
+	DK_COUNTER(struct udp, over_rate, "datagrams beyond packetRate"),
+	DK_COUNTER(struct udp, killed, "kill packets sent to unknown SYNs"),
+	DK_COUNTER(struct udp, bad_utility, "malformed echoes and pings"),
+	DK_GAUGE(struct udp, peers, "clients admitted"),
+	DK_COUNTER(struct udp, frames_in, "frames received"),
+	DK_COUNTER(struct udp, frames_out, "frames sent"),
+	DK_COUNTER(struct udp, resends, "reliable datagrams sent again"),
+	DK_COUNTER(struct udp, splits_in, "chunks of cut messages received"),
+	DK_COUNTER(struct udp, splits_out, "chunks of cut messages sent"),
+	DROP(WIRE_DROP_SIZE, "size", "too short or too long for a datagram"),
+	DROP(WIRE_DROP_FLAG, "flag", "flag unknown or not for a server"),
+	DROP(WIRE_DROP_MAGIC, "magic", "no frame where one must start"),
+	DROP(WIRE_DROP_FRAME, "frame", "frame beyond the datagram or the limit"),
+	DROP(WIRE_DROP_SID, "sid", "a second sid inside one datagram"),
+	DROP(WIRE_DROP_MAC, "mac", "seal wrong"),
+	DROP(WIRE_DROP_PLAIN, "plain", "length or padding inside the seal wrong"),
+	DROP(WIRE_DROP_SEQUENCE, "sequence", "outside the receive window"),
+	DROP(WIRE_DROP_DUPLICATE, "duplicate", "delivered already"),
+	DROP(WIRE_DROP_ADDRESS, "address", "not from the proven address"),
+	DROP(WIRE_DROP_UNPROVEN, "unproven", "needs a proven address first"),
+	DROP(WIRE_DROP_SPLIT, "split", "split header or set inconsistent"),
+	DROP(WIRE_DROP_SPLIT_LIMIT, "split_limit", "message in pieces beyond its limit"),
+	DROP(WIRE_DROP_ACK, "ack", "acknowledges nothing in flight"),
+	DROP(WIRE_DROP_CLOSED, "closed", "for a connection that has ended"),
+	DROP(WIRE_DROP_MEMORY, "memory", "no memory left for it"),
+	{ 0 },
+};
+
+static const struct dk_ops udp_ops = {
+	.init = udp_init,
+	.start = udp_start,
+	.reload = udp_reload,
+	.stop = udp_stop,
+	.fini = udp_fini,
+};
+
+DK_PLUGIN(udp) = {
+	DK_PLUGIN_HEAD("udp", DK_VERSION, "realtime connections over UDP, plain and reliable"),
+	.self_size = sizeof(struct udp),
+	.conf_size = sizeof(struct udp_conf),
+	.provides = udp_provides,
+	.options = udp_options,
+	.counters = udp_counters,
+	.ops = &udp_ops,
+};
