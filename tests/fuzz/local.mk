@@ -6,4 +6,10 @@
 ##%C%_fuzz_frame_LDADD = $(wire_lib) $(fuzz_libs)
 ##%C%_fuzz_frame_LDFLAGS = $(fuzz_ldflags)
 ##EXTRA_DIST += %D%/corpus/frame
+fuzz_programs += %D%/fuzz_http
+%C%_fuzz_http_SOURCES = %D%/fuzz_http.c $(fuzz_main)
+%C%_fuzz_http_CPPFLAGS = $(AM_CPPFLAGS) $(LLHTTP_CFLAGS)
+%C%_fuzz_http_LDADD = $(http_pure_lib) $(fuzz_libs)
+%C%_fuzz_http_LDFLAGS = $(fuzz_ldflags)
+EXTRA_DIST += %D%/corpus/http
 EXTRA_DIST += %D%/replay.c

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The plugin http: an HTTP/1.1 server on which other plugins register routes. It owns the listener, the connections and their
- * limits, parsing and refusing; it knows nothing of what the routes do. The server speaks plain HTTP: TLS is for what stands in front
- * of it.
+ * limits, parsing and refusing; it knows nothing of what the routes do. The server speaks plain HTTP: TLS is for what stands
+ * in front of it.
  *
  * Invariants: a handler sees whole, well-formed requests only; a connection has one request under way, so answers go out in
  * order; each request is answered exactly once, by the handler, or by the server when the handler fails or is late.
@@ -175,14 +175,16 @@ static int http_start(void *self)
 	if (conf->address && *conf->address) {
 		rc = dk_addr_parse(dk_str_c(conf->address), port, &opts.bind);
 		if (rc < 0) {
-			dk_log(http, DK_ERROR, "address is \"%s\"; expected an IP address to listen on, such as 127.0.0.1 or 0.0.0.0",
+			dk_log(http, DK_ERROR,
+			       "address is \"%s\"; expected an IP address to listen on, such as 127.0.0.1 or 0.0.0.0",
 			       conf->address);
 			return rc;
 		}
 	} else {
 		rc = dk_addr_of_nic(http, conf->nic, &opts.bind);
 		if (rc != 0) {
-			dk_log(http, DK_ERROR, "address is empty and the network interface nic = \"%s\" has no address; set one of them",
+			dk_log(http, DK_ERROR,
+			       "address is empty and the network interface nic = \"%s\" has no address; set one of them",
 			       conf->nic);
 			return rc < 0 ? rc : -ENODEV;
 		}
@@ -199,8 +201,9 @@ static int http_start(void *self)
 	}
 	if (!is_inside(dk_listener_addr(http->listener))) {
 		dk_addr_format(dk_listener_addr(http->listener), text);
-		dk_log(http, DK_WARN, "plain HTTP on %s may be reached from anywhere, and keys travel over it: put TLS and your own servers "
-				      "in front of it",
+		dk_log(http, DK_WARN,
+		       "plain HTTP on %s may be reached from anywhere, and keys travel over it: put TLS and your own servers "
+		       "in front of it",
 		       text);
 	}
 	dk_announce(http, "HTTP", dk_listener_addr(http->listener), false);
@@ -241,7 +244,8 @@ static const struct dk_option http_options[] = {
 	DK_STR(struct http_conf, address, "address", "127.0.0.1", "IP address to listen on; empty: that of nic"),
 	DK_STR(struct http_conf, nic, "nic", "eth0", "network interface whose address to take when address is empty"),
 	DK_INT(struct http_conf, port, "port", "7000", 0, 65535, "port to listen on; while taken, the next ones are tried; 0: any"),
-	DK_BOOL(struct http_conf, use_fixed_port, "useFixedPort", "false", "fail when the port is taken instead of trying the next ones"),
+	DK_BOOL(struct http_conf, use_fixed_port, "useFixedPort", "false",
+		"fail when the port is taken instead of trying the next ones"),
 	DK_INT(struct http_conf, timeout, "timeout", "5", 1, 300, "a request not answered by then is answered 503", .unit = "s",
 	       .flags = DK_RELOADABLE),
 	DK_STR(struct http_conf, allow_origin, "allow_origin", "",
@@ -280,7 +284,7 @@ static const struct dk_counter http_counters[] = {
 #define X(name, status, text) DK_COUNTER(struct http, refused_##name, #status ": " text),
 	HTTP_REFUSALS(X)
 #undef X
-	{ .name = NULL },
+		{ .name = NULL },
 };
 
 static const struct dk_provide http_provides[] = { DK_PROVIDE(struct http, service, DK_HTTP), { .name = NULL } };

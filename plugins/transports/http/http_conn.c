@@ -4,8 +4,8 @@
  * decoded in place) before its handler runs; while a handler takes its time nothing more is read. Every state has one deadline,
  * absolute, on the connection's only timer.
  *
- * After an answer that ends a connection whose input was not read to its end, the connection lingers: it throws input away until the
- * client closes or the time is up, because closing at once would reset the connection and the answer with it.
+ * After an answer that ends a connection whose input was not read to its end, the connection lingers: it throws input away
+ * until the client closes or the time is up, because closing at once would reset the connection and the answer with it.
  *
  * Limits count connections that are open; one that was told to close is forgotten at once.
  */
@@ -199,8 +199,8 @@ static void log_answer(struct http_conn *c, int status)
 		target = dk_str_n((const char *)c->in + c->at + c->work->head.target.at, c->work->head.target.n);
 	if (target.n > 200)
 		target.n = 200;
-	dk_log_write(c->http, DK_NETWORK, "%s %s " DK_STR_FMT " answered %d", from, c->work ? http_head_method(&c->work->head) : "?",
-		     DK_STR_ARG(target), status);
+	dk_log_write(c->http, DK_NETWORK, "%s %s " DK_STR_FMT " answered %d", from,
+		     c->work ? http_head_method(&c->work->head) : "?", DK_STR_ARG(target), status);
 }
 
 /* False: it did not fit. */
@@ -213,10 +213,11 @@ static bool write_answer(struct http_conn *c, int status, const char *type, dk_s
 
 	if (!p)
 		return false;
-	n = (size_t)snprintf(p, cap, "HTTP/1.1 %d %s\r\nDate: %s\r\nConnection: %s\r\n", status, reason_of(status), http_date(c->http),
-			     keep ? "keep-alive" : "close");
+	n = (size_t)snprintf(p, cap, "HTTP/1.1 %d %s\r\nDate: %s\r\nConnection: %s\r\n", status, reason_of(status),
+			     http_date(c->http), keep ? "keep-alive" : "close");
 	if (status != 204)
-		n += (size_t)snprintf(p + n, cap - n, "Content-Type: %s\r\nContent-Length: %zu\r\nX-Content-Type-Options: nosniff\r\n", type,
+		n += (size_t)snprintf(p + n, cap - n,
+				      "Content-Type: %s\r\nContent-Length: %zu\r\nX-Content-Type-Options: nosniff\r\n", type,
 				      body.n);
 	if (origin.n)
 		n += (size_t)snprintf(p + n, cap - n, "Access-Control-Allow-Origin: " DK_STR_FMT "\r\nVary: Origin\r\n",
@@ -274,9 +275,9 @@ void http_answer_error(struct http_conn *c, int status, dk_str extra, const char
 static void refuse(struct http_conn *c, enum http_verdict v)
 {
 	switch (v) {
-#define X(name, status, text)                                                                                                     \
-	case HTTP_BAD_##name:                                                                                                     \
-		c->http->refused_##name++;                                                                                        \
+#define X(name, status, text)                                                                                                      \
+	case HTTP_BAD_##name:                                                                                                      \
+		c->http->refused_##name++;                                                                                         \
 		break;
 		HTTP_REFUSALS(X)
 #undef X
@@ -330,9 +331,10 @@ static void answer_no_route(struct http_conn *c, const struct http_path *path, c
 		return;
 	}
 	if (strcmp(method, "OPTIONS") == 0 && wanted.n && allowed_origin(c).n) {
-		n = snprintf(extra, sizeof(extra),
-			     "Access-Control-Allow-Methods: %s\r\nAccess-Control-Allow-Headers: %.*s\r\nAccess-Control-Max-Age: 600\r\n",
-			     methods, (int)(names.n < 256 ? names.n : 0), names.p ? names.p : "");
+		n = snprintf(
+			extra, sizeof(extra),
+			"Access-Control-Allow-Methods: %s\r\nAccess-Control-Allow-Headers: %.*s\r\nAccess-Control-Max-Age: 600\r\n",
+			methods, (int)(names.n < 256 ? names.n : 0), names.p ? names.p : "");
 		http_answer(c, 204, "", dk_str_n(extra, (size_t)n), dk_slice_n(NULL, 0));
 		return;
 	}
@@ -346,8 +348,7 @@ static void answer_no_route(struct http_conn *c, const struct http_path *path, c
 static void call_handler(struct http_conn *c, struct http_exchange *x, const char *method, struct http_route *route)
 {
 	const struct http_work *w = c->work;
-	struct dk_http_request req = { .method = dk_str_c(method), .path = x->path.whole, .query = x->path.query, 
-				       .priv = x };
+	struct dk_http_request req = { .method = dk_str_c(method), .path = x->path.whole, .query = x->path.query, .priv = x };
 	struct http_pending *p = dk_table_add(&c->http->pending, &req.id);
 	int rc;
 
@@ -660,10 +661,11 @@ static void turn_away(struct dk_stream *s, const char *sentence)
 {
 	char text[512];
 	size_t body = strlen(sentence) + sizeof("{\"error\":\"\",\"status\":503}\n") - 1;
-	int n = snprintf(text, sizeof(text),
-			 "HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n"
-			 "\r\n{\"error\":\"%s\",\"status\":503}\n",
-			 body, sentence);
+	int n = snprintf(
+		text, sizeof(text),
+		"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n"
+		"\r\n{\"error\":\"%s\",\"status\":503}\n",
+		body, sentence);
 
 	dk_stream_write(s, dk_slice_n(text, (size_t)n));
 	dk_stream_close(s, true);

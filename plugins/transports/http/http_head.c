@@ -126,7 +126,7 @@ static int on_headers_complete(llhttp_t *parser)
 {
 	struct http_head *h = parser->data;
 
-	/* Nobody upgrades here: an Upgrade header is ignored, as the standard allows, and the message ends where its length says. */
+	/* Nobody upgrades here: an Upgrade header is ignored, as the standard allows; the message ends where its length says. */
 	parser->upgrade = 0;
 	/* Taken now: the parser clears its flags when the message turns out to have no body. */
 	h->chunked = (parser->flags & F_CHUNKED) != 0;

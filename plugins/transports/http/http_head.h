@@ -17,20 +17,20 @@
 #define HTTP_BODY_MAX 65536
 
 /* Why a request is refused: name of the counter, status, sentence for the client. */
-#define HTTP_REFUSALS(X)                                                                                                          \
-	X(control, 400, "the request head holds a control character; only text, tabs and CR LF may stand there")                  \
-	X(bare_cr, 400, "a line of the request head holds a CR without LF; lines end with CR LF")                                 \
-	X(bare_lf, 400, "a line of the request head ends with LF alone; lines end with CR LF")                                    \
-	X(folded, 400, "a line of the request head starts with a blank; folded header lines are not accepted")                    \
-	X(head_long, 431, "the request head is longer than 8192 bytes")                                                           \
-	X(fields, 431, "the request has more than 64 header lines")                                                               \
-	X(syntax, 400, "the request is not well-formed HTTP/1.1")                                                                 \
-	X(version, 505, "this server speaks HTTP/1.0 and HTTP/1.1")                                                               \
-	X(host, 400, "an HTTP/1.1 request needs exactly one Host header")                                                         \
-	X(length, 400, "the length of the body is not clear; send one Content-Length, or Transfer-Encoding: chunked")             \
-	X(expect, 417, "of all expectations only 100-continue is met here")                                                       \
-	X(target, 400, "the request target is not a path like /healthcheck, or is not well percent-encoded")                      \
-	X(body_long, 413, "the body is longer than 65536 bytes")                                                                  \
+#define HTTP_REFUSALS(X)                                                                                                           \
+	X(control, 400, "the request head holds a control character; only text, tabs and CR LF may stand there")                   \
+	X(bare_cr, 400, "a line of the request head holds a CR without LF; lines end with CR LF")                                  \
+	X(bare_lf, 400, "a line of the request head ends with LF alone; lines end with CR LF")                                     \
+	X(folded, 400, "a line of the request head starts with a blank; folded header lines are not accepted")                     \
+	X(head_long, 431, "the request head is longer than 8192 bytes")                                                            \
+	X(fields, 431, "the request has more than 64 header lines")                                                                \
+	X(syntax, 400, "the request is not well-formed HTTP/1.1")                                                                  \
+	X(version, 505, "this server speaks HTTP/1.0 and HTTP/1.1")                                                                \
+	X(host, 400, "an HTTP/1.1 request needs exactly one Host header")                                                          \
+	X(length, 400, "the length of the body is not clear; send one Content-Length, or Transfer-Encoding: chunked")              \
+	X(expect, 417, "of all expectations only 100-continue is met here")                                                        \
+	X(target, 400, "the request target is not a path like /healthcheck, or is not well percent-encoded")                       \
+	X(body_long, 413, "the body is longer than 65536 bytes")                                                                   \
 	X(chunks, 400, "the chunks of the body are not well-formed; chunk extensions and trailers are not accepted")
 
 enum http_verdict {
@@ -40,7 +40,7 @@ enum http_verdict {
 #define X(name, status, text) HTTP_BAD_##name,
 	HTTP_REFUSALS(X)
 #undef X
-	HTTP_REFUSED_END
+		HTTP_REFUSED_END
 };
 
 int http_verdict_status(enum http_verdict v);
@@ -82,8 +82,9 @@ const char *http_head_method(const struct http_head *h);
 dk_str http_head_field(const struct http_head *h, const uint8_t *head, const char *name);
 
 /*
- * Continues the body with n bytes at p. Decoded bytes go to `to` (to <= p, they may overlap). HTTP_DONE: the body is h->body_n bytes
- * long, and *ret_used of the n bytes belonged to it. HTTP_MORE: all n were used. *ret_to: decoded bytes this time.
+ * Continues the body with n bytes at p. Decoded bytes go to `to` (to <= p, they may overlap). HTTP_DONE: the body is
+ * h->body_n bytes long, and *ret_used of the n bytes belonged to it. HTTP_MORE: all n were used. *ret_to: decoded bytes
+ * this time. Both are written on HTTP_DONE and HTTP_MORE only.
  */
 enum http_verdict http_body(struct http_head *h, uint8_t *to, const uint8_t *p, size_t n, size_t *ret_to, size_t *ret_used);
 

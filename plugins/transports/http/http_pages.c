@@ -62,7 +62,8 @@ static int on_healthcheck(void *self, struct dk_http_request *req)
 	const char *body = state == DK_TAKEN ? "{\"state\":\"TAKEN\"}\n" : "{\"state\":\"ONLINE\"}\n";
 
 	if (dk_is_terminating(http) || state == DK_OFFLINE)
-		return http->service.error(&http->service, req->id, 503, "this node is OFFLINE: it finishes what it has and takes nothing new");
+		return http->service.error(&http->service, req->id, 503,
+					   "this node is OFFLINE: it finishes what it has and takes nothing new");
 	return http->service.respond(&http->service, req->id, 200, "application/json", dk_str_c("Cache-Control: no-store\r\n"),
 				     dk_slice_of(dk_str_c(body)));
 }
@@ -232,8 +233,9 @@ static int on_start_page(void *self, struct dk_http_request *req)
 	put_plugins(http, &w);
 	put_routes(http, &w);
 	put(&w, "</body></html>\n");
-	rc = w.bad ? -EOVERFLOW :
-		     http->service.respond(&http->service, req->id, 200, "text/html; charset=utf-8", dk_str_c(headers), dk_written(&w));
+	rc = w.bad ? -EOVERFLOW
+		   : http->service.respond(&http->service, req->id, 200, "text/html; charset=utf-8", dk_str_c(headers),
+					   dk_written(&w));
 	dk_free(http, page, PAGE_MAX);
 	return rc;
 }
@@ -241,8 +243,8 @@ static int on_start_page(void *self, struct dk_http_request *req)
 int http_add_pages(struct http *http)
 {
 	const struct http_conf *conf = http->base.conf;
-	int rc = http->service.route(&http->service, http, "GET", "/healthcheck", "200 while this node takes users, 503 when it is OFFLINE",
-				     on_healthcheck);
+	int rc = http->service.route(&http->service, http, "GET", "/healthcheck",
+				     "200 while this node takes users, 503 when it is OFFLINE", on_healthcheck);
 
 	if (rc == 0 && conf->start_page)
 		rc = http->service.route(&http->service, http, "GET", "/", "this page", on_start_page);

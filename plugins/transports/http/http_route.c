@@ -114,7 +114,8 @@ bool http_pattern_valid(const char *pattern)
 
 	while (http_pattern_next(&pattern, &piece)) {
 		n++;
-		if (piece.is_param ? !piece.text.n : memchr(piece.text.p, '{', piece.text.n) || memchr(piece.text.p, '}', piece.text.n))
+		if (piece.is_param ? !piece.text.n
+				   : memchr(piece.text.p, '{', piece.text.n) || memchr(piece.text.p, '}', piece.text.n))
 			return false;
 	}
 	return n && n <= HTTP_SEGMENTS_MAX && !*pattern;

@@ -18,8 +18,8 @@ struct http_path {
 };
 
 /*
- * target: as it stood in the request line, in origin form (/a?b) or absolute form (http://host/a). buf: target.n bytes that the path's
- * texts will lie in. False: neither form, bytes that have no place in a target, or wrong or zero percent codes.
+ * target: as it stood in the request line, in origin form (/a?b) or absolute form (http://host/a). buf: target.n bytes that
+ * the path's texts will lie in. False: neither form, bytes that have no place in a target, or wrong or zero percent codes.
  */
 bool http_path_read(struct http_path *p, dk_str target, char *buf);
 

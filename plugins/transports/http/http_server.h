@@ -105,8 +105,8 @@ struct http {
 #define X(name, status, text) uint64_t refused_##name;
 	HTTP_REFUSALS(X)
 #undef X
-	uint64_t refused_connections, refused_address, closed_for_others, head_late, body_late, answer_late, output_late, output_full,
-		input_full, no_route, no_method, not_started, no_memory;
+	uint64_t refused_connections, refused_address, closed_for_others, head_late, body_late, answer_late, output_late,
+		output_full, input_full, no_route, no_method, not_started, no_memory;
 };
 
 /* ---- http_conn.c ---- */

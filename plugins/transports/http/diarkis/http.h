@@ -30,12 +30,12 @@ struct dk_http_request {
 struct dk_http {
 	struct dk_service base;
 
-	/* pattern: "/endpoint/type/{type=UDP}/user/{uid=alice}"; a name in braces takes one path segment, which may be empty; what
-	 * follows "=" is an example for the start page. A literal segment goes before a name. method: "GET" (HEAD goes there too unless
-	 * it has a route of its own; the answer's body is left out). help: one line for the start page, or NULL to leave the route out
-	 * of it. All static. The handler returns 0 (answered), DK_LATER, or < 0 (answered 500). A DK_LATER that is not answered within
-	 * the option `timeout` is answered 503. Returns 0, DK_EXISTS (method and pattern taken) or <0. The route goes when `self`
-	 * stops; requests that still wait for it are answered 503. */
+	/* pattern: "/endpoint/type/{type=UDP}/user/{uid=alice}"; a name in braces takes one path segment, which may be empty;
+	 * what follows "=" is an example for the start page. A literal segment goes before a name. method: "GET" (HEAD goes
+	 * there too unless it has a route of its own; the answer's body is left out). help: one line for the start page, or
+	 * NULL to leave the route out of it. All static. The handler returns 0 (answered), DK_LATER, or < 0 (answered 500). A
+	 * DK_LATER that is not answered within the option `timeout` is answered 503. Returns 0, DK_EXISTS (method and pattern
+	 * taken) or <0. The route goes when `self` stops; requests that still wait for it are answered 503. */
 	int (*route)(struct dk_http *svc, void *self, const char *method, const char *pattern, const char *help,
 		     int (*handler)(void *self, struct dk_http_request *req));
 	/* The segment that a braced name took, percent-decoded once; empty when there is none. Borrowed. */

@@ -7,7 +7,7 @@
 
 #include "plugins/transports/http/http_head.h"
 
-/* One request out of text that may hold more: its verdict; on HTTP_DONE the bytes it took. The scan and the body are fed `step` bytes at a time. */
+/* One request out of text that may hold more: its verdict; on HTTP_DONE the bytes it took. Fed `step` bytes at a time. */
 static enum http_verdict run(struct http_head *h, const char *text, size_t n, size_t step, char *body, size_t *ret_took)
 {
 	uint8_t *buf = malloc(n ? n : 1);
@@ -58,70 +58,71 @@ static enum http_verdict verdict_of(const char *text, size_t n)
 
 #define GET "GET / HTTP/1.1\r\nHost: a\r\n"
 #define POST "POST / HTTP/1.1\r\nHost: a\r\n"
+#define CHUNKED POST "Transfer-Encoding: chunked\r\n"
+#define TEXT(text) text, sizeof(text) - 1
 
 static const struct {
 	const char *what, *text;
 	size_t n;
 	enum http_verdict v;
 } cases[] = {
-#define CASE(what, text, v) { what, text, sizeof(text) - 1, v },
-	CASE("plain", GET "\r\n", HTTP_DONE)
-	CASE("1.0 without Host", "GET / HTTP/1.0\r\n\r\n", HTTP_DONE)
-	CASE("half a head", GET, HTTP_MORE)
-	CASE("nothing", "", HTTP_MORE)
-	CASE("body by length", POST "Content-Length: 3\r\n\r\nabc", HTTP_DONE)
-	CASE("body by length, short", POST "Content-Length: 3\r\n\r\nab", HTTP_MORE)
-	CASE("body of none", POST "Content-Length: 0\r\n\r\n", HTTP_DONE)
-	CASE("post without length", POST "\r\n", HTTP_DONE)
-	CASE("chunks", POST "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n", HTTP_DONE)
-	CASE("upgrade ignored", GET "Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n", HTTP_DONE)
-	CASE("expect", POST "Expect: 100-Continue\r\nContent-Length: 1\r\n\r\na", HTTP_DONE)
-	CASE("empty value", GET "X:\r\nY: 1\r\n\r\n", HTTP_DONE)
-	CASE("tab in a value", GET "X: a\tb\r\n\r\n", HTTP_DONE)
-	CASE("bytes above ASCII in a value", GET "X: \xc3\xa9\r\n\r\n", HTTP_DONE)
-	CASE("NUL", GET "X: a\0b\r\n\r\n", HTTP_BAD_control)
-	CASE("escape", GET "X: \x1b[2J\r\n\r\n", HTTP_BAD_control)
-	CASE("DEL", "GET /\x7f HTTP/1.1\r\nHost: a\r\n\r\n", HTTP_BAD_control)
-	CASE("bare CR", GET "X: \rTransfer-Encoding: chunked\r\n\r\n", HTTP_BAD_bare_cr)
-	CASE("bare CR before the end", GET "\r\r\n\r\n", HTTP_BAD_bare_cr)
-	CASE("bare LF", "GET / HTTP/1.1\nHost: a\r\n\r\n", HTTP_BAD_bare_lf)
-	CASE("bare LF at the end", GET "\n", HTTP_BAD_bare_lf)
-	CASE("folded", GET "X: a\r\n b\r\n\r\n", HTTP_BAD_folded)
-	CASE("folded by tab", GET "X: a\r\n\tb\r\n\r\n", HTTP_BAD_folded)
-	CASE("blank first", " GET / HTTP/1.1\r\nHost: a\r\n\r\n", HTTP_BAD_folded)
-	CASE("no Host", "GET / HTTP/1.1\r\n\r\n", HTTP_BAD_host)
-	CASE("two Hosts", GET "host: b\r\n\r\n", HTTP_BAD_host)
-	CASE("two Hosts on 1.0", "GET / HTTP/1.0\r\nHost: a\r\nHost: a\r\n\r\n", HTTP_BAD_host)
-	CASE("both lengths", POST "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", HTTP_BAD_length)
-	CASE("both lengths, other order", POST "Transfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n0\r\n\r\n", HTTP_BAD_length)
-	CASE("zero length beside chunks", POST "Content-Length: 0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", HTTP_BAD_length)
-	CASE("two lengths", POST "Content-Length: 1\r\nContent-Length: 1\r\n\r\na", HTTP_BAD_length)
-	CASE("list of lengths", POST "Content-Length: 1, 1\r\n\r\na", HTTP_BAD_length)
-	CASE("length with sign", POST "Content-Length: +1\r\n\r\na", HTTP_BAD_length)
-	CASE("length over 64 bits", POST "Content-Length: 18446744073709551617\r\n\r\na", HTTP_BAD_length)
-	CASE("chunked twice", POST "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", HTTP_BAD_length)
-	CASE("gzip", POST "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", HTTP_BAD_length)
-	CASE("identity", POST "Transfer-Encoding: identity\r\n\r\n", HTTP_BAD_length)
-	CASE("xchunked", POST "Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n", HTTP_BAD_length)
-	CASE("chunks on 1.0", "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", HTTP_BAD_length)
-	CASE("other expectation", POST "Expect: tea\r\nContent-Length: 1\r\n\r\na", HTTP_BAD_expect)
-	CASE("blank before the colon", "GET / HTTP/1.1\r\nHost : a\r\n\r\n", HTTP_BAD_syntax)
-	CASE("no colon", GET "X\r\n\r\n", HTTP_BAD_syntax)
-	CASE("no target", "GET HTTP/1.1\r\nHost: a\r\n\r\n", HTTP_BAD_syntax)
-	CASE("0.9", "GET /\r\n\r\n", HTTP_BAD_version)
-	CASE("2.0", "GET / HTTP/2.0\r\nHost: a\r\n\r\n", HTTP_BAD_version)
-	CASE("2.3", "GET / HTTP/2.3\r\nHost: a\r\n\r\n", HTTP_BAD_version)
-	CASE("h2 preface", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", HTTP_BAD_version)
-	CASE("TLS hello", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", HTTP_BAD_control)
-	CASE("unknown method", "YELL / HTTP/1.1\r\nHost: a\r\n\r\n", HTTP_BAD_syntax)
-	CASE("body just fits the length but not the limit", POST "Content-Length: 65537\r\n\r\n", HTTP_BAD_body_long)
-	CASE("chunk beyond the limit", POST "Transfer-Encoding: chunked\r\n\r\n10001\r\n", HTTP_BAD_body_long)
-	CASE("chunk size overflow", POST "Transfer-Encoding: chunked\r\n\r\n11111111111111111\r\n", HTTP_BAD_chunks)
-	CASE("chunk extension", POST "Transfer-Encoding: chunked\r\n\r\n1;a=b\r\nx\r\n0\r\n\r\n", HTTP_BAD_chunks)
-	CASE("chunk without size", POST "Transfer-Encoding: chunked\r\n\r\n\r\nx\r\n", HTTP_BAD_chunks)
-	CASE("chunk ended by LF", POST "Transfer-Encoding: chunked\r\n\r\n1\nx\n0\n\n", HTTP_BAD_chunks)
-	CASE("trailer", POST "Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\nHost: b\r\n\r\n", HTTP_BAD_chunks)
-#undef CASE
+	{ "plain", TEXT(GET "\r\n"), HTTP_DONE },
+	{ "1.0 without Host", TEXT("GET / HTTP/1.0\r\n\r\n"), HTTP_DONE },
+	{ "half a head", TEXT(GET), HTTP_MORE },
+	{ "nothing", TEXT(""), HTTP_MORE },
+	{ "body by length", TEXT(POST "Content-Length: 3\r\n\r\nabc"), HTTP_DONE },
+	{ "body by length, short", TEXT(POST "Content-Length: 3\r\n\r\nab"), HTTP_MORE },
+	{ "body of none", TEXT(POST "Content-Length: 0\r\n\r\n"), HTTP_DONE },
+	{ "post without length", TEXT(POST "\r\n"), HTTP_DONE },
+	{ "chunks", TEXT(CHUNKED "\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"), HTTP_DONE },
+	{ "upgrade ignored", TEXT(GET "Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n"), HTTP_DONE },
+	{ "expect", TEXT(POST "Expect: 100-Continue\r\nContent-Length: 1\r\n\r\na"), HTTP_DONE },
+	{ "empty value", TEXT(GET "X:\r\nY: 1\r\n\r\n"), HTTP_DONE },
+	{ "tab in a value", TEXT(GET "X: a\tb\r\n\r\n"), HTTP_DONE },
+	{ "bytes above ASCII in a value", TEXT(GET "X: \xc3\xa9\r\n\r\n"), HTTP_DONE },
+	{ "NUL", TEXT(GET "X: a\0b\r\n\r\n"), HTTP_BAD_control },
+	{ "escape", TEXT(GET "X: \x1b[2J\r\n\r\n"), HTTP_BAD_control },
+	{ "DEL", TEXT("GET /\x7f HTTP/1.1\r\nHost: a\r\n\r\n"), HTTP_BAD_control },
+	{ "bare CR", TEXT(GET "X: \rTransfer-Encoding: chunked\r\n\r\n"), HTTP_BAD_bare_cr },
+	{ "bare CR before the end", TEXT(GET "\r\r\n\r\n"), HTTP_BAD_bare_cr },
+	{ "bare LF", TEXT("GET / HTTP/1.1\nHost: a\r\n\r\n"), HTTP_BAD_bare_lf },
+	{ "bare LF at the end", TEXT(GET "\n"), HTTP_BAD_bare_lf },
+	{ "folded", TEXT(GET "X: a\r\n b\r\n\r\n"), HTTP_BAD_folded },
+	{ "folded by tab", TEXT(GET "X: a\r\n\tb\r\n\r\n"), HTTP_BAD_folded },
+	{ "blank first", TEXT(" GET / HTTP/1.1\r\nHost: a\r\n\r\n"), HTTP_BAD_folded },
+	{ "no Host", TEXT("GET / HTTP/1.1\r\n\r\n"), HTTP_BAD_host },
+	{ "two Hosts", TEXT(GET "host: b\r\n\r\n"), HTTP_BAD_host },
+	{ "two Hosts on 1.0", TEXT("GET / HTTP/1.0\r\nHost: a\r\nHost: a\r\n\r\n"), HTTP_BAD_host },
+	{ "both lengths", TEXT(POST "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"), HTTP_BAD_length },
+	{ "both lengths, other order", TEXT(CHUNKED "Content-Length: 3\r\n\r\n0\r\n\r\n"), HTTP_BAD_length },
+	{ "zero length beside chunks", TEXT(POST "Content-Length: 0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+	  HTTP_BAD_length },
+	{ "two lengths", TEXT(POST "Content-Length: 1\r\nContent-Length: 1\r\n\r\na"), HTTP_BAD_length },
+	{ "list of lengths", TEXT(POST "Content-Length: 1, 1\r\n\r\na"), HTTP_BAD_length },
+	{ "length with sign", TEXT(POST "Content-Length: +1\r\n\r\na"), HTTP_BAD_length },
+	{ "length over 64 bits", TEXT(POST "Content-Length: 18446744073709551617\r\n\r\na"), HTTP_BAD_length },
+	{ "chunked twice", TEXT(CHUNKED "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"), HTTP_BAD_length },
+	{ "gzip", TEXT(POST "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"), HTTP_BAD_length },
+	{ "identity", TEXT(POST "Transfer-Encoding: identity\r\n\r\n"), HTTP_BAD_length },
+	{ "xchunked", TEXT(POST "Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n"), HTTP_BAD_length },
+	{ "chunks on 1.0", TEXT("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"), HTTP_BAD_length },
+	{ "other expectation", TEXT(POST "Expect: tea\r\nContent-Length: 1\r\n\r\na"), HTTP_BAD_expect },
+	{ "blank before the colon", TEXT("GET / HTTP/1.1\r\nHost : a\r\n\r\n"), HTTP_BAD_syntax },
+	{ "no colon", TEXT(GET "X\r\n\r\n"), HTTP_BAD_syntax },
+	{ "no target", TEXT("GET HTTP/1.1\r\nHost: a\r\n\r\n"), HTTP_BAD_syntax },
+	{ "0.9", TEXT("GET /\r\n\r\n"), HTTP_BAD_version },
+	{ "2.0", TEXT("GET / HTTP/2.0\r\nHost: a\r\n\r\n"), HTTP_BAD_version },
+	{ "2.3", TEXT("GET / HTTP/2.3\r\nHost: a\r\n\r\n"), HTTP_BAD_version },
+	{ "h2 preface", TEXT("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), HTTP_BAD_version },
+	{ "TLS hello", TEXT("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"), HTTP_BAD_control },
+	{ "unknown method", TEXT("YELL / HTTP/1.1\r\nHost: a\r\n\r\n"), HTTP_BAD_syntax },
+	{ "body just fits the length but not the limit", TEXT(POST "Content-Length: 65537\r\n\r\n"), HTTP_BAD_body_long },
+	{ "chunk beyond the limit", TEXT(CHUNKED "\r\n10001\r\n"), HTTP_BAD_body_long },
+	{ "chunk size overflow", TEXT(CHUNKED "\r\n11111111111111111\r\n"), HTTP_BAD_chunks },
+	{ "chunk extension", TEXT(CHUNKED "\r\n1;a=b\r\nx\r\n0\r\n\r\n"), HTTP_BAD_chunks },
+	{ "chunk without size", TEXT(CHUNKED "\r\n\r\nx\r\n"), HTTP_BAD_chunks },
+	{ "chunk ended by LF", TEXT(CHUNKED "\r\n1\nx\n0\n\n"), HTTP_BAD_chunks },
+	{ "trailer", TEXT(CHUNKED "\r\n1\r\nx\r\n0\r\nHost: b\r\n\r\n"), HTTP_BAD_chunks },
 };
 
 START_TEST(verdicts)
@@ -225,7 +226,7 @@ END_TEST
 START_TEST(requests_end_where_they_end)
 {
 	static const char a[] = POST "Content-Length: 5\r\n\r\nGET /";
-	static const char b[] = POST "Transfer-Encoding: chunked\r\n\r\n5\r\nPOST \r\n1\r\n/\r\n0\r\n\r\n";
+	static const char b[] = CHUNKED "\r\n5\r\nPOST \r\n1\r\n/\r\n0\r\n\r\n";
 	static const char c[] = GET "\r\n";
 	static char body[HTTP_BODY_MAX + 1];
 	char all[sizeof(a) + sizeof(b) + sizeof(c) + sizeof(a)];
@@ -260,7 +261,7 @@ START_TEST(chunks_add_up)
 	size_t took = 0, n;
 
 	for (unsigned chunks = 256; chunks <= 257; chunks++) {
-		n = (size_t)snprintf(text, sizeof(text), POST "Transfer-Encoding: chunked\r\n\r\n");
+		n = (size_t)snprintf(text, sizeof(text), CHUNKED "\r\n");
 		for (unsigned i = 0; i < chunks; i++) {
 			n += (size_t)snprintf(text + n, sizeof(text) - n, "100\r\n");
 			memset(text + n, 'a' + (int)(i % 26), 256);

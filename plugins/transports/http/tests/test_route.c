@@ -45,8 +45,9 @@ START_TEST(paths)
 }
 END_TEST
 
-static const char *const wrong[] = { "",	"*",	"a",	    "host:80",	   "http://host", "http://", "/%",    "/%4",   "/%4?",
-				     "/%zz", "/%0", "/%00", "/a#b", "/a b", "/\x80", "/?\xff",	   "/?a#b",	  "/\x01",   "ftp://h/a" };
+static const char *const wrong[] = { "",      "*",      "a",     "host:80", "http://host", "http://", "/%",
+				     "/%4",   "/%4?",   "/%zz",  "/%0",     "/%00",        "/a#b",    "/a b",
+				     "/\x80", "/?\xff", "/?a#b", "/\x01",   "ftp://h/a" };
 
 START_TEST(wrong_targets)
 {
@@ -66,7 +67,8 @@ START_TEST(patterns)
 	char buf[256];
 
 	ck_assert(http_pattern_valid(pattern) && http_pattern_valid("/"));
-	ck_assert(!http_pattern_valid("") && !http_pattern_valid("a") && !http_pattern_valid("/{}") && !http_pattern_valid("/a{b}"));
+	ck_assert(!http_pattern_valid("") && !http_pattern_valid("a") && !http_pattern_valid("/{}") &&
+		  !http_pattern_valid("/a{b}"));
 	ck_assert(!http_pattern_valid("/{=x}") && !http_pattern_valid("/1/2/3/4/5/6/7/8/9/0/1/2/3/4/5/6/7"));
 	for (int i = 0; i < 3; i++)
 		ck_assert(http_pattern_next(&at, &piece));
