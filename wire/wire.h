@@ -117,8 +117,9 @@ extern const uint8_t wire_kill_packet[4];
 int wire_peer_init(struct wire_ctx *ctx, struct wire_peer *p, enum wire_role role, const struct dk_credential *cred, uint64_t now);
 void wire_peer_fini(struct wire_ctx *ctx, struct wire_peer *p);
 
-/* Client: queue the SYN. Repeats by itself until answered. */
-void wire_peer_open(struct wire_ctx *ctx, struct wire_peer *p, uint64_t now);
+/* Client: queue the SYN. Repeats by itself until answered. server: where it goes, and the only address that is listened to; NULL:
+ * the caller knows (*ret_to of wire_peer_out() is empty), and the first answer binds the address. */
+void wire_peer_open(struct wire_ctx *ctx, struct wire_peer *p, uint64_t now, const struct dk_addr *server);
 /* Queue a FIN after what is queued already; the caller finishes the object when it likes. */
 void wire_peer_close(struct wire_ctx *ctx, struct wire_peer *p, uint64_t now);
 

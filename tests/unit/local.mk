@@ -4,3 +4,4 @@
 ##%C%_test_frame_SOURCES = %D%/test_frame.c
 ##%C%_test_frame_LDADD = $(wire_lib) $(test_libs)
 ## A test of the kernel's private functions links $(kernel_objects) in place of $(wire_lib).
+include %D%/wire/local.mk
