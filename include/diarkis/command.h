@@ -214,7 +214,8 @@ DK_API const char *dk_payload_text(void *self, const struct dk_param *params, bo
 #define DK_EACH_10(m, x, ...) m(x) DK_EACH_9(m, __VA_ARGS__)
 #define DK_EACH_11(m, x, ...) m(x) DK_EACH_10(m, __VA_ARGS__)
 #define DK_EACH_12(m, x, ...) m(x) DK_EACH_11(m, __VA_ARGS__)
-#define DK_EACH__(m, ...) DK_CAT_(DK_EACH_, DK_COUNT_(__VA_ARGS__))(m, ##__VA_ARGS__)
+#define DK_EACH___(m, ...) DK_CAT_(DK_EACH_, DK_COUNT_(__VA_ARGS__))(m, ##__VA_ARGS__)
+#define DK_EACH__(m, ...) DK_EACH___(m, __VA_ARGS__) /* one step more: an operand of ## would not be expanded */
 #define DK_EACH_(m, list) DK_EACH__(m, DK_UNWRAP_ list)
 
 /* as a C parameter */
