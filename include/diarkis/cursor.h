@@ -20,7 +20,9 @@ struct dk_cursor {
 
 static inline struct dk_cursor dk_cursor_of(dk_slice s)
 {
-	struct dk_cursor c = { s.p, s.p + s.n, false };
+	/* An empty slice may point nowhere, and C allows no arithmetic there. */
+	const uint8_t *p = s.p ? s.p : (const uint8_t *)"";
+	struct dk_cursor c = { p, p + s.n, false };
 
 	return c;
 }
@@ -143,9 +145,11 @@ struct dk_writer {
 	bool bad;
 };
 
+/* buf NULL: bad from the start, so the buffer of an allocation that failed needs no check of its own. */
 static inline struct dk_writer dk_writer_on(void *buf, size_t cap)
 {
-	struct dk_writer w = { (uint8_t *)buf, (uint8_t *)buf, (uint8_t *)buf + cap, false };
+	uint8_t *p = (uint8_t *)buf;
+	struct dk_writer w = { p, p, p ? p + cap : p, p == NULL };
 
 	return w;
 }

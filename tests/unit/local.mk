@@ -5,3 +5,13 @@
 ##%C%_test_frame_LDADD = $(wire_lib) $(test_libs)
 ## A test of the kernel's private functions links $(kernel_objects) in place of $(wire_lib).
 include %D%/wire/local.mk
+
+noinst_HEADERS += %D%/unit.h
+
+check_PROGRAMS += %D%/test_packet
+%C%_test_packet_SOURCES = %D%/test_packet.c
+%C%_test_packet_LDADD = $(test_libs)
+
+check_PROGRAMS += %D%/test_util
+%C%_test_util_SOURCES = %D%/test_util.c
+%C%_test_util_LDADD = $(test_libs)
