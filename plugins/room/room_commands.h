@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The commands of the plugin room and what it pushes, as rows: for the plugin itself, for clients and for whoever hooks them.
+ * Rows whose payload the reference publishes have that layout; the others are in puffer form. docs/WIRE.md, "room".
+ */
+#ifndef DIARKIS_ROOM_COMMANDS_H
+#define DIARKIS_ROOM_COMMANDS_H
+
+#include <diarkis/command.h>
+
+#define ROOM_VER 1
+
+enum room_cmd {
+	ROOM_CMD_MEMBER_IDS = 11,
+	ROOM_CMD_COUNT_MEMBERS = 13,
+	ROOM_CMD_OWNER_CHANGED = 14, /* push only */
+	ROOM_CMD_CREATE = 100,
+	ROOM_CMD_JOIN = 101, /* also the push that tells of a new member */
+	ROOM_CMD_LEAVE = 102, /* also the push that tells of one who left */
+	ROOM_CMD_BROADCAST = 103, /* the push carries the messages, as a list */
+	ROOM_CMD_MESSAGE = 104, /* so does this one */
+	ROOM_CMD_OWNER_ID = 109,
+	ROOM_CMD_RESERVE = 117,
+	ROOM_CMD_CANCEL_RESERVE = 118
+};
+
+/* Codes of refusals; a client sees them when the node sends structured errors. */
+enum room_error {
+	ROOM_E_CREATE = 2000,
+	ROOM_E_NOT_MEMBER = 2001,
+	ROOM_E_JOIN = 2002,
+	ROOM_E_LEAVE = 2003,
+	ROOM_E_OWNER = 2005,
+	ROOM_E_RESERVE = 2007,
+	ROOM_E_CANCEL_RESERVE = 2008,
+	ROOM_E_NOT_FOUND = 2009,
+	ROOM_E_OTHER = 2011
+};
+
+#define ROOM_COMMANDS(X, R)                                                                                                        \
+	X(struct rooms, 1, 11, "room.member_ids", room_on_member_ids, DK_CLIENT | DK_USER | DK_PUFFER,                             \
+	  "uids of the room's members and owner; for members", DK_IN(str16(room)), DK_OUT(strs(members), str16(owner)))            \
+	X(struct rooms, 1, 13, "room.count_members", room_on_count_members, DK_CLIENT | DK_ADMIN | DK_PUFFER,                      \
+	  "how many members a room has; for everybody", DK_IN(str16(room)), DK_OUT(u16(current), u16(max_members), str16(room)))   \
+	X(struct rooms, 1, 100, "room.create", room_on_create, DK_CLIENT | DK_USER, "create a room, and be its owner",             \
+	  DK_IN(u16(max_members), flag(allow_empty), flag(join), u16(ttl_s), u16(unused), u32(interval_ms)),                       \
+	  DK_OUT(u32(created_s), id52(room)))                                                                                      \
+	X(struct rooms, 1, 101, "room.join", room_on_join, DK_CLIENT | DK_USER, "join a room; all members get the message",        \
+	  DK_IN(id52(room), rest(message)), DK_OUT(u32(created_s), id52(room)))                                                    \
+	X(struct rooms, 1, 102, "room.leave", room_on_leave, DK_CLIENT | DK_USER, "leave a room; the others get the message",      \
+	  DK_IN(id52(room), rest(message)), DK_OUT())                                                                              \
+	R(struct rooms, 1, 103, "room.broadcast", room_on_broadcast, DK_CLIENT | DK_USER | DK_QUIET,                               \
+	  "send to all members of one's room, oneself included", DK_IN(flag(reliable), id52(room), rest(message)), DK_OUT())       \
+	X(struct rooms, 1, 104, "room.message", room_on_message, DK_CLIENT | DK_USER | DK_PUFFER | DK_QUIET,                       \
+	  "send to some members of one's room", DK_IN(strs(members), bytes16(message), flag(reliable), str16(room)), DK_OUT())     \
+	X(struct rooms, 1, 109, "room.owner_id", room_on_owner_id, DK_CLIENT | DK_USER | DK_PUFFER,                                \
+	  "uid of the room's owner, empty without one; for members", DK_IN(str16(room)), DK_OUT(str16(owner)))                     \
+	X(struct rooms, 1, 117, "room.reserve", room_on_reserve, DK_CLIENT | DK_USER | DK_PUFFER,                                  \
+	  "keep seats for users by uid; for the owner", DK_IN(strs(members), str16(room)), DK_OUT())                               \
+	X(struct rooms, 1, 118, "room.cancel_reserve", room_on_cancel_reserve, DK_CLIENT | DK_USER | DK_PUFFER,                    \
+	  "give seats free that were kept; for the owner", DK_IN(strs(members), str16(room)), DK_OUT())
+
+/* P(ver, cmd, name, encoder, flags, fields): what the plugin pushes beside the messages of members. */
+#define ROOM_PUSHES(P) P(1, 14, "room.owner_changed", room_push_owner, DK_PUFFER, DK_OUT(str16(owner), str16(room)))
+
+#endif

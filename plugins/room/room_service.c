@@ -1,0 +1,552 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What may happen to a room, and in which order: the functions of the service, for commands and other plugins alike.
+ *
+ * Filters and signals run code of others, which may do anything to the room meanwhile, remove it included; so nothing here
+ * holds a pointer to a room across one of them. A room that is being discarded takes no new members and relays nothing, but
+ * can still be looked at.
+ */
+#include "room_state.h"
+
+#include <errno.h>
+
+static struct room *any_room(const struct rooms *s, dk_id room)
+{
+	return room_store_get(&s->store, room);
+}
+
+static struct room *live_room(const struct rooms *s, dk_id room)
+{
+	struct room *r = room_store_get(&s->store, room);
+
+	return r && !r->dying ? r : NULL;
+}
+
+static void count(struct rooms *s)
+{
+	s->n.rooms = s->store.table.used;
+	s->n.members = s->store.member_n;
+}
+
+/* ---- the end of a room ---- */
+
+void room_strip(struct rooms *s, struct room *r)
+{
+	room_relay_drop(s, r);
+	dk_timer_stop(&r->ttl);
+	for (uint16_t i = 0; i < r->attached_n; i++)
+		dk_free(s, r->attached[i], s->attachments[i].size);
+	dk_free(s, r->attached, r->attached_n * sizeof(*r->attached));
+	r->attached = NULL;
+	r->attached_n = 0;
+}
+
+static void tell_of_leaving(struct rooms *s, dk_id room, dk_id user, enum dk_reason reason, uint16_t members)
+{
+	struct dk_room_member_event ev = { room, user, DK_ROOM_MEMBER_REMOVED, reason, members };
+
+	s->n.left++;
+	dk_emit(&s->svc.changed, &ev);
+	dk_emit(&s->svc.left, &ev);
+}
+
+/* Nobody is told by a push here: the caller knows what there is to say. */
+static void discard(struct rooms *s, struct room *r)
+{
+	dk_id room = r->handle;
+	struct dk_room_event ev = { room, &r->id };
+
+	if (r->dying)
+		return;
+	r->dying = true;
+	while (r->member_n) {
+		dk_id user = r->members[r->member_n - 1];
+
+		room_store_leave(&s->store, r, user);
+		count(s);
+		tell_of_leaving(s, room, user, DK_REASON_SERVER, r->member_n);
+	}
+	dk_emit(&s->svc.discarded, &ev);
+	room_strip(s, r);
+	room_store_remove(&s->store, r);
+	s->n.discarded++;
+	count(s);
+}
+
+static void on_ttl(void *self, struct dk_timer *t)
+{
+	discard(self, dk_container_of(t, struct room, ttl));
+}
+
+/* ---- coming ---- */
+
+static uint32_t fit_interval(const struct rooms *s, uint32_t ms)
+{
+	uint32_t least = room_conf(s)->compat_interval ? ROOM_INTERVAL_COMPAT_MS : ROOM_INTERVAL_MIN_MS;
+
+	if (ms < least)
+		return 0;
+	return ms > ROOM_INTERVAL_MAX_MS ? ROOM_INTERVAL_MAX_MS : ms;
+}
+
+/* The seat is taken; everybody who listens hears of it. */
+static void tell_of_joining(struct rooms *s, dk_id room, dk_id user, uint16_t members, bool new_owner)
+{
+	struct dk_room_member_event ev = { room, user, DK_ROOM_MEMBER_ADDED, 0, members };
+
+	s->n.joined++;
+	count(s);
+	dk_emit(&s->svc.changed, &ev);
+	if (room_store_of(&s->store, user) != room)
+		return;
+	dk_emit(&s->svc.joined, &ev);
+	if (new_owner && room_store_of(&s->store, user) == room)
+		dk_emit(&s->svc.owner_changed, &((struct dk_room_owner_event){ room, user }));
+}
+
+static int create_check(struct rooms *s, dk_id user, const struct dk_room_opts *o)
+{
+	if (dk_is_terminating(s) || dk_node_state(s) == DK_OFFLINE)
+		return DK_REFUSED;
+	if (o->max_members < DK_ROOM_MEMBERS_MIN || o->max_members > DK_ROOM_MEMBERS_MAX || !o->ttl_s)
+		return DK_ROOM_BAD_PARAMS;
+	if ((!o->allow_empty && !o->join) || (!user && o->join))
+		return DK_ROOM_BAD_PARAMS;
+	if (user && !s->user->exists(s->user, user))
+		return DK_GONE;
+	return user && room_store_of(&s->store, user) ? DK_ROOM_IN_ANOTHER : 0;
+}
+
+static int svc_create(struct dk_room *svc, dk_id user, const struct dk_room_opts *o, dk_id *ret_room)
+{
+	struct rooms *s = rooms_of(svc);
+	struct dk_id52 id;
+	struct room *r;
+	dk_id room;
+	int rc = create_check(s, user, o);
+
+	if (rc)
+		goto refused;
+	dk_id52_new(s, &id);
+	rc = room_store_add(&s->store, &id, o->max_members, &r);
+	if (rc)
+		goto refused;
+	r->allow_empty = o->allow_empty;
+	r->ttl_s = o->ttl_s < DK_ROOM_TTL_MIN_S ? DK_ROOM_TTL_MIN_S : o->ttl_s;
+	r->interval_ms = fit_interval(s, o->interval_ms);
+	r->created_s = (uint32_t)(dk_wall_ns(s) / 1000000000u);
+	r->owner = user;
+	room = r->handle;
+	if (o->join) {
+		rc = room_store_join(&s->store, r, user, s->user->uid(s->user, user));
+		if (rc) {
+			room_store_remove(&s->store, r);
+			goto refused;
+		}
+	} else {
+		dk_timer_start(s, &r->ttl, (uint64_t)r->ttl_s * 1000, 0, on_ttl);
+	}
+	s->n.created++;
+	count(s);
+	dk_emit(&s->svc.created, &((struct dk_room_event){ room, &r->id }));
+	if (o->join && room_store_of(&s->store, user) == room)
+		tell_of_joining(s, room, user, any_room(s, room)->member_n, false);
+	*ret_room = room;
+	return 0;
+
+refused:
+	s->n.refused++;
+	return rc;
+}
+
+int room_enter(struct rooms *s, dk_id room, dk_id user, dk_slice message, bool *ret_new_owner)
+{
+	struct dk_room_join ask = { room, user, message };
+	struct room *r = live_room(s, room);
+	bool new_owner;
+	dk_id in;
+	int rc;
+
+	if (!r)
+		return DK_ROOM_GONE;
+	if (!s->user->exists(s->user, user))
+		return DK_GONE;
+	in = room_store_of(&s->store, user);
+	if (in)
+		return in == room ? DK_EXISTS : DK_ROOM_IN_ANOTHER;
+	if (dk_ask(&s->svc.join_condition, &ask) || dk_ask(&s->svc.may_join, &ask)) {
+		s->n.vetoed++;
+		return DK_ROOM_VETOED;
+	}
+	r = live_room(s, room);
+	if (!r)
+		return DK_ROOM_GONE;
+	if (!s->user->exists(s->user, user))
+		return DK_GONE;
+	room_relay_flush(s, r);
+	in = r->owner;
+	rc = room_store_join(&s->store, r, user, s->user->uid(s->user, user));
+	if (rc) {
+		s->n.full += rc == DK_ROOM_IS_FULL;
+		return rc;
+	}
+	dk_timer_stop(&r->ttl);
+	new_owner = r->owner != in;
+	tell_of_joining(s, room, user, r->member_n, new_owner);
+	*ret_new_owner = new_owner;
+	return 0;
+}
+
+DK_CMD_BODY_(room_push_owner, DK_PUFFER, DK_IN(), DK_OUT(str16(owner), str16(room)))
+
+static void push_owner(struct rooms *s, struct room *r)
+{
+	uint8_t buf[2 + DK_UID_MAX + 2 + DK_ID52_LEN];
+	struct dk_writer w = dk_writer_on(buf, sizeof(buf));
+
+	room_push_owner_encode(&w, s->user->uid(s->user, r->owner), dk_str_n(r->id.c, DK_ID52_LEN));
+	room_relay_now(s, r, ROOM_VER, ROOM_CMD_OWNER_CHANGED, dk_written(&w), true);
+}
+
+void room_welcome(struct rooms *s, dk_id room, uint8_t ver, uint16_t cmd, dk_slice message, bool new_owner)
+{
+	struct room *r = live_room(s, room);
+
+	if (!r)
+		return;
+	if (message.n)
+		room_relay_now(s, r, ver, cmd, message, true);
+	if (new_owner && r->owner)
+		push_owner(s, r);
+}
+
+static int svc_join(struct dk_room *svc, dk_id room, dk_id user, uint8_t ver, uint16_t cmd, dk_slice message)
+{
+	struct rooms *s = rooms_of(svc);
+	bool new_owner;
+	int rc = room_enter(s, room, user, message, &new_owner);
+
+	if (rc == 0)
+		room_welcome(s, room, ver, cmd, message, new_owner);
+	return rc;
+}
+
+/* ---- going ---- */
+
+struct farewell {
+	uint8_t ver;
+	uint16_t cmd;
+	dk_slice message;
+	bool even_if_empty;
+};
+
+static void go(struct rooms *s, struct room *r, dk_id user, enum dk_reason reason, const struct farewell *f)
+{
+	dk_id room = r->handle, owner = r->owner, new_owner;
+
+	room_relay_flush(s, r);
+	room_store_leave(&s->store, r, user);
+	count(s);
+	new_owner = r->owner;
+	if (f->message.n || f->even_if_empty)
+		room_relay_now(s, r, f->ver, f->cmd, f->message, true);
+	if (new_owner != owner && new_owner)
+		push_owner(s, r);
+	if (!r->member_n && r->allow_empty)
+		dk_timer_start(s, &r->ttl, (uint64_t)r->ttl_s * 1000, 0, on_ttl);
+
+	tell_of_leaving(s, room, user, reason, r->member_n);
+	r = live_room(s, room);
+	if (r && new_owner != owner && r->owner == new_owner)
+		dk_emit(&s->svc.owner_changed, &((struct dk_room_owner_event){ room, new_owner }));
+	r = live_room(s, room);
+	if (r && !r->member_n && !r->allow_empty)
+		discard(s, r);
+}
+
+static int svc_leave(struct dk_room *svc, dk_id room, dk_id user, uint8_t ver, uint16_t cmd, dk_slice message)
+{
+	struct rooms *s = rooms_of(svc);
+	struct room *r = live_room(s, room);
+
+	if (!r)
+		return DK_ROOM_GONE;
+	if (room_store_of(&s->store, user) != room)
+		return DK_ROOM_NOT_MEMBER;
+	go(s, r, user, DK_REASON_CLIENT, &(struct farewell){ ver, cmd, message, false });
+	return 0;
+}
+
+void room_on_user_discarded(struct rooms *s, const struct dk_user_discarded *ev)
+{
+	dk_id room = room_store_of(&s->store, ev->user);
+	struct dk_room_discard ask = { room, ev->user, ROOM_VER, ROOM_CMD_LEAVE, dk_slice_n(NULL, 0) };
+	struct room *r;
+
+	if (!room)
+		return;
+	s->n.cut_off++;
+	dk_ask(&s->svc.discarding, &ask);
+	r = live_room(s, room);
+	if (r && room_store_of(&s->store, ev->user) == room)
+		go(s, r, ev->user, ev->reason, &(struct farewell){ ask.ver, ask.cmd, ask.message, true });
+}
+
+static int svc_remove(struct dk_room *svc, dk_id room, uint8_t ver, uint16_t cmd, dk_slice message)
+{
+	struct rooms *s = rooms_of(svc);
+	struct room *r = live_room(s, room);
+
+	if (!r)
+		return DK_ROOM_GONE;
+	room_relay_flush(s, r);
+	if (message.n)
+		room_relay_now(s, r, ver, cmd, message, true);
+	discard(s, r);
+	return 0;
+}
+
+/* ---- speaking ---- */
+
+static void tell_of_message(struct rooms *s, dk_id room, dk_id sender, uint8_t ver, uint16_t cmd, dk_slice message)
+{
+	struct dk_room_sent ev = { room, sender, ver, cmd, message };
+
+	dk_emit(&s->svc.announced, &ev);
+}
+
+static int svc_broadcast(struct dk_room *svc, dk_id room, dk_id sender, uint8_t ver, uint16_t cmd, dk_slice message, bool reliable)
+{
+	struct rooms *s = rooms_of(svc);
+	struct room *r = live_room(s, room);
+
+	if (!r)
+		return DK_ROOM_GONE;
+	if (room_store_of(&s->store, sender) != room)
+		return DK_ROOM_NOT_MEMBER;
+	if (message.n > (size_t)room_conf(s)->max_message)
+		return DK_TOO_LONG;
+	room_relay(s, r, ver, cmd, message, reliable);
+	tell_of_message(s, room, sender, ver, cmd, message);
+	return 0;
+}
+
+/* To those of n users who are members. What waits for the tick is not waited for. */
+static void to_some(struct rooms *s, dk_id room, const dk_id *to, size_t n, uint8_t ver, uint16_t cmd, dk_slice message,
+		    bool reliable)
+{
+	s->n.messages++;
+	s->n.bytes += message.n;
+	for (size_t i = 0; i < n; i++) {
+		if (room_store_of(&s->store, to[i]) != room)
+			continue;
+		if (s->user->push(s->user, to[i], ver, cmd, message, reliable ? DK_RELIABLE : DK_UNRELIABLE) == 0)
+			s->n.pushes++;
+		else
+			s->n.lost++;
+	}
+}
+
+static int svc_message(struct dk_room *svc, dk_id room, dk_id sender, const dk_id *to, size_t n, uint8_t ver, uint16_t cmd,
+		       dk_slice message, bool reliable)
+{
+	struct rooms *s = rooms_of(svc);
+
+	if (!live_room(s, room))
+		return DK_ROOM_GONE;
+	if (room_store_of(&s->store, sender) != room)
+		return DK_ROOM_NOT_MEMBER;
+	if (message.n > (size_t)room_conf(s)->max_message)
+		return DK_TOO_LONG;
+	to_some(s, room, to, n, ver, cmd, message, reliable);
+	tell_of_message(s, room, sender, ver, cmd, message);
+	return 0;
+}
+
+static int svc_announce(struct dk_room *svc, dk_id room, const dk_id *to, size_t n, uint8_t ver, uint16_t cmd, dk_slice message,
+			bool reliable)
+{
+	struct rooms *s = rooms_of(svc);
+	struct room *r = live_room(s, room);
+
+	if (!r)
+		return DK_ROOM_GONE;
+	if (message.n > (size_t)room_conf(s)->max_message)
+		return DK_TOO_LONG;
+	if (to)
+		to_some(s, room, to, n, ver, cmd, message, reliable);
+	else
+		room_relay(s, r, ver, cmd, message, reliable);
+	tell_of_message(s, room, 0, ver, cmd, message);
+	return 0;
+}
+
+/* ---- reservations ---- */
+
+static int reserve_check(struct rooms *s, dk_id room, dk_id by, const dk_str *uids, size_t n, bool must_be_owner,
+			 struct room **ret_room)
+{
+	struct room *r = live_room(s, room);
+
+	if (!r)
+		return DK_ROOM_GONE;
+	if (must_be_owner && (!by || r->owner != by))
+		return DK_ROOM_NOT_OWNER;
+	if (!n || n > DK_ROOM_MEMBERS_MAX)
+		return DK_ROOM_BAD_PARAMS;
+	for (size_t i = 0; i < n; i++)
+		if (!uids[i].n || uids[i].n > DK_UID_MAX)
+			return DK_ROOM_BAD_PARAMS;
+	*ret_room = r;
+	return 0;
+}
+
+static int svc_reserve(struct dk_room *svc, dk_id room, dk_id by, const dk_str *uids, size_t n, bool must_be_owner)
+{
+	struct rooms *s = rooms_of(svc);
+	struct room *r;
+	dk_str *absent;
+	size_t absent_n = 0;
+	int rc = reserve_check(s, room, by, uids, n, must_be_owner, &r);
+
+	if (rc)
+		return rc;
+	absent = dk_scratch(s, n * sizeof(*absent));
+	if (!absent)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++)
+		if (room_store_of(&s->store, s->user->by_uid(s->user, uids[i])) != room)
+			absent[absent_n++] = uids[i];
+	return room_store_reserve(&s->store, r, absent, absent_n);
+}
+
+static int svc_cancel_reservation(struct dk_room *svc, dk_id room, dk_id by, const dk_str *uids, size_t n, bool must_be_owner)
+{
+	struct rooms *s = rooms_of(svc);
+	struct room *r;
+	int rc = reserve_check(s, room, by, uids, n, must_be_owner, &r);
+
+	return rc ? rc : room_store_cancel(&s->store, r, uids, n);
+}
+
+static bool svc_is_reserved(struct dk_room *svc, dk_id room, dk_str uid)
+{
+	const struct room *r = any_room(rooms_of(svc), room);
+
+	return r && room_store_is_reserved(r, uid);
+}
+
+/* ---- looking ---- */
+
+static dk_id svc_find(struct dk_room *svc, const struct dk_id52 *id)
+{
+	const struct room *r = room_store_find(&rooms_of(svc)->store, id);
+
+	return r && !r->dying ? r->handle : 0;
+}
+
+static dk_id svc_of_user(struct dk_room *svc, dk_id user)
+{
+	return room_store_of(&rooms_of(svc)->store, user);
+}
+
+static int svc_info(struct dk_room *svc, dk_id room, struct dk_room_info *ret_info)
+{
+	struct rooms *s = rooms_of(svc);
+	const struct room *r = any_room(s, room);
+
+	if (!r)
+		return DK_ROOM_GONE;
+	*ret_info = (struct dk_room_info){
+		.id = r->id,
+		/* the creator of a room that nobody has joined may be gone */
+		.owner = s->user->exists(s->user, r->owner) ? r->owner : 0,
+		.created_s = r->created_s,
+		.members = r->member_n,
+		.max_members = r->max,
+		.reserved = r->reserved_n,
+		.ttl_s = r->ttl_s,
+		.interval_ms = r->interval_ms,
+		.allow_empty = r->allow_empty,
+	};
+	return 0;
+}
+
+static bool svc_is_member(struct dk_room *svc, dk_id room, dk_id user)
+{
+	return room && room_store_of(&rooms_of(svc)->store, user) == room;
+}
+
+static const dk_id *svc_members(struct dk_room *svc, dk_id room, size_t *ret_n)
+{
+	const struct room *r = any_room(rooms_of(svc), room);
+
+	*ret_n = r ? r->member_n : 0;
+	return r ? r->members : NULL;
+}
+
+static size_t svc_count(struct dk_room *svc)
+{
+	return rooms_of(svc)->store.table.used;
+}
+
+static dk_id svc_next(struct dk_room *svc, uint32_t *slot)
+{
+	dk_id room = 0;
+
+	return dk_table_next(&rooms_of(svc)->store.table, slot, &room) ? room : 0;
+}
+
+static void *svc_attachment(struct dk_room *svc, void *self, dk_id room, size_t size)
+{
+	struct rooms *s = rooms_of(svc);
+	struct room *r = any_room(s, room);
+	uint16_t i = 0;
+
+	if (!r || !size)
+		return NULL;
+	while (i < s->attachment_n && s->attachments[i].self != self)
+		i++;
+	if (i == s->attachment_n) {
+		if (i == ROOM_ATTACHMENTS_MAX)
+			return NULL;
+		s->attachments[s->attachment_n++] = (struct room_attachment){ self, size };
+	}
+	if (size > s->attachments[i].size)
+		return NULL;
+	if (i >= r->attached_n) {
+		void **p = dk_realloc(s, r->attached, r->attached_n * sizeof(*p), (i + 1u) * sizeof(*p));
+
+		if (!p)
+			return NULL;
+		r->attached = p;
+		r->attached_n = (uint16_t)(i + 1);
+	}
+	if (!r->attached[i])
+		r->attached[i] = dk_alloc(s, s->attachments[i].size);
+	return r->attached[i];
+}
+
+void room_service_init(struct rooms *s)
+{
+	struct dk_room *svc = &s->svc;
+
+	svc->create = svc_create;
+	svc->join = svc_join;
+	svc->leave = svc_leave;
+	svc->remove = svc_remove;
+	svc->broadcast = svc_broadcast;
+	svc->message = svc_message;
+	svc->announce = svc_announce;
+	svc->reserve = svc_reserve;
+	svc->cancel_reservation = svc_cancel_reservation;
+	svc->is_reserved = svc_is_reserved;
+	svc->find = svc_find;
+	svc->of_user = svc_of_user;
+	svc->info = svc_info;
+	svc->is_member = svc_is_member;
+	svc->members = svc_members;
+	svc->count = svc_count;
+	svc->next = svc_next;
+	svc->attachment = svc_attachment;
+}

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * State of the plugin room, shared by its files: room.c (commands, phases), room_service.c (what may happen to a room),
+ * room_relay.c (who hears what, and when), room_store.[ch] (the data).
+ */
+#ifndef ROOM_STATE_H
+#define ROOM_STATE_H
+
+#include <diarkis/plugin.h>
+#include <diarkis/room.h>
+#include <diarkis/user.h>
+
+#include "room_commands.h"
+#include "room_store.h"
+
+struct room_conf {
+	int64_t max_rooms, max_message;
+	bool expose_commands, compat_interval;
+};
+
+#define ROOM_ATTACHMENTS_MAX 32
+#define ROOM_INTERVAL_MIN_MS 10
+#define ROOM_INTERVAL_MAX_MS 1000
+#define ROOM_INTERVAL_COMPAT_MS 100
+
+struct room_attachment {
+	void *self;
+	size_t size;
+};
+
+struct rooms {
+	struct dk_self base;
+	struct dk_room svc;
+	struct dk_user *user;
+	struct room_store store;
+	struct dk_pool batches;
+	struct room_notice *notices, **notice_tail; /* room.c */
+	struct room_attachment attachments[ROOM_ATTACHMENTS_MAX];
+	uint16_t attachment_n;
+	struct {
+		uint64_t created, refused, discarded, joined, left, cut_off, vetoed, full;
+		uint64_t messages, bytes, ticks, pushes, lost, early;
+		int64_t rooms, members;
+	} n;
+};
+
+static inline const struct room_conf *room_conf(const struct rooms *s)
+{
+	return s->base.conf;
+}
+
+static inline struct rooms *rooms_of(struct dk_room *svc)
+{
+	return dk_container_of(svc, struct rooms, svc);
+}
+
+/* ---- room_service.c ---- */
+
+void room_service_init(struct rooms *s);
+/* As svc.join, without telling the members: the caller does, with room_welcome(). */
+int room_enter(struct rooms *s, dk_id room, dk_id user, dk_slice message, bool *ret_new_owner);
+/* Tells all members of a new one, and of the owner if that changed. Stale handles are fine. */
+void room_welcome(struct rooms *s, dk_id room, uint8_t ver, uint16_t cmd, dk_slice message, bool new_owner);
+void room_on_user_discarded(struct rooms *s, const struct dk_user_discarded *ev);
+/* Frees what the other files keep in a room. */
+void room_strip(struct rooms *s, struct room *r);
+
+/* ---- room_relay.c ---- */
+
+/* To all members, now or with the room's next tick. */
+void room_relay(struct rooms *s, struct room *r, uint8_t ver, uint16_t cmd, dk_slice message, bool reliable);
+/* To all members, now, after what waits. */
+void room_relay_now(struct rooms *s, struct room *r, uint8_t ver, uint16_t cmd, dk_slice message, bool reliable);
+/* Sends what waits. Called before every change of members, so that each hears exactly what was said while it was there. */
+void room_relay_flush(struct rooms *s, struct room *r);
+/* Forgets what waits. */
+void room_relay_drop(struct rooms *s, struct room *r);
+void room_relay_init(struct rooms *s);
+void room_relay_fini(struct rooms *s);
+
+#endif
