@@ -278,9 +278,9 @@ DK_API const char *dk_payload_text(void *self, const struct dk_param *params, bo
 #define DK_W_bytes16(n) dk_wr_bytes16(w_, n);
 #define DK_W_bytes32(n) dk_wr_bytes32(w_, n);
 #define DK_W_id52(n) dk_wr_slice(w_, dk_slice_n((n)->c, DK_ID52_LEN));
-#define DK_W_strs(n)                                                                                                              \
-	dk_wr_u16(w_, (n).n);                                                                                                     \
-	dk_wr_slice(w_, (n).bytes);
+#define DK_W_strs(v)                                                                                                              \
+	dk_wr_u16(w_, (v).n);                                                                                                     \
+	dk_wr_slice(w_, (v).bytes);
 #define DK_W_rest(n) dk_wr_slice(w_, n);
 
 /* Tables, the encoder of the answer, the answer function. */
