@@ -285,8 +285,8 @@ DK_API const char *dk_payload_text(void *self, const struct dk_param *params, bo
 
 /* Tables, the encoder of the answer, the answer function. */
 #define DK_CMD_BODY_(fn, flags, in, out)                                                                                          \
-	static const struct dk_param fn##_in[] = { DK_EACH_(DK_AP_, in){ 0, NULL } };                                             \
-	static const struct dk_param fn##_out[] = { DK_EACH_(DK_AP_, out){ 0, NULL } };                                           \
+	static const struct dk_param fn##_in[] __attribute__((unused)) = { DK_EACH_(DK_AP_, in){ 0, NULL } };                     \
+	static const struct dk_param fn##_out[] __attribute__((unused)) = { DK_EACH_(DK_AP_, out){ 0, NULL } };                   \
 	static inline __attribute__((unused)) void fn##_encode(struct dk_writer *w_ DK_EACH_(DK_AC_, out))                        \
 	{                                                                                                                         \
 		const bool puffer_ = ((flags) & DK_PUFFER) != 0;                                                                  \
