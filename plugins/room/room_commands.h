@@ -60,7 +60,7 @@ enum room_error {
 	X(struct rooms, 1, 118, "room.cancel_reserve", room_on_cancel_reserve, DK_CLIENT | DK_USER | DK_PUFFER,                    \
 	  "give seats free that were kept; for the owner", DK_IN(strs(members), str16(room)), DK_OUT())
 
-/* P(ver, cmd, name, encoder, flags, fields): what the plugin pushes beside the messages of members. */
+/* P(ver, cmd, name, ident, flags, fields): what the plugin pushes beside the messages of members. */
 #define ROOM_PUSHES(P) P(1, 14, "room.owner_changed", room_push_owner, DK_PUFFER, DK_OUT(str16(owner), str16(room)))
 
 #endif

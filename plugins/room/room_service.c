@@ -197,7 +197,9 @@ int room_enter(struct rooms *s, dk_id room, dk_id user, dk_slice message, bool *
 	return 0;
 }
 
-DK_CMD_BODY_(room_push_owner, DK_PUFFER, DK_IN(), DK_OUT(str16(owner), str16(room)))
+/* Encoders of what is pushed. */
+#define PUSH_BODY(ver, cmd, name, ident, flags, fields) DK_CMD_BODY_(ident, flags, DK_IN(), fields)
+ROOM_PUSHES(PUSH_BODY)
 
 static void push_owner(struct rooms *s, struct room *r)
 {
