@@ -146,7 +146,83 @@ int typed_encode(const struct dk_command *row, const dk_str *args, size_t n, str
 void typed_text(const struct dk_param *params, bool puffer, dk_slice payload, char *buf, size_t n);
 const char *typed_name(uint8_t type);
 
-/* ---- config.c: the only user of libconfig and jansson; options.c: trees to conf structs ---- */
+/* ---- tree.c: memory of a configuration, and the one tree that all its files become ---- */
+struct arena {
+	struct arena_chunk *chunks;
+};
+/* Zeroed. Never NULL: without memory there is no configuration, and the process ends with a sentence (libconfig's parser crashes). */
+void *arena_take(struct arena *a, size_t n);
+char *arena_str(struct arena *a, const char *p, size_t n);
+char *arena_printf(struct arena *a, const char *fmt, ...) DK_PRINTF(2, 3);
+void arena_free(struct arena *a);
+
+struct dk_node {
+	uint8_t type; /* enum dk_node_type */
+	uint32_t line, n, cap;
+	const char *file; /* with line 0 the whole origin: "default", "environment DIARKIS_X", "--set" */
+	const char *key; /* in a map */
+	union {
+		bool b;
+		int64_t i;
+		double f;
+		const char *s;
+		struct dk_node **at;
+	} v;
+};
+struct dk_node *node_new(struct arena *a, enum dk_node_type type, const char *file, uint32_t line);
+/* Appends to a list (key NULL) or a map; in a map an element of the same key is replaced. The key must outlive the map. */
+void node_put(struct arena *a, struct dk_node *into, const char *key, struct dk_node *n);
+void node_merge(struct arena *a, struct dk_node *into, const struct dk_node *from); /* maps: groups by key, all else replaces */
+struct dk_node *node_copy(struct arena *a, const struct dk_node *n);
+bool node_equal(const struct dk_node *a, const struct dk_node *b);
+/* Text that holds the value counts as the value. False: it is none; *ret_x is untouched. */
+bool node_to_int(const struct dk_node *n, int64_t *ret_i);
+bool node_to_bool(const struct dk_node *n, bool *ret_b);
+bool node_to_f64(const struct dk_node *n, double *ret_f);
+const char *node_origin(const struct dk_node *n, char *buf, size_t size); /* "etc/diarkis.conf:12"; returns buf */
+const char *node_text(const struct dk_node *n, char *buf, size_t size); /* for messages; returns buf */
+
+/* ---- options.c: trees to conf structs, by rows ---- */
+struct dk_report { /* about one group of options */
+	struct config *c;
+	const char *name; /* instance or "log"; NULL: the top level */
+	const char *use; /* for hints: diarkisd --explain USE */
+	const struct dk_node *map;
+};
+/*
+ * stride is that of the nested tables; rows themselves are of today's width. also: keys of the map that are no options, NULL-ended, or
+ * NULL. What is wrong is reported and reads as its default. Everything in conf is copied into the arena.
+ */
+void options_fill(struct dk_report *rep, struct arena *a, const struct dk_option *rows, size_t stride, const char *const *also, void *conf,
+		  size_t conf_size);
+/* True when a value differs; one that needs a restart is reported. */
+bool options_differ(struct dk_report *rep, const struct dk_option *rows, size_t stride, const void *old, const void *conf);
+bool options_row(const struct dk_option *rows, size_t stride, size_t i, struct dk_option *ret_row); /* false at the end */
+/* What counts for a row: the map's node or the default, made in *def. NULL: neither. */
+const struct dk_node *options_value(const struct dk_option *row, const struct dk_node *map, struct dk_node *def);
+const char *options_expect(const struct dk_option *row, char *buf, size_t size); /* "a whole number from 2 to 1000"; returns buf */
+
+/* ---- source.c: the text of a file as its parser gets it ---- */
+struct source {
+	struct config *c; /* given, as are the next two */
+	const struct dk_kernel *k; /* its environment */
+	struct arena *keep; /* for names of files, which nodes point to */
+	struct arena arena;
+	char *p; /* the text and a NUL */
+	size_t n, cap, place_n, place_cap;
+	struct place *places;
+	bool json, bad;
+};
+/* text NULL: reads the file of that name. False after complaints; at: who named it, or NULL. Close it in either case. */
+bool source_open(struct source *s, const struct dk_node *at, const char *name, const char *text, size_t n);
+void source_close(struct source *s);
+struct dk_node source_where(const struct source *s, uint32_t line); /* only file and line are set */
+/* A line as it was written, for messages; *ret_replaced: a placeholder stood in it. Returns buf. */
+const char *source_line(const struct source *s, uint32_t line, char *buf, size_t size, bool *ret_replaced);
+/* A path as meant by the file that names it. */
+const char *source_beside(struct arena *a, const struct dk_node *at, const char *path);
+
+/* ---- config.c: the only user of libconfig and jansson ---- */
 struct config_section { /* a section that is on */
 	const char *instance, *use, *file; /* file may be NULL */
 	const char *origin; /* "etc/diarkis.conf:12" */
@@ -160,20 +236,26 @@ struct kernel_conf { /* the kernel's own keys at the top level of the config */
 	int64_t log_rate; /* lines per second and plugin; 0 = unlimited */
 	bool unlink_task_file;
 };
-/* Reads and merges all layers into one tree. 0, or DK_EXIT_CONFIG after logging. */
+extern const struct dk_option config_top_rows[], config_log_rows[]; /* both fill a kernel_conf */
+/* Reads and merges all layers into one tree. 0, or DK_EXIT_CONFIG after logging: a file cannot be read. Other complaints wait. */
 int config_load(struct dk_kernel *k, const struct dk_boot *boot, struct config **ret_config);
-void config_free(struct config *c);
+void config_free(struct config *c); /* logs complaints that nobody asked for; frees what config_fill() gave; NULL is fine */
 const struct kernel_conf *config_kernel(const struct config *c);
+const struct dk_node *config_root(const struct config *c);
 size_t config_sections(const struct config *c, const struct config_section **ret_sections);
-/* Fills p->conf (allocates it) from the layers, by the plugin's option rows. Complaints are collected. Returns 0 or -ENOMEM. */
+/* Fills p->conf (allocates it) from the layers, by the plugin's option rows. Complaints are collected. Returns 0. */
 int config_fill(struct config *c, struct dk_plugin *p);
-/* For the configure phase. */
+/* For the configure phase; after config_fill(). */
 struct dk_report *config_report(struct config *c, struct dk_plugin *p);
+/* Collects a complaint. at: where, or NULL. */
+void config_complain(struct config *c, const struct dk_node *at, const char *fmt, ...) DK_PRINTF(3, 4);
 /* Logs every complaint collected so far. 0 or DK_EXIT_CONFIG. */
 int config_finish(struct config *c);
+/* A text to a tree, without a file behind it: NULL after complaints. */
+struct dk_node *config_parse(struct config *c, const char *name, const char *text, size_t n);
 /* SIGHUP: reads everything anew, fills new conf structs, runs every plugin's configure; only when nothing is wrong and nothing but
- * reloadable options changed, puts them in place and calls changed(p, old conf) for
- * each plugin whose values differ (old is freed after). 0, or <0 after logging. */
+ * reloadable options changed, puts them in place and calls changed(p, old conf) for each plugin whose values differ (old is freed after).
+ * 0, or <0 after logging. */
 int config_reload(struct dk_kernel *k, void (*changed)(struct dk_plugin *p, const void *old));
 
 /* ---- log.c ---- */

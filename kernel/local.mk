@@ -6,7 +6,9 @@ noinst_LTLIBRARIES += %D%/libkernel.la
 	%D%/env.h \
 	%D%/addr.c \
 	%D%/command.c \
+	%D%/config.c \
 	%D%/error.c \
+	%D%/explain.c \
 	%D%/graph.c \
 	%D%/io.c \
 	%D%/kernel.c \
@@ -15,17 +17,19 @@ noinst_LTLIBRARIES += %D%/libkernel.la
 	%D%/loader.c \
 	%D%/log.c \
 	%D%/mem.c \
+	%D%/options.c \
+	%D%/source.c \
 	%D%/stream.c \
 	%D%/task.c \
+	%D%/tree.c \
 	%D%/typed.c \
 	%D%/udp.c \
 	%D%/env/uv.c \
 	%D%/env/wheel.c
 %C%_libkernel_la_CPPFLAGS = $(AM_CPPFLAGS) -DDK_PLUGIN_DIR='"$(plugindir)"' -DDK_SYSCONF_DIR='"$(diarkissysconfdir)"'
 %C%_libkernel_la_LIBADD = $(UV_LIBS) $(LIBCONFIG_LIBS) $(LIBFFI_LIBS) $(JANSSON_LIBS)
-## To enable when io, env/uv and config are in: remove the two # of each line below.
-##lib_LTLIBRARIES += %D%/libdiarkis.la
-##%C%_libdiarkis_la_SOURCES =
-##%C%_libdiarkis_la_LIBADD = %D%/libkernel.la
-##%C%_libdiarkis_la_LDFLAGS = $(AM_LDFLAGS) $(DK_ZDEFS) -version-info 0:0:0
-##pkgconfig_DATA += %D%/diarkis.pc
+lib_LTLIBRARIES += %D%/libdiarkis.la
+%C%_libdiarkis_la_SOURCES =
+%C%_libdiarkis_la_LIBADD = %D%/libkernel.la
+%C%_libdiarkis_la_LDFLAGS = $(AM_LDFLAGS) $(DK_ZDEFS) -version-info 0:0:0
+pkgconfig_DATA += %D%/diarkis.pc

@@ -4,6 +4,9 @@
 ##%C%_test_frame_SOURCES = %D%/test_frame.c
 ##%C%_test_frame_LDADD = $(wire_lib) $(test_libs)
 ## A test of the kernel's private functions links $(kernel_objects) in place of $(wire_lib).
+check_PROGRAMS += %D%/test_config
+%C%_test_config_SOURCES = %D%/test_config.c
+%C%_test_config_LDADD = $(kernel_objects) $(test_libs)
 include %D%/wire/local.mk
 
 noinst_HEADERS += %D%/unit.h
