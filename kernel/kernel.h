@@ -150,7 +150,7 @@ const char *typed_name(uint8_t type);
 struct arena {
 	struct arena_chunk *chunks;
 };
-/* Zeroed. Never NULL: without memory there is no configuration, and the process ends with a sentence (libconfig's parser crashes). */
+/* Zeroed. Never NULL: without memory there is no configuration, and the process ends with a sentence. */
 void *arena_take(struct arena *a, size_t n);
 char *arena_str(struct arena *a, const char *p, size_t n);
 char *arena_printf(struct arena *a, const char *fmt, ...) DK_PRINTF(2, 3);
@@ -190,11 +190,11 @@ struct dk_report { /* about one group of options */
 	const struct dk_node *map;
 };
 /*
- * stride is that of the nested tables; rows themselves are of today's width. also: keys of the map that are no options, NULL-ended, or
- * NULL. What is wrong is reported and reads as its default. Everything in conf is copied into the arena.
+ * stride is that of the nested tables; rows themselves are of today's width. also: keys of the map that are no options,
+ * NULL-ended, or NULL. What is wrong is reported and reads as its default. Everything in conf is copied into the arena.
  */
-void options_fill(struct dk_report *rep, struct arena *a, const struct dk_option *rows, size_t stride, const char *const *also, void *conf,
-		  size_t conf_size);
+void options_fill(struct dk_report *rep, struct arena *a, const struct dk_option *rows, size_t stride, const char *const *also,
+		  void *conf, size_t conf_size);
 /* True when a value differs; one that needs a restart is reported. */
 bool options_differ(struct dk_report *rep, const struct dk_option *rows, size_t stride, const void *old, const void *conf);
 bool options_row(const struct dk_option *rows, size_t stride, size_t i, struct dk_option *ret_row); /* false at the end */
@@ -254,8 +254,8 @@ int config_finish(struct config *c);
 /* A text to a tree, without a file behind it: NULL after complaints. */
 struct dk_node *config_parse(struct config *c, const char *name, const char *text, size_t n);
 /* SIGHUP: reads everything anew, fills new conf structs, runs every plugin's configure; only when nothing is wrong and nothing but
- * reloadable options changed, puts them in place and calls changed(p, old conf) for each plugin whose values differ (old is freed after).
- * 0, or <0 after logging. */
+ * reloadable options changed, puts them in place and calls changed(p, old conf) for each plugin whose values differ (old is freed
+ * after). 0, or <0 after logging. */
 int config_reload(struct dk_kernel *k, void (*changed)(struct dk_plugin *p, const void *old));
 
 /* ---- log.c ---- */

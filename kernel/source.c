@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The text of a configuration file as its parser gets it: placeholders {$DIARKIS_X} replaced, and in libconfig's language includes
- * pasted and whole numbers made 64 bits wide, because libconfig 1.5 wraps them at 32 in silence. A table says for each line where it
- * was written. Comments are left alone; JSON has none.
+ * pasted and whole numbers made 64 bits wide, because libconfig 1.5 wraps them at 32 in silence. A table says for each line where
+ * it was written. Comments are left alone; JSON has none.
  *
  * A placeholder inside a string is escaped, elsewhere it is pasted as it is. Its value has no line break, so line numbers hold.
  */

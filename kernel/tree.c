@@ -176,8 +176,8 @@ bool node_to_int(const struct dk_node *n, int64_t *ret_i)
 	case DK_NODE_INT:
 		*ret_i = n->v.i;
 		return true;
-	case DK_NODE_F64: /* 1e3 is a whole number; 2^53 and beyond may have been another one */
-		if (!(fabs(n->v.f) < 9007199254740992.0) || nearbyint(n->v.f) < n->v.f || nearbyint(n->v.f) > n->v.f)
+	case DK_NODE_F64: /* 1e3 is a whole number; from 2^53 on it may have been meant as another one */
+		if (!(n->v.f > -0x1p53 && n->v.f < 0x1p53) || (double)(int64_t)n->v.f != n->v.f)
 			return false;
 		*ret_i = (int64_t)n->v.f;
 		return true;
