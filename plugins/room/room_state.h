@@ -8,9 +8,9 @@
 
 #include <diarkis/plugin.h>
 #include <diarkis/room.h>
+#include <diarkis/room_commands.h>
 #include <diarkis/user.h>
 
-#include "room_commands.h"
 #include "room_store.h"
 
 struct room_conf {

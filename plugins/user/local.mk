@@ -1,14 +1,9 @@
 ## SPDX-License-Identifier: Apache-2.0
 ## The plugin user: users, their properties and their command queue.
-## To enable: remove the two # of each line below. All plugins are built as plugins/NAME.la, so that one folder,
-## plugins/.libs, holds them as an installed tree does.
-##plugin_includes += -I$(top_srcdir)/%D%
-##diarkisinclude_HEADERS += %D%/diarkis/user.h
-##plugin_LTLIBRARIES += plugins/user.la
-##plugins_user_la_SOURCES = %D%/user.c
-##plugins_user_la_LIBADD = $(kernel_lib)
-##plugins_user_la_LDFLAGS = $(plugin_ldflags)
-##EXTRA_DIST += %D%/README.md %D%/user.conf
-##check_PROGRAMS += %D%/tests/test_user
-##%C%_tests_test_user_SOURCES = %D%/tests/test_user.c
-##%C%_tests_test_user_LDADD = $(harness_lib) $(kernel_lib) $(test_libs)
+plugin_includes += -I$(top_srcdir)/%D%
+diarkisinclude_HEADERS += %D%/diarkis/user.h
+plugin_LTLIBRARIES += plugins/user.la
+plugins_user_la_SOURCES = %D%/user.c %D%/user_inbox.c %D%/user_props.c %D%/user_state.h
+plugins_user_la_LIBADD = $(kernel_lib)
+plugins_user_la_LDFLAGS = $(plugin_ldflags)
+EXTRA_DIST += %D%/README.md %D%/user.conf
