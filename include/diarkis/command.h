@@ -160,8 +160,13 @@ struct dk_hook {
 	uint16_t cmd;
 	int (*fn)(void *self, struct dk_call *call);
 };
-#define DK_HOOK_BEFORE(ver, cmd, fn) { ver, DK_BEFORE, cmd, (int (*)(void *, struct dk_call *))(fn) }
-#define DK_HOOK_AFTER(ver, cmd, fn) { ver, DK_AFTER, cmd, (int (*)(void *, struct dk_call *))(fn) }
+/* fn: int fn(self type *, struct dk_call *). */
+#define DK_HOOK_BEFORE(ver, cmd, fn) { ver, DK_BEFORE, cmd, DK_HOOK_FN_(fn) }
+#define DK_HOOK_AFTER(ver, cmd, fn) { ver, DK_AFTER, cmd, DK_HOOK_FN_(fn) }
+/* A function that cannot be called like a hook, or returns something else than int, does not compile. */
+#define DK_HOOK_FN_(fn)                                                                                                           \
+	__builtin_choose_expr(__builtin_types_compatible_p(__typeof__((fn)((void *)0, (struct dk_call *)0)), int),                \
+			      (int (*)(void *, struct dk_call *))(fn), (void)0)
 
 /* ---- bringing a call in ---- */
 

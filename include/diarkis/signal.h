@@ -63,8 +63,12 @@ DK_API int dk_filter_run(struct dk_signal *sig, void *ask);
 								 int (*)(__typeof__(self), __typeof__((s)->ask_))),               \
 				    (dk_slot_fn *)(void (*)(void))(fn)),                                                          \
 			#fn)
-#define dk_emit(s, event) dk_signal_emit(&(s)->sig, DK_CHECKED_(sizeof((s)->ev_ == (event)), (const void *)(event)))
-#define dk_ask(s, question) dk_filter_run(&(s)->sig, DK_CHECKED_(sizeof((s)->ask_ == (question)), (void *)(question)))
+#define dk_emit(s, event)                                                                                                         \
+	dk_signal_emit(&(s)->sig, DK_CHECKED_(__builtin_types_compatible_p(__typeof__(*(s)->ev_), __typeof__(*(event))),          \
+					      (const void *)(event)))
+#define dk_ask(s, question)                                                                                                       \
+	dk_filter_run(&(s)->sig, DK_CHECKED_(__builtin_types_compatible_p(__typeof__(*(s)->ask_), __typeof__(*(question))),       \
+					     (void *)(question)))
 
 #ifdef __cplusplus
 }

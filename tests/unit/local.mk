@@ -18,3 +18,6 @@ check_PROGRAMS += %D%/test_packet
 check_PROGRAMS += %D%/test_util
 %C%_test_util_SOURCES = %D%/test_util.c
 %C%_test_util_LDADD = $(test_libs)
+
+lint_scripts += %D%/compile-fail.sh
+EXTRA_DIST += %D%/compile_fail
