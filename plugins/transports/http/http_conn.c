@@ -96,7 +96,7 @@ static void uncount(struct http_conn *c)
 	c->origin->n--;
 	drop_origin_if_empty(http, origin_of(http, dk_stream_peer(c->stream)));
 	http->conn_n--;
-	http->connections--;
+	http->n.connections--;
 }
 
 static void release_work(struct http_conn *c)
@@ -180,11 +180,11 @@ static dk_str allowed_origin(const struct http_conn *c)
 static void count_answer(struct http *http, int status)
 {
 	if (status < 400)
-		http->ok++;
+		http->n.ok++;
 	else if (status < 500)
-		http->client_errors++;
+		http->n.client_errors++;
 	else
-		http->server_errors++;
+		http->n.server_errors++;
 }
 
 static void log_answer(struct http_conn *c, int status)
@@ -245,8 +245,8 @@ void http_answer(struct http_conn *c, int status, const char *type, dk_str extra
 	log_answer(c, status);
 	forget_request(c);
 	if (!write_answer(c, status, type, extra, body, keep)) {
-		http->output_full++;
-		close_conn(c, false);
+		http->n.output_full++;
+		close_conn(c, true); /* what was answered before still leaves */
 		return;
 	}
 	if (keep) {
@@ -277,7 +277,7 @@ static void refuse(struct http_conn *c, enum http_verdict v)
 	switch (v) {
 #define X(name, status, text)                                                                                                      \
 	case HTTP_BAD_##name:                                                                                                      \
-		c->http->refused_##name++;                                                                                         \
+		c->http->n.refused_##name++;                                                                                         \
 		break;
 		HTTP_REFUSALS(X)
 #undef X
@@ -289,7 +289,7 @@ static void refuse(struct http_conn *c, enum http_verdict v)
 
 static void out_of_memory(struct http_conn *c)
 {
-	c->http->no_memory++;
+	c->http->n.no_memory++;
 	http_answer_error(c, 503, dk_str_n(NULL, 0), "this node is out of memory");
 }
 
@@ -324,7 +324,7 @@ static void answer_no_route(struct http_conn *c, const struct http_path *path, c
 
 	allowed_methods(c->http, path, methods, sizeof(methods));
 	if (!methods[0]) {
-		c->http->no_route++;
+		c->http->n.no_route++;
 		snprintf(sentence, sizeof(sentence), "nothing is served at %.*s; GET / shows what is",
 			 (int)(path->whole.n < 200 ? path->whole.n : 200), path->whole.p);
 		http_answer_error(c, 404, dk_str_n(NULL, 0), sentence);
@@ -338,7 +338,7 @@ static void answer_no_route(struct http_conn *c, const struct http_path *path, c
 		http_answer(c, 204, "", dk_str_n(extra, (size_t)n), dk_slice_n(NULL, 0));
 		return;
 	}
-	c->http->no_method++;
+	c->http->n.no_method++;
 	n = snprintf(extra, sizeof(extra), "Allow: %s\r\n", methods);
 	snprintf(sentence, sizeof(sentence), "%s is not served at %.*s, but %s", method,
 		 (int)(path->whole.n < 200 ? path->whole.n : 200), path->whole.p, methods);
@@ -381,7 +381,7 @@ static void dispatch(struct http_conn *c)
 	struct http_route *route;
 	char *buf;
 
-	http->requests++;
+	http->n.requests++;
 	enter(c, CONN_HANDLER, (uint64_t)conf_of(http)->timeout * 1000);
 	buf = dk_scratch(http, target.n);
 	if (!buf) {
@@ -393,7 +393,7 @@ static void dispatch(struct http_conn *c)
 		return;
 	}
 	if (!http->started) {
-		http->not_started++;
+		http->n.not_started++;
 		http_answer_error(c, 503, dk_str_n(NULL, 0), "this node is still starting");
 		return;
 	}
@@ -549,15 +549,15 @@ static void on_timer(void *self, struct dk_timer *t)
 		close_conn(c, true);
 		break;
 	case CONN_HEAD:
-		http->head_late++;
+		http->n.head_late++;
 		http_answer_error(c, 408, dk_str_n(NULL, 0), "the request head was not whole within 5 s");
 		break;
 	case CONN_BODY:
-		http->body_late++;
+		http->n.body_late++;
 		http_answer_error(c, 408, dk_str_n(NULL, 0), "the request body was not whole within 10 s of its head");
 		break;
 	case CONN_HANDLER:
-		http->answer_late++;
+		http->n.answer_late++;
 		http_answer_error(c, 503, dk_str_n(NULL, 0), "this node found no answer in time");
 		break;
 	case CONN_YIELD:
@@ -567,7 +567,7 @@ static void on_timer(void *self, struct dk_timer *t)
 			resume(c);
 		break;
 	case CONN_BLOCKED:
-		http->output_late++;
+		http->n.output_late++;
 		close_conn(c, false);
 		break;
 	case CONN_LINGER:
@@ -591,7 +591,7 @@ static void on_data(void *self, struct dk_stream *s, dk_slice bytes)
 		return;
 	need = c->in_n + bytes.n;
 	if (need > INPUT_MAX) {
-		http->input_full++;
+		http->n.input_full++;
 		close_conn(c, false);
 		return;
 	}
@@ -600,7 +600,7 @@ static void on_data(void *self, struct dk_stream *s, dk_slice bytes)
 			cap *= 2;
 		p = dk_realloc(http, c->in, c->in_cap, cap);
 		if (!p) {
-			http->no_memory++;
+			http->n.no_memory++;
 			close_conn(c, false);
 			return;
 		}
@@ -652,7 +652,7 @@ static bool close_oldest_idle(struct http *http, const struct http_origin *origi
 		c = c->next;
 	if (!c)
 		return false;
-	http->closed_for_others++;
+	http->n.closed_for_others++;
 	close_conn(c, dk_stream_waiting(c->stream) == 0);
 	return true;
 }
@@ -681,29 +681,29 @@ void http_accept(void *self, struct dk_listener *l, struct dk_stream *s)
 	(void)l;
 	dk_stream_set_arg(s, NULL);
 	if (!o) {
-		http->no_memory++;
+		http->n.no_memory++;
 		dk_stream_close(s, false);
 		return;
 	}
 	o->n++; /* counted from here on, so that closing others cannot make it go */
 	if (o->n > conf->max_connections_per_address && !close_oldest_idle(http, o)) {
-		http->refused_address++;
+		http->n.refused_address++;
 		turn_away(s, "too many connections from this address");
 		goto uncount;
 	}
 	if (http->conn_n >= conf->max_connections && !close_oldest_idle(http, NULL)) {
-		http->refused_connections++;
+		http->n.refused_connections++;
 		turn_away(s, "too many connections");
 		goto uncount;
 	}
 	c = dk_pool_get(&http->conns);
 	if (!c) {
-		http->no_memory++;
+		http->n.no_memory++;
 		dk_stream_close(s, false);
 		goto uncount;
 	}
-	http->accepted++;
-	http->connections++;
+	http->n.accepted++;
+	http->n.connections++;
 	http->conn_n++;
 	c->http = http;
 	c->stream = s;

@@ -99,14 +99,15 @@ struct http {
 	uint64_t date_s;
 	char date[32];
 
-	/* counters */
-	int64_t connections;
-	uint64_t accepted, requests, ok, client_errors, server_errors;
+	struct {
+		int64_t connections;
+		uint64_t accepted, requests, ok, client_errors, server_errors;
 #define X(name, status, text) uint64_t refused_##name;
-	HTTP_REFUSALS(X)
+		HTTP_REFUSALS(X)
 #undef X
-	uint64_t refused_connections, refused_address, closed_for_others, head_late, body_late, answer_late, output_late,
-		output_full, input_full, no_route, no_method, not_started, no_memory;
+		uint64_t refused_connections, refused_address, closed_for_others, head_late, body_late, answer_late, output_late;
+		uint64_t output_full, input_full, no_route, no_method, not_started, no_memory;
+	} n;
 };
 
 /* ---- http_conn.c ---- */
