@@ -11,13 +11,12 @@ noinst_LTLIBRARIES += %D%/libhttp.la
 %C%_libhttp_la_LIBADD = $(llhttp_lib)
 http_pure_lib = %D%/libhttp.la
 
-## To enable when libdiarkis is there: remove the two # of each line below.
-##plugin_LTLIBRARIES += plugins/http.la
-##plugins_http_la_SOURCES = %D%/http.c %D%/http_conn.c %D%/http_pages.c %D%/http_server.h
-##plugins_http_la_CPPFLAGS = $(AM_CPPFLAGS) $(LLHTTP_CFLAGS)
-##plugins_http_la_LIBADD = $(http_pure_lib) $(kernel_lib)
-##plugins_http_la_LDFLAGS = $(plugin_ldflags)
-##EXTRA_DIST += %D%/README.md %D%/http.conf
+plugin_LTLIBRARIES += plugins/http.la
+plugins_http_la_SOURCES = %D%/http.c %D%/http_conn.c %D%/http_pages.c %D%/http_server.h
+plugins_http_la_CPPFLAGS = $(AM_CPPFLAGS) $(LLHTTP_CFLAGS)
+plugins_http_la_LIBADD = $(http_pure_lib) $(kernel_lib)
+plugins_http_la_LDFLAGS = $(plugin_ldflags)
+EXTRA_DIST += %D%/README.md %D%/http.conf
 
 check_PROGRAMS += %D%/tests/test_head %D%/tests/test_route
 %C%_tests_test_head_SOURCES = %D%/tests/test_head.c
