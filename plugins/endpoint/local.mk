@@ -3,7 +3,6 @@
 ## folder, plugins/.libs, holds them as an installed tree does.
 plugin_LTLIBRARIES += plugins/endpoint.la
 plugins_endpoint_la_SOURCES = %D%/endpoint.c %D%/endpoint_props.c %D%/endpoint_props.h
-plugins_endpoint_la_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/plugins/user
 plugins_endpoint_la_LIBADD = $(JANSSON_LIBS) $(kernel_lib)
 plugins_endpoint_la_LDFLAGS = $(plugin_ldflags)
 EXTRA_DIST += %D%/README.md %D%/endpoint.conf

@@ -277,7 +277,7 @@ static void refuse(struct http_conn *c, enum http_verdict v)
 	switch (v) {
 #define X(name, status, text)                                                                                                      \
 	case HTTP_BAD_##name:                                                                                                      \
-		c->http->n.refused_##name++;                                                                                         \
+		c->http->n.refused_##name++;                                                                                       \
 		break;
 		HTTP_REFUSALS(X)
 #undef X
