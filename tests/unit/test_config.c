@@ -11,6 +11,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* libconfig 1.5 loses the string that it was reading when a syntax error stops it. */
+const char *__lsan_default_suppressions(void);
+const char *__lsan_default_suppressions(void)
+{
+	return "leak:libconfig.so\n";
+}
+
 /* ---- a plugin with an option of each type ---- */
 
 struct map_row {
@@ -638,6 +645,21 @@ START_TEST(sections)
 }
 END_TEST
 
+START_TEST(the_installed_one)
+{
+	struct dk_boot boot = { .size = sizeof(boot) };
+	const struct config_section *s;
+	const char *srcdir = getenv("TEST_SRCDIR");
+	char file[1024];
+
+	snprintf(file, sizeof(file), "%s/etc/diarkis.conf", srcdir ? srcdir : ".");
+	boot.config_file = file;
+	good(boot_with(&boot));
+	ck_assert_uint_eq(config_sections(t.k.config, &s), 6);
+	ck_assert_str_eq(s[0].use, "http");
+}
+END_TEST
+
 /* ---- reload ---- */
 
 static void changed(struct dk_plugin *p, const void *old)
@@ -818,6 +840,7 @@ int main(void)
 	tcase_add_test(tcase, layers);
 	tcase_add_test(tcase, sets);
 	tcase_add_test(tcase, sections);
+	tcase_add_test(tcase, the_installed_one);
 	tcase_add_test(tcase, reload);
 	tcase_add_test(tcase, dump_reads_back);
 	tcase_add_test(tcase, explain);
