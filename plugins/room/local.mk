@@ -7,3 +7,8 @@ plugins_room_la_SOURCES = %D%/room.c %D%/room_relay.c %D%/room_service.c %D%/roo
 plugins_room_la_LIBADD = $(kernel_lib)
 plugins_room_la_LDFLAGS = $(plugin_ldflags)
 EXTRA_DIST += %D%/README.md %D%/room.conf
+check_PROGRAMS += %D%/tests/test_room_store
+%C%_tests_test_room_store_SOURCES = %D%/tests/test_room_store.c %D%/room_store.c %D%/room_store.h
+%C%_tests_test_room_store_LDADD = $(kernel_lib) $(test_libs)
+## Its own objects: those of the plugin are made by libtool.
+%C%_tests_test_room_store_CPPFLAGS = $(AM_CPPFLAGS)
