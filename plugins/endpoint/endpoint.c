@@ -120,9 +120,12 @@ static int answer(struct endpoint *ep, const struct dk_http_request *req, json_t
 
 	json_decref(json);
 	if (text) {
+		size_t n = strlen(text);
+
+		text[n] = '\n'; /* people read it in terminals; its NUL is needed no more */
 		rc = ep->http->respond(ep->http, req->id, 200, "application/json", dk_str_c("Cache-Control: no-store\r\n"),
-				       dk_slice_of(dk_str_c(text)));
-		explicit_bzero(text, strlen(text));
+				       dk_slice_n(text, n + 1));
+		explicit_bzero(text, n + 1);
 	}
 	free(text);
 	return rc;

@@ -340,7 +340,7 @@ static void answer_no_route(struct http_conn *c, const struct http_path *path, c
 	}
 	c->http->n.no_method++;
 	n = snprintf(extra, sizeof(extra), "Allow: %s\r\n", methods);
-	snprintf(sentence, sizeof(sentence), "%s is not served at %.*s, but %s", method,
+	snprintf(sentence, sizeof(sentence), "%s is not served at %.*s; served are %s", method,
 		 (int)(path->whole.n < 200 ? path->whole.n : 200), path->whole.p, methods);
 	http_answer_error(c, 405, dk_str_n(extra, (size_t)n), sentence);
 }
