@@ -105,14 +105,6 @@ void wire_peer_close(struct wire_ctx *ctx, struct wire_peer *p, uint64_t now)
 	a->close_by = now + WIRE_CLOSE_MS;
 }
 
-void wire_peer_alive(struct wire_peer *p, uint64_t now)
-{
-	/* Time in which nothing at all came does not count against a message that is being put together. */
-	if (p->aside && p->aside->set && now - p->last_valid >= 1000)
-		wire_split_touch(p->aside->set, now);
-	p->last_valid = now;
-}
-
 void wire_peer_end(struct wire_ctx *ctx, struct wire_peer *p, enum wire_reason reason)
 {
 	if (p->state == WIRE_PEER_CLOSED)
@@ -156,12 +148,6 @@ static uint64_t sooner(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
-/* A message that gets no further although its sender is there. Its silence does not count: see wire_peer_alive(). */
-static bool set_is_stale(const struct wire_peer *p)
-{
-	return p->aside && p->aside->set && p->last_valid >= wire_split_progress(p->aside->set) + WIRE_SPLIT_IDLE_MS;
-}
-
 uint64_t wire_peer_due(const struct wire_ctx *ctx, const struct wire_peer *p)
 {
 	const struct wire_aside *a = p->aside;
@@ -180,8 +166,6 @@ uint64_t wire_peer_due(const struct wire_ctx *ctx, const struct wire_peer *p)
 		due = sooner(due, a->hellos ? a->hello_at : a->close_by);
 	if (a && a->mark)
 		due = sooner(due, a->marked_at + WIRE_MARK_MS);
-	if (set_is_stale(p))
-		due = 0;
 	return due;
 }
 
@@ -218,10 +202,6 @@ void wire_peer_tick(struct wire_ctx *ctx, struct wire_peer *p, uint64_t now, con
 		a = wire_aside(ctx, p);
 		if (a)
 			a->hello_at = now;
-	}
-	if (set_is_stale(p)) {
-		ctx->drops[WIRE_DROP_SPLIT_LIMIT]++;
-		wire_split_clear(ctx, &p->aside->set);
 	}
 	wire_aside_trim(ctx, p, now);
 	wire_peer_tell(p, ev);

@@ -107,6 +107,17 @@ static bool awaits_restart(const struct in *in)
 	return a && in->now < a->restart_until && dk_addr_eq(&a->restart_addr, in->from);
 }
 
+/* A SYN to an address that has not proven itself, no more often than now and then. */
+static void challenge(const struct in *in, enum wire_proof kind)
+{
+	struct wire_aside *a = wire_aside(in->ctx, in->p);
+
+	if (!a || in->now < a->challenge_after)
+		return;
+	a->challenge_after = in->now + WIRE_CHALLENGE_MS;
+	answer(in, wire_proof_make(in->ctx, in->p, in->from, kind, in->now), WIRE_SYN);
+}
+
 /*
  * A frame with a valid tag (or, without encryption, with the sid) came. Binds a server's connection to its first address, for
  * no more bytes than come from there; lets a proven one answer a new address with a challenge.
@@ -116,7 +127,7 @@ static void authentic(struct in *in, bool reliable, uint32_t seq)
 	struct wire_peer *p = in->p;
 	struct wire_aside *a = p->aside;
 
-	wire_peer_alive(p, in->now);
+	p->last_valid = in->now;
 	if (a && a->mark && in->now - a->marked_at >= WIRE_MARK_GRACE_MS)
 		a->mark = 0;
 	if (in->bound && p->proven && !(a && in->now < a->restart_until))
@@ -136,14 +147,9 @@ static void authentic(struct in *in, bool reliable, uint32_t seq)
 		if (!in->counted && p->credit < UINT32_MAX - WIRE_DATAGRAM_MAX)
 			p->credit += (uint32_t)in->len;
 		in->counted = true;
-		/* Whoever sends DAT takes itself for open: its answer to our SYN got lost. */
-		if (reliable) {
-			a = wire_aside(in->ctx, p);
-			if (a && in->now >= a->challenge_after) {
-				a->challenge_after = in->now + WIRE_CHALLENGE_MS;
-				answer(in, wire_proof_make(in->ctx, p, in->from, WIRE_PROOF_SYN, in->now), WIRE_SYN);
-			}
-		}
+		/* Whoever has sent DAT takes itself for open: its answer to our SYN got lost. Who has not is not bothered. */
+		if (reliable || p->rudp.rx_next || p->rudp.rx)
+			challenge(in, WIRE_PROOF_SYN);
 		return;
 	}
 	if (awaits_restart(in)) {
@@ -158,11 +164,7 @@ static void authentic(struct in *in, bool reliable, uint32_t seq)
 		move_to(in);
 		return;
 	}
-	a = wire_aside(in->ctx, p);
-	if (a && in->now >= a->challenge_after) {
-		a->challenge_after = in->now + WIRE_CHALLENGE_MS;
-		answer(in, wire_proof_make(in->ctx, p, in->from, WIRE_PROOF_MOVE, in->now), WIRE_SYN);
-	}
+	challenge(in, WIRE_PROOF_MOVE);
 }
 
 /* ---- control units ------------------------------------------------------------------------------------------------ */
@@ -200,7 +202,7 @@ static int client_syn(struct in *in, uint32_t seq)
 	if (p->state == WIRE_PEER_OPENING) {
 		client_adopt(in, seq);
 		in->bound = true;
-		wire_peer_alive(p, in->now);
+		p->last_valid = in->now;
 		acknowledge(in, seq, WIRE_ACK);
 		set_open(in);
 		return 0;
@@ -236,7 +238,7 @@ static int server_proof(struct in *in, uint32_t seq, bool eack)
 		if (!p->proven) {
 			p->addr = *in->from;
 			in->bound = true;
-			wire_peer_alive(p, in->now);
+			p->last_valid = in->now;
 			wire_rudp_start_tx(in->ctx, &p->rudp, seq);
 			set_open(in);
 			return 0;
@@ -270,7 +272,7 @@ static int take_ack(struct in *in, uint32_t seq, bool eack)
 		/* A server that answers a SYN so starts at the number it names. */
 		client_adopt(in, seq);
 		in->bound = true;
-		wire_peer_alive(p, in->now);
+		p->last_valid = in->now;
 		p->rudp.fresh = seq == 0 && !eack;
 		set_open(in);
 		return 0;
@@ -278,7 +280,7 @@ static int take_ack(struct in *in, uint32_t seq, bool eack)
 	if (in->bound && (p->proven || p->role == WIRE_CLIENT)) {
 		if (wire_rudp_ack(in->ctx, &p->rudp, in->now, seq, eack)) {
 			in->ctx->stats.acks_in++;
-			wire_peer_alive(p, in->now);
+			p->last_valid = in->now;
 			return 0;
 		}
 		if (p->state == WIRE_PEER_CLOSING && p->aside->hellos && seq == ((uint32_t)p->rudp.tx_next & 0xffffff)) {
@@ -461,6 +463,20 @@ static void deliver_packed(struct in *in, const struct wire_block *b)
 	}
 }
 
+/*
+ * A message is given up when others overtake it for WIRE_SPLIT_IDLE_MS. Time in which nothing is delivered does not count: then the
+ * missing chunk is what everybody waits for, its sender repeats it, and to drop the rest would lose what was acknowledged.
+ */
+static void give_up_message(const struct in *in)
+{
+	struct wire_aside *a = in->p->aside;
+
+	if (!a || !a->set || in->now - wire_split_progress(a->set) < WIRE_SPLIT_IDLE_MS)
+		return;
+	drop(in, WIRE_DROP_SPLIT_LIMIT);
+	wire_split_clear(in->ctx, &a->set);
+}
+
 /* What was held for the sequences that follow. Each is out of the window before its frames are shown. */
 static void deliver_held(struct in *in)
 {
@@ -482,6 +498,7 @@ static void deliver_held(struct in *in)
 			chunk_added(in, d, whole);
 		} else {
 			b = wire_rudp_pop_held(in->ctx, r);
+			give_up_message(in);
 			deliver_packed(in, b);
 			wire_block_free(in->ctx, b);
 		}
@@ -498,8 +515,11 @@ static int take_chunk(struct in *in, uint32_t seq, enum wire_flag flag, dk_slice
 	enum wire_drop d;
 	dk_slice whole;
 
-	if (!in->bound || !p->proven)
+	if (!in->bound || !p->proven) {
+		if (in->bound) /* an authentic frame came from there, and a chunk from who takes itself for open */
+			challenge(in, WIRE_PROOF_SYN);
 		return drop(in, WIRE_DROP_UNPROVEN);
+	}
 	d = wire_chunk_read(bytes, &c);
 	if (d != WIRE_PASS)
 		return drop(in, d);
@@ -553,6 +573,7 @@ static int take_reliable(struct in *in, uint32_t seq, enum wire_flag flag, enum 
 	}
 	acknowledge(in, seq, ack);
 	wire_rudp_advance(r);
+	give_up_message(in);
 	for (unsigned i = 0; i < n; i++)
 		deliver(in, &f[i], true);
 	deliver_held(in);

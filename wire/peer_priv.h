@@ -79,8 +79,6 @@ static inline size_t wire_message_max(const struct wire_ctx *ctx)
 	return WIRE_FRAME_UP + wire_seal_len(ctx->limits.max_frame);
 }
 
-/* An authentic datagram came: the connection lives. */
-void wire_peer_alive(struct wire_peer *p, uint64_t now);
 /* The connection is over and gives its memory back; closed() is told by the next wire_peer_tell(). */
 void wire_peer_end(struct wire_ctx *ctx, struct wire_peer *p, enum wire_reason reason);
 /* Calls closed() if it is due: the last thing that recv and tick do. */

@@ -172,8 +172,3 @@ uint64_t wire_split_progress(const struct wire_split_set *set)
 {
 	return set->progress;
 }
-
-void wire_split_touch(struct wire_split_set *set, uint64_t now)
-{
-	set->progress = now;
-}

@@ -10,7 +10,7 @@
 
 #define WIRE_SPLIT_HEAD 10
 #define WIRE_SPLIT_SET_MAX 32767 /* set ids count 0..32766 */
-#define WIRE_SPLIT_IDLE_MS 3000 /* a set without progress is given up */
+#define WIRE_SPLIT_IDLE_MS 3000 /* a set without progress while others arrive is given up */
 
 struct wire_chunk {
 	uint16_t set, index, count;
@@ -39,6 +39,5 @@ enum wire_drop wire_split_add(struct wire_ctx *ctx, struct wire_split_set **set,
 void wire_split_clear(struct wire_ctx *ctx, struct wire_split_set **set);
 
 uint64_t wire_split_progress(const struct wire_split_set *set); /* when the last chunk came */
-void wire_split_touch(struct wire_split_set *set, uint64_t now); /* counts as progress */
 
 #endif

@@ -4,3 +4,6 @@
 ##bench_programs += %D%/bench_wire
 ##%C%_bench_wire_SOURCES = %D%/bench_wire.c
 ##%C%_bench_wire_LDADD = $(wire_lib)
+noinst_PROGRAMS += %D%/wire_bench
+%C%_wire_bench_SOURCES = %D%/wire_bench.c
+%C%_wire_bench_LDADD = $(wire_lib)
