@@ -38,7 +38,7 @@ static void say(const struct page *o, const char *fmt, ...)
 
 static const char *flag_names(uint32_t flags, char *buf, size_t size)
 {
-	static const char *const names[] = { "client", "admin", "user", "puffer", "internal", "raw" };
+	static const char *const names[] = { "client", "admin", "user", "puffer", "internal", "raw", "quiet" };
 	size_t n = 0;
 
 	buf[0] = '\0';
