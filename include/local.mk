@@ -17,6 +17,7 @@ diarkisinclude_HEADERS += \
 	%D%/diarkis/self.h \
 	%D%/diarkis/service.h \
 	%D%/diarkis/signal.h \
+	%D%/diarkis/test.h \
 	%D%/diarkis/transport.h \
 	%D%/diarkis/util.h \
 	%D%/diarkis/uuid.h

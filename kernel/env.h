@@ -94,6 +94,7 @@ struct env_seam {
 	void (*timers)(struct dk_kernel *k);
 	void (*udp_received)(struct dk_udp *udp, const struct dk_datagram *v, size_t n);
 	void (*udp_oversize)(struct dk_udp *udp, size_t n);
+	void (*udp_writable)(struct dk_udp *udp);
 	struct dk_stream *(*accept)(struct dk_listener *l, struct env_stream *es, const struct dk_addr *peer);
 	void (*stream_opened)(struct dk_stream *s);
 	void (*stream_data)(struct dk_stream *s, const uint8_t *p, size_t n);

@@ -307,6 +307,7 @@ const struct env_seam *dk_env_seam(void)
 		.timers = io_timers,
 		.udp_received = io_udp_received,
 		.udp_oversize = io_udp_oversize,
+		.udp_writable = io_udp_writable,
 		.accept = io_accept,
 		.stream_opened = io_stream_opened,
 		.stream_data = io_stream_data,
