@@ -18,6 +18,8 @@
 #define BUSY_POLL_MS 20
 #define INT_DRAIN_MS 1000
 
+static const char deadline[] = "the shutdown deadline";
+
 struct dk_step {
 	struct dk_step *next;
 	struct dk_kernel *k;
@@ -46,7 +48,7 @@ struct life_state {
 	size_t cursor, sub; /* plugin, and callback of app, that comes next */
 	struct dk_timer tick;
 	uint64_t deadline_ms;
-	bool stop_asked, no_wait, run_once, over_deadline, pumping, began;
+	bool stop_asked, signalled, no_wait, run_once, over_deadline, pumping, began;
 	int exit_code;
 	void (*done)(void *arg);
 	void *done_arg;
@@ -122,12 +124,12 @@ static bool open_step(const struct dk_step *s)
 	return !s->done && !s->cancelled;
 }
 
-static void cancel_steps(struct dk_kernel *k)
+/* Gives up on what is still open. before: what it should have been done before. */
+static void cancel_steps(struct dk_kernel *k, const char *before)
 {
 	for (struct dk_step *s = k->lives->steps; s; s = s->next)
 		if (open_step(s)) {
-			log_kernel(k, DK_WARN, "%s did not finish its %s before the shutdown deadline; going on without it", s->who,
-				   s->phase);
+			log_kernel(k, DK_WARN, "%s did not finish its %s before %s; going on without it", s->who, s->phase, before);
 			s->cancelled = true;
 			if (s->on_cancel)
 				s->on_cancel(s->cancel_arg);
@@ -240,6 +242,8 @@ static bool next_stop(struct dk_kernel *k)
 {
 	struct life_state *l = k->lives;
 
+	if (l->over_deadline)
+		cancel_steps(k, deadline);
 	l->current = NULL;
 	if (l->sub < l->terminate.n) {
 		call_app(k, &l->terminate.at[l->sub++], "OnTerminate");
@@ -248,13 +252,17 @@ static bool next_stop(struct dk_kernel *k)
 	while (l->cursor > 0) {
 		struct dk_plugin *p = k->plugins[l->cursor - 1];
 
-		if (p == k->app || p->phase < PHASE_START) {
+		if (p == k->app) {
 			l->cursor--;
 			continue;
 		}
-		call_async(p, ops_of(p)->stop, "stop");
-		p->phase = PHASE_INIT;
-		if (l->current && !l->over_deadline)
+		if (p->phase >= PHASE_START) {
+			call_async(p, ops_of(p)->stop, "stop");
+			p->phase = PHASE_INIT;
+		}
+		if (l->over_deadline)
+			cancel_steps(k, deadline);
+		else if (l->current)
 			return true;
 		plugin_release(p);
 		l->cursor--;
@@ -269,7 +277,7 @@ static void go_stopping(struct dk_kernel *k)
 
 	k->life = LIFE_STOPPING;
 	l->cursor = k->plugin_n;
-	l->sub = k->lives->began ? 0 : l->terminate.n;
+	l->sub = k->app->phase >= PHASE_START ? 0 : l->terminate.n;
 	l->current = NULL;
 	if (!next_stop(k))
 		go_over(k);
@@ -488,7 +496,7 @@ static void check_deadline(struct dk_kernel *k)
 	l->over_deadline = true;
 	if (k->life == LIFE_DRAINING && !l->no_wait && busy(k))
 		log_kernel(k, DK_WARN, "the shutdown deadline passed with %s still there; going on without them", l->waiting_for);
-	cancel_steps(k);
+	cancel_steps(k, deadline);
 }
 
 static bool pump_once(struct dk_kernel *k)
@@ -499,6 +507,7 @@ static bool pump_once(struct dk_kernel *k)
 	switch (k->life) {
 	case LIFE_READYING:
 		if (l->stop_asked || l->exit_code) {
+			cancel_steps(k, "the node was told to stop");
 			l->no_wait = true;
 			if (!l->deadline_ms)
 				set_deadline(k, (uint64_t)k->shutdown_timeout_s * 1000);
@@ -723,16 +732,18 @@ void dk_signal_arrived(struct dk_kernel *k, int signum)
 	switch (signum) {
 	case SIGTERM:
 	case SIGINT:
-		if (k->lives->stop_asked) {
+		if (k->lives->signalled) {
 			log_kernel(k, DK_WARN, "a second signal to stop: going down at once");
 			stop_with(k, 0, 0, true);
 		} else {
+			k->lives->signalled = true;
 			log_kernel(k, DK_INFO, "%s arrived", signum == SIGTERM ? "SIGTERM" : "SIGINT");
 			stop_with(k, 0, signum == SIGTERM ? (uint64_t)k->shutdown_timeout_s * 1000 : INT_DRAIN_MS, false);
 		}
 		break;
 	case SIGHUP:
-		hangup(k);
+		if (k->life <= LIFE_SERVING)
+			hangup(k);
 		break;
 	case SIGUSR1:
 		task_signal(k, 1);
