@@ -224,10 +224,15 @@ int command_init(struct dk_kernel *k)
 	return rc;
 }
 
+static void unpark(struct command_state *s, struct call *c)
+{
+	s->parked -= c->parked;
+	c->parked = false;
+}
+
 static void call_free(struct command_state *s, struct call *c)
 {
-	if (c->parked)
-		s->parked--;
+	unpark(s, c);
 	free(c->copy);
 	dk_table_remove(&s->calls, c->pub.id);
 }
@@ -284,6 +289,8 @@ int dk_answer_end(struct dk_call *call)
 	struct call *c = call_of(call);
 	size_t used = (size_t)(c->w.p - c->w.start);
 
+	if (!c->w.start)
+		return dk_fail(call, DK_E_INTERNAL, "no scratch memory is left for an answer");
 	if (c->w.bad)
 		return dk_fail(call, DK_E_INTERNAL, "the answer is longer than %d bytes", ANSWER_MAX);
 	scratch_release(c->owner->k, scratch_mark(c->owner->k) - ANSWER_MAX + ((used + 15) & ~(size_t)15));
@@ -316,7 +323,7 @@ static int answer_text(struct dk_call *call, int status, uint32_t code, const ch
 		n = 0;
 	if ((size_t)n >= cap - head)
 		n = (int)(cap - head) - 1;
-	return answer(c, structured ? status * 10 : status, dk_slice_n(buf, head + (size_t)n));
+	return answer(c, status, dk_slice_n(buf, head + (size_t)n));
 }
 
 int dk_refuse(struct dk_call *call, uint32_t code, const char *fmt, ...)
@@ -369,6 +376,8 @@ static void finish(struct call *c)
 
 	if (!c->answered)
 		answer(c, DK_STATUS_OK, dk_slice_n(NULL, 0));
+	if (c->status != DK_STATUS_OK && k->commands->struct_err)
+		c->status *= 10;
 	if (c->finish)
 		c->finish(c->owner->self, &c->pub, c->status, c->body);
 	call_free(k->commands, c);
@@ -425,6 +434,10 @@ static bool stage_done(struct call *c, int rc)
 		dk_fail(&c->pub, DK_E_INTERNAL, "%s: %s", c->entry->row.name, dk_err_text(rc));
 		return false;
 	}
+	if (rc > 0) { /* somebody else's outcome that the handler should have translated; it must not pass for success */
+		dk_fail(&c->pub, DK_E_INTERNAL, "%s: outcome %d of a function was handed on", c->entry->row.name, rc);
+		return false;
+	}
 	if (before)
 		return !c->answered;
 	if (c->stage == c->entry->before && !c->answered)
@@ -458,7 +471,7 @@ static int run(struct call *c)
 		rc = run_stage(c);
 		if (rc == DK_LATER) {
 			if (c->late_done) { /* finished by id before it even returned */
-				rc = c->late_rc;
+				rc = c->late_rc == DK_LATER ? 0 : c->late_rc;
 			} else {
 				rc = park(c);
 				if (rc == 0)
@@ -552,6 +565,7 @@ void dk_call_done(void *self, dk_id id, int rc)
 	}
 	if (!c->parked)
 		return;
+	unpark(k->commands, c); /* who forgets its user from inside a stage must not free it */
 	mark = scratch_mark(k);
 	if (stage_done(c, rc == DK_LATER ? 0 : rc)) {
 		c->stage++;
@@ -582,22 +596,28 @@ int dk_call_named(void *self, dk_str name, const dk_str *args, size_t n, enum dk
 	struct dk_plugin *p = plugin_of(self);
 	struct entry *e = entry_named(p->k->commands, name);
 	struct dk_incoming in = { .origin = (uint8_t)origin, .token = token, .finish = done };
-	uint8_t *buf = scratch_take(p->k, ANSWER_MAX);
-	char *why = scratch_take(p->k, 512);
-	struct dk_writer w = dk_writer_on(buf, ANSWER_MAX);
+	size_t mark = scratch_mark(p->k), why_n = 512;
+	struct dk_writer w;
+	char *why;
+	int rc;
 
-	if (!buf || !why)
-		return -ENOMEM;
 	if (!e)
 		return DK_NOT_FOUND;
-	if (typed_encode(&e->row, args, n, &w, why, 512) < 0) {
+	why = scratch_take(p->k, why_n);
+	w = dk_writer_on(scratch_take(p->k, ANSWER_MAX), ANSWER_MAX);
+	if (!why || !w.start)
+		return -ENOMEM;
+	if (typed_encode(&e->row, args, n, &w, why, why_n) < 0) {
 		*ret_why = why;
+		scratch_release(p->k, mark + why_n);
 		return -EINVAL;
 	}
 	in.ver = e->row.ver;
 	in.cmd = e->row.cmd;
 	in.payload = dk_written(&w);
-	return dk_dispatch(self, &in);
+	rc = dk_dispatch(self, &in);
+	scratch_release(p->k, mark);
+	return rc;
 }
 
 const char *dk_payload_text(void *self, const struct dk_param *params, bool puffer, dk_slice payload)
