@@ -82,7 +82,7 @@ static void inject(struct graph *g, struct dk_plugin *p, const struct dk_need *n
 	struct {
 		void **at;
 		size_t n;
-	} list = { NULL, 0 };
+	} list = { need->kind == DK_NEED_ALL ? arena_try(&g->k->boot, g->k->plugin_n * sizeof(void *)) : NULL, 0 };
 	uint8_t *field = (uint8_t *)p->self + need->offset;
 
 	for (size_t i = 0; i < g->k->plugin_n; i++) {
@@ -98,13 +98,10 @@ static void inject(struct graph *g, struct dk_plugin *p, const struct dk_need *n
 		}
 		visit(g, q);
 		if (need->kind == DK_NEED_ALL) {
-			void **at = dk_realloc(g->k->app->self, list.at, list.n * sizeof(*at), (list.n + 1) * sizeof(*at));
-
-			if (!at) {
+			if (!list.at) {
 				g->rc = DK_EXIT_RUNTIME;
 				return;
 			}
-			list.at = at;
 			list.at[list.n++] = (uint8_t *)q->self + row->offset;
 		} else if (found) {
 			log_kernel(g->k, DK_ERROR,

@@ -307,23 +307,24 @@ void dk_kernel_free(struct dk_kernel *k)
 {
 	if (!k)
 		return;
-	while (k->defers) {
-		struct defer *d = k->defers;
-
-		k->defers = d->next;
-		free(d);
-	}
 	command_fini(k);
 	task_fini(k);
 	life_fini(k);
 	io_fini(k);
 	for (size_t i = 0; i < k->plugin_n; i++)
 		ledger_revoke(k->plugins[i]);
+	while (k->defers) {
+		struct defer *d = k->defers;
+
+		k->defers = d->next;
+		free(d);
+	}
 	if (k->node)
 		k->env->ops->detach(k->node);
 	config_free(k->config);
 	log_fini(k);
 	loader_fini(k);
+	arena_free(&k->boot);
 	mem_fini(k);
 	free_list(k->env_vars);
 	free_list(k->plugin_dirs);

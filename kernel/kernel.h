@@ -13,7 +13,17 @@
 struct undo;
 struct config;
 
+/* Memory that is freed in one piece, see tree.c. */
+struct arena {
+	struct arena_chunk *chunks;
+};
+
 enum phase { PHASE_NONE, PHASE_INIT, PHASE_START, PHASE_READY, PHASE_STARTED };
+
+/* Of one plugin's lines in the current second, see log.c. */
+struct log_quota {
+	uint64_t second, written, lost;
+};
 
 /* One instance of a plugin on one node. */
 struct dk_plugin {
@@ -29,6 +39,7 @@ struct dk_plugin {
 	uint8_t mark; /* graph colouring */
 	uint8_t phase; /* enum phase: how far up it is */
 	uint64_t slow_callbacks; /* > 5 ms */
+	struct log_quota quota; /* app's is also that of the kernel's own lines */
 	size_t memory; /* bytes from dk_alloc, pools and tables */
 };
 
@@ -86,6 +97,7 @@ struct dk_kernel {
 	struct io_state *io; /* io.c */
 	struct task_state *tasks; /* task.c */
 	struct defer *defers, **defer_tail; /* kernel.c */
+	struct arena boot; /* what wiring makes: rows of today's width, lists of services */
 	void **handles; /* loader.c: dlopen handles, never closed */
 	size_t handle_n;
 };
@@ -147,9 +159,7 @@ void typed_text(const struct dk_param *params, bool puffer, dk_slice payload, ch
 const char *typed_name(uint8_t type);
 
 /* ---- tree.c: memory of a configuration, and the one tree that all its files become ---- */
-struct arena {
-	struct arena_chunk *chunks;
-};
+void *arena_try(struct arena *a, size_t n); /* zeroed; NULL without memory */
 /* Zeroed. Never NULL: without memory there is no configuration, and the process ends with a sentence. */
 void *arena_take(struct arena *a, size_t n);
 char *arena_str(struct arena *a, const char *p, size_t n);

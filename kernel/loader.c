@@ -56,32 +56,70 @@ static bool search_dir(void *arg, const char *dir)
 
 /* ---- rows of another width ---- */
 
-static void *rows_copy(struct dk_kernel *k, const void *rows, size_t stride, size_t native, size_t key)
-{
-	const uint8_t *from = rows;
-	uint8_t *to;
-	size_t n = 0;
+/* The tables of a descriptor: where pointer and stride stand in it, how wide a row is today, which member of a row ends it. */
+struct table {
+	const char *what;
+	size_t rows, stride, native, key;
+};
+#define TABLE(member, size_member, type, key)                                                                                      \
+	{                                                                                                                          \
+#member, offsetof(struct dk_plugin_desc, member), offsetof(struct dk_plugin_desc, size_member),                    \
+			sizeof(struct type), offsetof(struct type, key)                                                            \
+	}
+static const struct table tables[] = {
+	TABLE(provides, provide_sz, dk_provide, name),
+	TABLE(needs, need_sz, dk_need, name),
+	TABLE(options, option_sz, dk_option, name),
+	TABLE(commands, command_sz, dk_command, name),
+	TABLE(hooks, hook_sz, dk_hook, fn),
+	TABLE(counters, counter_sz, dk_counter, name),
+};
 
-	if (!rows || stride == native)
-		return (void *)(uintptr_t)rows;
-	while (*(void *const *)(const void *)(from + n * stride + key))
-		n++;
-	to = dk_alloc(k->app->self, (n + 1) * native);
-	for (size_t i = 0; to && i < n; i++)
-		memcpy(to + i * native, from + i * stride, stride < native ? stride : native);
-	return to;
+static uint16_t stride_of(const struct dk_plugin_desc *d, const struct table *t)
+{
+	uint16_t stride;
+
+	memcpy(&stride, (const uint8_t *)d + t->stride, sizeof(stride));
+	return stride;
 }
 
-static void desc_copy(struct dk_kernel *k, struct dk_plugin_desc *d, const struct dk_plugin_desc *from)
+static const uint8_t *rows_of(const struct dk_plugin_desc *d, const struct table *t)
 {
+	const uint8_t *rows;
+
+	memcpy(&rows, (const uint8_t *)d + t->rows, sizeof(rows));
+	return rows;
+}
+
+/* 0 or -ENOMEM. */
+static int rows_copy(struct dk_kernel *k, struct dk_plugin_desc *d, const struct table *t)
+{
+	const uint8_t *from = rows_of(d, t);
+	size_t stride = stride_of(d, t), n = 0;
+	uint8_t *to;
+
+	if (!from || stride == t->native)
+		return 0;
+	while (*(void *const *)(const void *)(from + n * stride + t->key))
+		n++;
+	to = arena_try(&k->boot, (n + 1) * t->native);
+	if (!to)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++)
+		memcpy(to + i * t->native, from + i * stride, stride < t->native ? stride : t->native);
+	memcpy((uint8_t *)d + t->rows, &to, sizeof(to));
+	return 0;
+}
+
+static int desc_copy(struct dk_kernel *k, struct dk_plugin_desc *d, const struct dk_plugin_desc *from)
+{
+	int rc = 0;
+
 	memset(d, 0, sizeof(*d));
 	memcpy(d, from, from->size < sizeof(*d) ? from->size : sizeof(*d));
-	d->provides = rows_copy(k, d->provides, d->provide_sz, sizeof(struct dk_provide), offsetof(struct dk_provide, name));
-	d->needs = rows_copy(k, d->needs, d->need_sz, sizeof(struct dk_need), offsetof(struct dk_need, name));
-	d->options = rows_copy(k, d->options, d->option_sz, sizeof(struct dk_option), offsetof(struct dk_option, name));
-	d->commands = rows_copy(k, d->commands, d->command_sz, sizeof(struct dk_command), offsetof(struct dk_command, name));
-	d->hooks = rows_copy(k, d->hooks, d->hook_sz, sizeof(struct dk_hook), offsetof(struct dk_hook, fn));
-	d->counters = rows_copy(k, d->counters, d->counter_sz, sizeof(struct dk_counter), offsetof(struct dk_counter, name));
+	for (size_t i = 0; i < DK_ARRAY_LEN(tables) && !rc; i++)
+		rc = rows_copy(k, d, &tables[i]);
+	return rc;
 }
 
 /* ---- checks; each returns true or has logged a sentence ---- */
@@ -106,6 +144,12 @@ static bool desc_check(struct dk_kernel *k, const char *what, const struct dk_pl
 			   sizeof(struct dk_self));
 		return false;
 	}
+	for (const struct table *t = tables; t < tables + DK_ARRAY_LEN(tables); t++)
+		if (rows_of(d, t) && stride_of(d, t) < t->key + sizeof(void *)) {
+			log_kernel(k, DK_ERROR, "%s: a row of its %s has %u bytes, which is too few; begin it with DK_PLUGIN_HEAD",
+				   what, t->what, stride_of(d, t));
+			return false;
+		}
 	return true;
 }
 
@@ -153,10 +197,8 @@ static struct dk_plugin *plugin_new(struct dk_kernel *k, const struct dk_plugin_
 	p->self = calloc(1, d->self_size);
 	if (!p->instance || !p->self || (file && !p->file))
 		goto fail;
-	if (k->app)
-		desc_copy(k, &p->desc, d);
-	else
-		p->desc = *d;
+	if (desc_copy(k, &p->desc, d) < 0)
+		goto fail;
 	p->self->magic = DK_SELF_MAGIC;
 	p->self->log_level = DK_INFO;
 	p->self->plugin = p;

@@ -31,8 +31,7 @@ struct log_state {
 	enum dk_log_level level; /* of whoever has none of its own */
 	struct name_level *names;
 	bool json, color, flat, unsafe, utc;
-	int64_t rate, left;
-	uint64_t second, lost;
+	int64_t rate;
 };
 
 static const char *const level_names[] = { "",       "verbose", "network", "sys",   "debug", "info",
@@ -64,7 +63,7 @@ int log_init(struct dk_kernel *k, const struct dk_boot *boot)
 	k->log->arg = boot->log_arg;
 	k->log->level = DK_INFO;
 	k->log->json = json && !strcasecmp(json, "true");
-	k->log->rate = k->log->left = 1000;
+	k->log->rate = 1000;
 	return 0;
 }
 
@@ -137,7 +136,7 @@ int log_configure(struct dk_kernel *k)
 	l->utc = strcasecmp(c->log_time_zone, "local") != 0;
 	l->flat = c->log_flat;
 	l->unsafe = c->log_unsafe;
-	l->rate = l->left = c->log_rate;
+	l->rate = c->log_rate;
 	l->color = c->log_color && !l->sink && isatty(2) && !kernel_getenv(k, "NO_COLOR");
 	if (c->log_file && *c->log_file && !l->sink) {
 		FILE *f = fopen(c->log_file, "ae");
@@ -202,7 +201,7 @@ static void put_message(struct line *l, const struct log_state *st, const char *
 {
 	static const char hex[] = "0123456789abcdef";
 
-	for (; *msg; msg++) {
+	for (; *msg && l->end - l->p >= 6; msg++) { /* no half escapes where the line is cut */
 		unsigned char c = (unsigned char)*msg;
 
 		if (st->json && (c == '"' || c == '\\')) {
@@ -247,6 +246,7 @@ static void write_line(struct dk_kernel *k, const char *name, enum dk_log_level 
 		puts_to(&l, name);
 		puts_to(&l, "\",\"message\":\"");
 		put_message(&l, st, msg);
+		l.end = buf + sizeof(buf);
 		puts_to(&l, "\"}");
 	} else {
 		if (st->color)
@@ -272,28 +272,28 @@ static void write_line(struct dk_kernel *k, const char *name, enum dk_log_level 
 		fflush(st->file);
 }
 
-static void log_v(struct dk_kernel *k, const char *name, enum dk_log_level level, const char *fmt, va_list ap)
+/* p NULL: so early that there is not even app. */
+static void log_v(struct dk_kernel *k, struct dk_plugin *p, const char *name, enum dk_log_level level, const char *fmt, va_list ap)
 {
-	struct log_state *st = k->log;
+	struct log_quota early = { 0 }, *q = p ? &p->quota : &early;
 	uint64_t second = k->env->ops->now_us(k->env) / 1000000u;
 	char msg[LINE_MAX_BYTES - 256];
 
-	if (second != st->second) {
-		uint64_t lost = st->lost;
+	if (second != q->second) {
+		uint64_t lost = q->lost;
 
-		st->second = second;
-		st->left = st->rate;
-		st->lost = 0;
+		*q = (struct log_quota){ .second = second };
 		if (lost) {
 			snprintf(msg, sizeof(msg), "%llu lines more than the %lld a second that log.rate allows were not written",
-				 (unsigned long long)lost, (long long)st->rate);
-			write_line(k, "kernel", DK_WARN, msg);
+				 (unsigned long long)lost, (long long)k->log->rate);
+			write_line(k, name, DK_WARN, msg);
 		}
 	}
-	if (st->rate && level < DK_FATAL && st->left-- <= 0) {
-		st->lost++;
+	if (k->log->rate && level < DK_FATAL && q->written >= (uint64_t)k->log->rate) {
+		q->lost++;
 		return;
 	}
+	q->written++;
 	vsnprintf(msg, sizeof(msg), fmt, ap);
 	write_line(k, name, level, msg);
 }
@@ -305,7 +305,7 @@ void log_kernel(struct dk_kernel *k, enum dk_log_level level, const char *fmt, .
 	if (!k->log || level < k->log->level)
 		return;
 	va_start(ap, fmt);
-	log_v(k, "kernel", level, fmt, ap);
+	log_v(k, k->app, "kernel", level, fmt, ap);
 	va_end(ap);
 }
 
@@ -315,7 +315,7 @@ void dk_log_write(void *self, enum dk_log_level level, const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	log_v(p->k, p->instance, level, fmt, ap);
+	log_v(p->k, p, p->instance, level, fmt, ap);
 	va_end(ap);
 }
 

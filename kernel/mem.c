@@ -209,17 +209,17 @@ void dk_table_fini(struct dk_table *t)
 
 static bool table_grow(struct dk_table *t)
 {
-	uint8_t **chunks = dk_realloc(t->self, t->chunks, t->chunk_n * sizeof(*chunks), (t->chunk_n + 1) * sizeof(*chunks));
-	uint8_t *chunk;
+	size_t size = (size_t)DK_TABLE_CHUNK * t->stride;
+	uint8_t *chunk = dk_alloc(t->self, size), **chunks;
 
-	if (!chunks)
+	if (!chunk)
 		return false;
-	t->chunks = chunks;
-	chunk = dk_alloc(t->self, (size_t)DK_TABLE_CHUNK * t->stride);
-	if (!chunk) {
-		t->chunks = dk_realloc(t->self, chunks, (t->chunk_n + 1) * sizeof(*chunks), t->chunk_n * sizeof(*chunks));
+	chunks = dk_realloc(t->self, t->chunks, t->chunk_n * sizeof(*chunks), (t->chunk_n + 1) * sizeof(*chunks));
+	if (!chunks) {
+		dk_free(t->self, chunk, size);
 		return false;
 	}
+	t->chunks = chunks;
 	t->chunks[t->chunk_n++] = chunk;
 	return true;
 }

@@ -23,7 +23,7 @@ struct arena_chunk {
 	max_align_t mem[];
 };
 
-void *arena_take(struct arena *a, size_t n)
+void *arena_try(struct arena *a, size_t n)
 {
 	struct arena_chunk *c = a->chunks;
 	void *p;
@@ -33,16 +33,25 @@ void *arena_take(struct arena *a, size_t n)
 		size_t size = n > 4096 ? n : 4096;
 
 		c = calloc(1, sizeof(*c) + size);
-		if (!c) {
-			fprintf(stderr, "diarkis: no memory for the configuration (%zu bytes)\n", size);
-			abort();
-		}
+		if (!c)
+			return NULL;
 		c->size = size;
 		c->next = a->chunks;
 		a->chunks = c;
 	}
 	p = (char *)c->mem + c->used;
 	c->used += n;
+	return p;
+}
+
+void *arena_take(struct arena *a, size_t n)
+{
+	void *p = arena_try(a, n);
+
+	if (!p) {
+		fprintf(stderr, "diarkis: no memory for the configuration (%zu bytes)\n", n);
+		abort();
+	}
 	return p;
 }
 
