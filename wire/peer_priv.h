@@ -87,8 +87,6 @@ void wire_peer_tell(struct wire_peer *p, const struct wire_events *ev);
 bool wire_peer_may_send(const struct wire_ctx *ctx, const struct wire_peer *p);
 /* Something can be written now, without waiting for time or the other end. */
 bool wire_peer_has_output(const struct wire_ctx *ctx, const struct wire_peer *p);
-/* Closing, and nothing is left to be sent or acknowledged but the FIN. */
-bool wire_peer_drained(const struct wire_peer *p);
 uint32_t wire_hello_interval(const struct wire_ctx *ctx, unsigned hellos);
 
 /*
