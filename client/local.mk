@@ -1,8 +1,17 @@
 ## SPDX-License-Identifier: Apache-2.0
-## libdiarkis-client: a core without I/O, a poll API, a libuv driver.
-## To enable: remove the two # of each line below. diarkis/client.h lies in include/ and is listed there.
-##lib_LTLIBRARIES += %D%/libdiarkis-client.la
-##%C%_libdiarkis_client_la_SOURCES = %D%/client.c
-##%C%_libdiarkis_client_la_LIBADD = $(wire_lib) $(UV_LIBS)
-##%C%_libdiarkis_client_la_LDFLAGS = $(AM_LDFLAGS) $(DK_ZDEFS) -version-info 0:0:0
-##pkgconfig_DATA += %D%/diarkis-client.pc
+## libdiarkis-client: a core without I/O, a poll API; libdiarkis-client-uv: the same driven by libuv.
+plugin_includes += -I$(top_srcdir)/%D%
+diarkisinclude_HEADERS += %D%/diarkis/client.h %D%/diarkis/client_http.h %D%/diarkis/client_room.h
+lib_LTLIBRARIES += %D%/libdiarkis-client.la
+%C%_libdiarkis_client_la_SOURCES = %D%/priv.h \
+	%D%/client.c %D%/endpoint.c %D%/http.c %D%/http_get.c %D%/poll.c %D%/room.c
+%C%_libdiarkis_client_la_LIBADD = $(wire_lib) $(JANSSON_LIBS)
+%C%_libdiarkis_client_la_LDFLAGS = $(AM_LDFLAGS) $(DK_ZDEFS) -version-info 0:0:0
+pkgconfig_DATA += %D%/diarkis-client.pc
+
+check_PROGRAMS += %D%/tests/test_client
+%C%_tests_test_client_SOURCES = %D%/tests/test_client.c %D%/tests/world.c %D%/tests/world.h
+%C%_tests_test_client_LDADD = $(client_lib) $(wire_lib) $(test_libs)
+check_PROGRAMS += %D%/tests/test_endpoint
+%C%_tests_test_endpoint_SOURCES = %D%/tests/test_endpoint.c
+%C%_tests_test_endpoint_LDADD = $(client_lib) $(test_libs)

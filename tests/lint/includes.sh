@@ -75,8 +75,8 @@ for dir in plugins/*/ plugins/transports/*/; do
 		"libc, public headers and those of the plugins it needs (${needs:-none})"
 done
 
-only "$(in_dir client)" "$libc|$public|\"wire/[a-z0-9_]+\.h\"|$own|<uv\.h>|<diarkis/[a-z0-9_]+\.h>" \
-	"libc, libuv, public headers, wire/ and its own"
+only "$(in_dir client)" "$libc|$public|\"wire/[a-z0-9_]+\.h\"|$own|<(uv|jansson)\.h>|<diarkis/[a-z0-9_]+\.h>" \
+	"libc, libuv, jansson, public headers, wire/ and its own"
 only "$(in_dir diarkisd)" "$libc|$config|$public|$own" "libc, public headers and its own"
 only "$(find examples -name '*.[ch]')" "$libc|$own|<diarkis/[a-z0-9_]+\.h>" "what an installed tree has"
 finish "Folders depend on each other in one direction; ask for what is missing through a service or a public header."

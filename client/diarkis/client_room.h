@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Rooms, from the client's side: typed calls over dkc_request() and dkc_send(), and readers for what comes back. There is no state
+ * here: a room is its 52-character id. All calls return what dkc_request() and dkc_send() return.
+ */
+#ifndef DIARKIS_CLIENT_ROOM_H
+#define DIARKIS_CLIENT_ROOM_H
+
+#include <diarkis/client.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct dkc_room_opts {
+	uint16_t max_members; /* 2...1000 */
+	bool allow_empty; /* the room lives on for ttl_s without members; else it goes with the last one */
+	bool join; /* become its first member; one of the two must be true */
+	uint16_t ttl_s; /* > 0 */
+	uint32_t interval_ms; /* 0 = broadcasts leave at once; else those of an interval travel together */
+};
+
+/* ---- calls; answers: dkc_room_created(), dkc_room_members() and so on ---- */
+
+DK_API int dkc_room_create(struct dkc_client *c, const struct dkc_room_opts *opts, dkc_reply_fn *fn, void *arg);
+/* message: told to all members as an event, unless it is empty. */
+DK_API int dkc_room_join(struct dkc_client *c, const struct dk_id52 *room, dk_slice message, dkc_reply_fn *fn, void *arg);
+DK_API int dkc_room_leave(struct dkc_client *c, const struct dk_id52 *room, dk_slice message, dkc_reply_fn *fn, void *arg);
+/* To all members, this one included. Both ways are reliable or both are not. Answered only when refused, as DKC_RESPONSE. */
+DK_API int dkc_room_broadcast(struct dkc_client *c, const struct dk_id52 *room, dk_slice message, bool reliable);
+/* To some members, by their uids. Answered only when refused. */
+DK_API int dkc_room_message(struct dkc_client *c, const struct dk_id52 *room, const dk_str *uids, size_t n, dk_slice message,
+			    bool reliable);
+DK_API int dkc_room_get_owner(struct dkc_client *c, const struct dk_id52 *room, dkc_reply_fn *fn, void *arg);
+DK_API int dkc_room_get_members(struct dkc_client *c, const struct dk_id52 *room, dkc_reply_fn *fn, void *arg);
+DK_API int dkc_room_get_count(struct dkc_client *c, const struct dk_id52 *room, dkc_reply_fn *fn, void *arg);
+DK_API int dkc_room_reserve(struct dkc_client *c, const struct dk_id52 *room, const dk_str *uids, size_t n, dkc_reply_fn *fn, void *arg);
+DK_API int dkc_room_cancel(struct dkc_client *c, const struct dk_id52 *room, const dk_str *uids, size_t n, dkc_reply_fn *fn, void *arg);
+
+/* ---- answers: false when the reply is a refusal or malformed ---- */
+
+/* of create and join */
+DK_API bool dkc_room_joined(const struct dkc_reply *reply, struct dk_id52 *ret_room, uint32_t *ret_created_s);
+/* of get_owner; empty = nobody */
+DK_API bool dkc_room_owner(const struct dkc_reply *reply, dk_str *ret_uid);
+/* of get_count */
+DK_API bool dkc_room_count(const struct dkc_reply *reply, uint16_t *ret_members, uint16_t *ret_max);
+/* of get_members: start with *at = 0; one uid each time, false at the end. owner: that of the room */
+DK_API bool dkc_room_member(const struct dkc_reply *reply, size_t *at, dk_str *ret_uid, dk_str *ret_owner);
+
+/* ---- events ---- */
+
+enum dkc_room_kind {
+	DKC_ROOM_NONE = 0, /* the event is none of a room */
+	DKC_ROOM_MEMBER_JOINED, /* payload: what the member said */
+	DKC_ROOM_MEMBER_LEFT, /* payload: what the member or the server said */
+	DKC_ROOM_BROADCAST,
+	DKC_ROOM_MESSAGE,
+	DKC_ROOM_OWNER_CHANGED /* payload: the new owner's uid */
+};
+/* What a DKC_PUSH is to a room. */
+DK_API enum dkc_room_kind dkc_room_event(const struct dkc_event *event);
+
+/* 52 hexadecimal digits, or false. */
+DK_API bool dkc_room_id(dk_str text, struct dk_id52 *ret_room);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
