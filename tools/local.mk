@@ -1,8 +1,12 @@
 ## SPDX-License-Identifier: Apache-2.0
 ## The command line tools and scripts for people, and the list of Debian packages.
 EXTRA_DIST += %D%/packages.txt
-## To enable a tool: remove the two # of each line below.
-##bin_PROGRAMS += %D%/diarkis-bot
-##%C%_diarkis_bot_SOURCES = %D%/bot.c
-##%C%_diarkis_bot_LDADD = $(client_lib) $(UV_LIBS)
-##%C%_diarkis_bot_LDFLAGS = $(program_ldflags)
+bin_PROGRAMS += %D%/diarkis-bot
+%C%_diarkis_bot_SOURCES = %D%/bot.c %D%/bot.h %D%/bot_room.c %D%/bot_idle.c %D%/bot_run.c %D%/bot_fetch.c \
+	%D%/bot_net.c %D%/bot_net.h %D%/hist.c %D%/hist.h
+%C%_diarkis_bot_LDADD = $(client_lib)
+%C%_diarkis_bot_LDFLAGS = $(program_ldflags)
+
+check_PROGRAMS += %D%/tests/test_hist
+%C%_tests_test_hist_SOURCES = %D%/tests/test_hist.c %D%/hist.c
+%C%_tests_test_hist_LDADD = $(test_libs)
