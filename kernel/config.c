@@ -15,7 +15,6 @@
 #include <glob.h>
 #include <jansson.h>
 #include <libconfig.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -78,21 +77,26 @@ static const char *const section_keys[] = { "enabled", "use", "file", "config", 
 
 /* ---- complaints ---- */
 
+void config_complain_v(struct config *c, const struct dk_node *at, const char *about, const char *fmt, va_list ap)
+{
+	struct complaint *new = arena_take(&c->arena, sizeof(*new));
+	char text[1024], where[1024] = "";
+
+	vsnprintf(text, sizeof(text), fmt, ap);
+	if (at && at->file)
+		node_origin(at, where, sizeof(where));
+	new->text = arena_printf(&c->arena, "%s%s%s%s%s", where, *where ? ": " : "", about ? about : "", about ? ": " : "", text);
+	*c->last = new;
+	c->last = &new->next;
+}
+
 void config_complain(struct config *c, const struct dk_node *at, const char *fmt, ...)
 {
-	struct complaint *say = arena_take(&c->arena, sizeof(*say));
-	char text[2048], where[1024];
 	va_list ap;
 
 	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
+	config_complain_v(c, at, NULL, fmt, ap);
 	va_end(ap);
-	if (at && at->file)
-		say->text = arena_printf(&c->arena, "%s: %s", node_origin(at, where, sizeof(where)), text);
-	else
-		say->text = arena_str(&c->arena, text, strlen(text));
-	*c->last = say;
-	c->last = &say->next;
 }
 
 int config_finish(struct config *c)
@@ -104,53 +108,57 @@ int config_finish(struct config *c)
 
 /* ---- parsing: a prepared text to a tree ---- */
 
-static struct dk_node *scalar(struct config *c, enum dk_node_type type, const struct dk_node *at)
+/* A node like this one, to stay. */
+static struct dk_node *keep(struct config *c, struct dk_node like)
 {
-	return node_new(&c->arena, type, at->file, at->line);
+	struct dk_node *n = node_new(&c->arena, like.type, like.file, like.line);
+
+	if (like.type == DK_NODE_STR)
+		like.v.s = arena_str(&c->arena, like.v.s, strlen(like.v.s));
+	n->v = like.v;
+	return n;
 }
 
-static struct dk_node *too_deep(struct config *c, const struct dk_node *at)
+static bool too_deep(struct config *c, const struct dk_node *at, unsigned depth)
 {
-	config_complain(c, at, "groups and lists are nested more than %d deep", NESTING_MAX);
-	return scalar(c, DK_NODE_NULL, at);
+	if (depth == NESTING_MAX)
+		config_complain(c, at, "groups and lists are nested more than %d deep", NESTING_MAX);
+	return depth == NESTING_MAX;
 }
 
 static struct dk_node *from_setting(struct source *s, const config_setting_t *set, unsigned depth)
 {
-	struct dk_node at = source_where(s, config_setting_source_line(set)), *n;
+	struct dk_node n = source_where(s, config_setting_source_line(set)), *group;
 	struct arena *a = &s->c->arena;
-	const char *text;
 
 	switch (config_setting_type(set)) {
 	case CONFIG_TYPE_BOOL:
-		n = scalar(s->c, DK_NODE_BOOL, &at);
-		n->v.b = config_setting_get_bool(set);
-		return n;
+		n.type = DK_NODE_BOOL;
+		n.v.b = config_setting_get_bool(set);
+		return keep(s->c, n);
 	case CONFIG_TYPE_INT:
 	case CONFIG_TYPE_INT64:
-		n = scalar(s->c, DK_NODE_INT, &at);
-		n->v.i = config_setting_get_int64(set);
-		return n;
+		n.type = DK_NODE_INT;
+		n.v.i = config_setting_get_int64(set);
+		return keep(s->c, n);
 	case CONFIG_TYPE_FLOAT:
-		n = scalar(s->c, DK_NODE_F64, &at);
-		n->v.f = config_setting_get_float(set);
-		return n;
+		n.type = DK_NODE_F64;
+		n.v.f = config_setting_get_float(set);
+		return keep(s->c, n);
 	case CONFIG_TYPE_STRING:
-		n = scalar(s->c, DK_NODE_STR, &at);
-		text = config_setting_get_string(set);
-		n->v.s = arena_str(a, text, strlen(text));
-		return n;
+		n.type = DK_NODE_STR;
+		n.v.s = config_setting_get_string(set);
+		return keep(s->c, n);
 	}
-	if (depth == NESTING_MAX)
-		return too_deep(s->c, &at);
-	n = scalar(s->c, config_setting_is_group(set) ? DK_NODE_MAP : DK_NODE_LIST, &at);
-	for (int i = 0; i < config_setting_length(set); i++) {
+	n.type = config_setting_is_group(set) ? DK_NODE_MAP : DK_NODE_LIST;
+	group = keep(s->c, n);
+	for (int i = 0; !too_deep(s->c, &n, depth) && i < config_setting_length(set); i++) {
 		const config_setting_t *sub = config_setting_get_elem(set, (unsigned)i);
+		const char *name = config_setting_name(sub);
 
-		text = config_setting_name(sub);
-		node_put(a, n, text ? arena_str(a, text, strlen(text)) : NULL, from_setting(s, sub, depth + 1));
+		node_put(a, group, name ? arena_str(a, name, strlen(name)) : NULL, from_setting(s, sub, depth + 1));
 	}
-	return n;
+	return group;
 }
 
 static struct dk_node *parse_libconfig(struct source *s)
@@ -199,47 +207,35 @@ static uint32_t next_key(struct cursor *at)
 /* Keys come in the order of the text: jansson keeps it. */
 static struct dk_node *from_json(struct cursor *cur, json_t *j, uint32_t line, unsigned depth)
 {
+	static const uint8_t types[] = {
+		[JSON_OBJECT] = DK_NODE_MAP, [JSON_ARRAY] = DK_NODE_LIST, [JSON_STRING] = DK_NODE_STR, [JSON_INTEGER] = DK_NODE_INT,
+		[JSON_REAL] = DK_NODE_F64,   [JSON_TRUE] = DK_NODE_BOOL,  [JSON_FALSE] = DK_NODE_BOOL, [JSON_NULL] = DK_NODE_NULL,
+	};
 	struct config *c = cur->s->c;
-	struct dk_node at = source_where(cur->s, line), *n;
-	struct arena *a = &c->arena;
+	struct dk_node n = source_where(cur->s, line), *group;
 	const char *key;
 	json_t *sub;
 	size_t i;
 
-	if (depth == NESTING_MAX)
-		return too_deep(c, &at);
-	switch (json_typeof(j)) {
-	case JSON_OBJECT:
-		n = scalar(c, DK_NODE_MAP, &at);
-		json_object_foreach(j, key, sub)
-		{
-			line = next_key(cur);
-			node_put(a, n, arena_str(a, key, strlen(key)), from_json(cur, sub, line, depth + 1));
-		}
-		return n;
-	case JSON_ARRAY:
-		n = scalar(c, DK_NODE_LIST, &at);
-		json_array_foreach(j, i, sub) node_put(a, n, NULL, from_json(cur, sub, line, depth + 1));
-		return n;
-	case JSON_STRING:
-		n = scalar(c, DK_NODE_STR, &at);
-		n->v.s = arena_str(a, json_string_value(j), json_string_length(j));
-		return n;
-	case JSON_INTEGER:
-		n = scalar(c, DK_NODE_INT, &at);
-		n->v.i = json_integer_value(j);
-		return n;
-	case JSON_REAL:
-		n = scalar(c, DK_NODE_F64, &at);
-		n->v.f = json_real_value(j);
-		return n;
-	case JSON_NULL:
-		return scalar(c, DK_NODE_NULL, &at);
-	default:
-		n = scalar(c, DK_NODE_BOOL, &at);
-		n->v.b = json_is_true(j);
-		return n;
+	n.type = types[json_typeof(j)];
+	if (n.type == DK_NODE_STR)
+		n.v.s = json_string_value(j);
+	else if (n.type == DK_NODE_INT)
+		n.v.i = json_integer_value(j);
+	else if (n.type == DK_NODE_F64)
+		n.v.f = json_real_value(j);
+	else if (n.type == DK_NODE_BOOL)
+		n.v.b = json_is_true(j);
+	group = keep(c, n);
+	if (n.type < DK_NODE_LIST || too_deep(c, &n, depth))
+		return group;
+	json_object_foreach(j, key, sub)
+	{
+		line = next_key(cur);
+		node_put(&c->arena, group, arena_str(&c->arena, key, strlen(key)), from_json(cur, sub, line, depth + 1));
 	}
+	json_array_foreach(j, i, sub) node_put(&c->arena, group, NULL, from_json(cur, sub, line, depth + 1));
+	return group;
 }
 
 static struct dk_node *parse_json(struct source *s)

@@ -14,6 +14,7 @@ struct page {
 	void (*fn)(void *arg, const char *text, size_t n);
 	void *arg;
 	bool md;
+	const char *const *heads; /* of the table being written, NULL-ended */
 };
 
 static void say(const struct page *o, const char *fmt, ...) DK_PRINTF(2, 3);
@@ -32,23 +33,78 @@ static void say(const struct page *o, const char *fmt, ...)
 	free(text);
 }
 
+/* ---- tables: with bars, or on a terminal each row as a name and indented lines ---- */
+
+static void table(struct page *o, const char *title, const char *const *heads)
+{
+	o->heads = heads;
+	say(o, o->md ? "\n### %c%s\n\n" : "\n%c%s\n", o->md ? title[0] - 'a' + 'A' : title[0], title + 1);
+	for (size_t i = 0; o->md && heads[i]; i++)
+		say(o, "| %s %s", heads[i], heads[i + 1] ? "" : "|\n");
+	for (size_t i = 0; o->md && heads[i]; i++)
+		say(o, "|---%s", heads[i + 1] ? "" : "|\n");
+}
+
+static void row(const struct page *o, const char *const *cells)
+{
+	for (size_t i = 0; o->heads[i]; i++) {
+		const char *text = cells[i];
+
+		if (!o->md && !i)
+			say(o, "  %s\n", text);
+		else if (!o->md && *text)
+			say(o, "      %-8s %s\n", o->heads[i], text);
+		if (!o->md)
+			continue;
+		say(o, i ? "| " : "| `");
+		for (size_t n; *text; text += n + (text[n] == '|')) { /* a bar would end the cell */
+			n = strcspn(text, "|");
+			say(o, "%.*s%s", (int)n, text, text[n] ? "\\|" : "");
+		}
+		say(o, "%s", !o->heads[i + 1] ? " |\n" : i ? " " : "` ");
+	}
+}
+
 /* ---- a descriptor ---- */
+
+/* prefix: of rows inside a group: "maps.NAME." */
+static void option_rows(const struct page *o, const struct dk_option *rows, size_t stride, const char *prefix)
+{
+	struct dk_option r;
+	char takes[512], name[256], notes[256];
+
+	for (size_t i = 0; options_row(rows, stride, i, &r); i++) {
+		const char *flags = r.flags & DK_RELOADABLE ? (r.flags & DK_SECRET ? "reloadable, secret" : "reloadable")
+				    : r.flags & DK_SECRET   ? "secret"
+							    : "";
+
+		snprintf(name, sizeof(name), "%s%s", prefix, r.name);
+		snprintf(notes, sizeof(notes), "%s%s%s", flags, r.env ? (*flags ? ", " : "") : "", r.env ? r.env : "");
+		row(o, (const char *const[]){ name, options_expect(&r, takes, sizeof(takes)),
+					      r.flags & DK_REQUIRED ? "required"
+					      : r.def               ? r.def
+								    : "",
+					      notes, r.help });
+		if (r.rows) {
+			snprintf(name, sizeof(name), "%s%s%s.", prefix, r.name, r.type == DK_OPT_MAP ? ".NAME" : "[]");
+			option_rows(o, r.rows, stride, name);
+		}
+	}
+}
+
+static void option_table(struct page *o, const struct dk_option *rows, size_t stride, const char *title, const char *prefix)
+{
+	static const char *const heads[] = { "option", "takes", "default", "notes", "meaning", NULL };
+
+	if (rows && rows->name) {
+		table(o, title, heads);
+		option_rows(o, rows, stride, prefix);
+	}
+}
 
 #define ROW(table, stride, i, T) ((const struct T *)(const void *)((const char *)(table) + (i) * (stride)))
 
-static const char *flag_names(uint32_t flags, char *buf, size_t size)
-{
-	static const char *const names[] = { "client", "admin", "user", "puffer", "internal", "raw", "quiet" };
-	size_t n = 0;
-
-	buf[0] = '\0';
-	for (size_t i = 0; i < DK_ARRAY_LEN(names); i++)
-		if (flags & 1u << i && n < size)
-			n += (size_t)snprintf(buf + n, size - n, "%s%s", n ? " " : "", names[i]);
-	return buf;
-}
-
-static const char *param_list(const struct dk_param *p, char *buf, size_t size)
+static const char *params(const struct dk_param *p, char *buf, size_t size)
 {
 	size_t n = 0;
 
@@ -58,142 +114,86 @@ static const char *param_list(const struct dk_param *p, char *buf, size_t size)
 	return buf;
 }
 
-/* In a table a bar would end the cell. */
-static void say_cell(const struct page *o, const char *text)
+static void command_table(struct page *o, const struct dk_plugin_desc *d)
 {
-	for (size_t n; *text; text += n + (text[n] == '|')) {
-		n = strcspn(text, "|");
-		say(o, "%.*s%s", (int)n, text, text[n] ? "\\|" : "");
-	}
-}
+	static const char *const heads[] = { "command", "number", "takes", "answers", "for", "meaning", NULL };
+	static const char *const names[] = { "client", "admin", "user", "puffer", "internal", "raw", "quiet" };
+	const struct dk_command *c;
+	char number[32], flags[64], in[512], out[512];
 
-/* prefix: of rows inside a group: "maps.NAME." */
-static void options(const struct page *o, const struct dk_option *rows, size_t stride, const char *prefix)
-{
-	struct dk_option row;
-	char takes[512], name[256], more[256];
-
-	for (size_t i = 0; options_row(rows, stride, i, &row); i++) {
-		const char *def = row.flags & DK_REQUIRED ? "required" : row.def ? row.def : "";
-
-		snprintf(name, sizeof(name), "%s%s", prefix, row.name);
-		snprintf(more, sizeof(more), "%s%s%s%s", row.flags & DK_RELOADABLE ? "; reloadable" : "",
-			 row.flags & DK_SECRET ? "; secret" : "", row.env ? "; environment " : "", row.env ? row.env : "");
-		options_expect(&row, takes, sizeof(takes));
-		if (o->md) {
-			say(o, "| `%s` | %s | %s%s%s | ", name, takes, *def ? "`" : "", def, *def ? "`" : "");
-			say_cell(o, row.help);
-			say(o, "%s |\n", more);
-		} else {
-			say(o, "  %s%s%s\n      %s\n      %s%s\n", name, *def ? " = " : "", def, row.help, takes, more);
-		}
-		if (row.rows) {
-			snprintf(name, sizeof(name), "%s%s%s.", prefix, row.name, row.type == DK_OPT_MAP ? ".NAME" : "[]");
-			options(o, row.rows, stride, name);
-		}
-	}
-}
-
-static void option_table(const struct page *o, const struct dk_option *rows, size_t stride, const char *title, const char *prefix)
-{
-	struct dk_option row;
-
-	if (!options_row(rows, stride, 0, &row))
-		return;
-	say(o, o->md ? "\n### %s\n\n| option | takes | default | |\n|---|---|---|---|\n" : "\n%s\n", title);
-	options(o, rows, stride, prefix);
-}
-
-static void commands(const struct page *o, const struct dk_plugin_desc *d)
-{
-	char flags[64], in[512], out[512];
-
-	for (size_t i = 0; d->commands && ROW(d->commands, d->command_sz, i, dk_command)->name; i++) {
-		const struct dk_command *c = ROW(d->commands, d->command_sz, i, dk_command);
+	for (size_t i = 0; d->commands && (c = ROW(d->commands, d->command_sz, i, dk_command))->name; i++) {
+		size_t n = 0;
 
 		if (!i)
-			say(o, o->md ? "\n### Commands\n\n| ver | cmd | name | takes | answers | for | "
-				       "|\n|---|---|---|---|---|---|---|\n"
-				     : "\ncommands\n");
-		flag_names(c->flags, flags, sizeof(flags));
-		param_list(c->in, in, sizeof(in));
-		param_list(c->out, out, sizeof(out));
-		if (o->md) {
-			say(o, "| %u | %u | `%s` | %s | %s | %s | ", c->ver, c->cmd, c->name, in, out, flags);
-			say_cell(o, c->help);
-			say(o, " |\n");
-		} else {
-			say(o, "  %u %u  %s(%s)%s%s\n      %s\n      for %s\n", c->ver, c->cmd, c->name, in, *out ? " -> " : "",
-			    out, c->help, flags);
-		}
+			table(o, "commands", heads);
+		flags[0] = '\0';
+		for (size_t bit = 0; bit < DK_ARRAY_LEN(names); bit++)
+			if (c->flags & 1u << bit)
+				n += (size_t)snprintf(flags + n, sizeof(flags) - n, "%s%s", n ? ", " : "", names[bit]);
+		snprintf(number, sizeof(number), "%u %u", c->ver, c->cmd);
+		row(o, (const char *const[]){ c->name, number, params(c->in, in, sizeof(in)), params(c->out, out, sizeof(out)),
+					      flags, c->help });
 	}
 }
 
-static void counters(const struct page *o, const struct dk_plugin_desc *d)
+static void counter_table(struct page *o, const struct dk_plugin_desc *d)
 {
-	static const char *const kinds[] = { "?", "sum", "gauge", "histogram" };
+	static const char *const heads[] = { "counter", "kind", "meaning", NULL };
+	static const char *const kinds[] = { "", "sum", "gauge", "histogram" };
+	const struct dk_counter *c;
 
-	for (size_t i = 0; d->counters && ROW(d->counters, d->counter_sz, i, dk_counter)->name; i++) {
-		const struct dk_counter *c = ROW(d->counters, d->counter_sz, i, dk_counter);
-
+	for (size_t i = 0; d->counters && (c = ROW(d->counters, d->counter_sz, i, dk_counter))->name; i++) {
 		if (!i)
-			say(o, o->md ? "\n### Counters\n\n| counter | kind | |\n|---|---|---|\n" : "\ncounters\n");
-		say(o, o->md ? "| `%s` | %s | " : "  %s (%s)\n      ", c->name, kinds[c->kind < DK_ARRAY_LEN(kinds) ? c->kind : 0]);
-		if (o->md)
-			say_cell(o, c->help);
-		say(o, o->md ? "%s |\n" : "%s\n", o->md ? "" : c->help);
+			table(o, "counters", heads);
+		row(o, (const char *const[]){ c->name, kinds[c->kind < DK_ARRAY_LEN(kinds) ? c->kind : 0], c->help });
 	}
 }
 
-static void explain(const struct page *o, const struct dk_plugin_desc *d)
+static void explain(struct page *o, const struct dk_plugin_desc *d)
 {
 	static const char *const kinds[] = { "", " if there", " all there are" };
+	const struct dk_provide *p;
+	const struct dk_need *n;
 	size_t hooks = 0, i;
 
 	if (!o->md)
 		say(o, "%s %s: %s\n", d->name, d->version, d->summary);
 	say(o, o->md ? "Provides" : "  provides");
-	for (i = 0; d->provides && ROW(d->provides, d->provide_sz, i, dk_provide)->name; i++)
-		say(o, "%s %s %u.%u", i ? "," : "", ROW(d->provides, d->provide_sz, i, dk_provide)->name,
-		    ROW(d->provides, d->provide_sz, i, dk_provide)->major, ROW(d->provides, d->provide_sz, i, dk_provide)->minor);
+	for (i = 0; d->provides && (p = ROW(d->provides, d->provide_sz, i, dk_provide))->name; i++)
+		say(o, "%s %s %u.%u", i ? "," : "", p->name, p->major, p->minor);
 	say(o, o->md ? "%s; needs" : "%s\n  needs", i ? "" : " no service");
-	for (i = 0; d->needs && ROW(d->needs, d->need_sz, i, dk_need)->name; i++) {
-		const struct dk_need *need = ROW(d->needs, d->need_sz, i, dk_need);
-
-		say(o, "%s %s %u.%u%s", i ? "," : "", need->name, need->major, need->minor, kinds[need->kind < 3 ? need->kind : 0]);
-	}
+	for (i = 0; d->needs && (n = ROW(d->needs, d->need_sz, i, dk_need))->name; i++)
+		say(o, "%s %s %u.%u%s", i ? "," : "", n->name, n->major, n->minor,
+		    kinds[n->kind < DK_ARRAY_LEN(kinds) ? n->kind : 0]);
 	while (d->hooks && ROW(d->hooks, d->hook_sz, hooks, dk_hook)->fn)
 		hooks++;
-	say(o, "%s", i ? "" : " nothing");
-	if (hooks)
-		say(o, o->md ? "; hooks into commands: %zu" : "\n  hooks into commands: %zu", hooks);
-	say(o, o->md ? ".\n" : "\n");
-	option_table(o, d->options, d->option_sz, o->md ? "Options" : "options", "");
-	commands(o, d);
-	counters(o, d);
+	say(o, o->md ? "%s; hooks into commands: %zu.\n" : "%s\n  hooks into commands: %zu\n", i ? "" : " nothing", hooks);
+	option_table(o, d->options, d->option_sz, "options", "");
+	command_table(o, d);
+	counter_table(o, d);
 	if (!o->md)
 		say(o, "\n");
 }
 
 int dk_explain(struct dk_kernel *k, const char *name, bool markdown, void (*out)(void *arg, const char *text, size_t n), void *arg)
 {
-	const struct page o = { out, arg, markdown };
+	struct page o = { .fn = out, .arg = arg, .md = markdown };
 	const struct dk_plugin_desc *d = NULL;
 
 	if (name && !strcmp(name, "kernel")) {
-		option_table(&o, config_top_rows, sizeof(struct dk_option), "top level of the configuration", "");
-		option_table(&o, config_log_rows, sizeof(struct dk_option), "log", "log.");
+		option_table(&o, config_top_rows, sizeof(struct dk_option), "options at the top level", "");
+		option_table(&o, config_log_rows, sizeof(struct dk_option), "options of the log", "log.");
 		return 0;
 	}
 	for (size_t i = 0; i < k->plugin_n; i++)
-		if (name ? !strcmp(k->plugins[i]->desc.name, name) : k->plugins[i] != k->app)
+		if (name ? !d && !strcmp(k->plugins[i]->desc.name, name) : k->plugins[i] != k->app)
 			explain(&o, d = &k->plugins[i]->desc);
-	if (!d && name) {
-		d = loader_describe(k, name);
-		if (!d)
-			return DK_EXIT_CONFIG;
-		explain(&o, d);
-	}
+	if (d || !name)
+		return 0;
+	d = loader_describe(k, name);
+	if (!d)
+		return DK_EXIT_CONFIG;
+	explain(&o, d);
 	return 0;
 }
 
@@ -284,7 +284,7 @@ static void dump_rows(const struct page *o, const struct dk_option *rows, size_t
 
 int dk_config_dump(struct dk_kernel *k, void (*out)(void *arg, const char *text, size_t n), void *arg)
 {
-	const struct page o = { out, arg, false };
+	const struct page o = { .fn = out, .arg = arg };
 	const struct dk_node *root = config_root(k->config), *plugins = dk_node_get(root, "plugins");
 	static const char *const own[] = { "enabled", "use", "file", "config" };
 	char origin[1024];

@@ -10,6 +10,8 @@
 
 #include "env.h"
 
+#include <stdarg.h>
+
 struct undo;
 struct config;
 
@@ -257,8 +259,9 @@ size_t config_sections(const struct config *c, const struct config_section **ret
 int config_fill(struct config *c, struct dk_plugin *p);
 /* For the configure phase; after config_fill(). */
 struct dk_report *config_report(struct config *c, struct dk_plugin *p);
-/* Collects a complaint. at: where, or NULL. */
+/* Collects a complaint: "file:12: about: text"; at and about may be NULL. */
 void config_complain(struct config *c, const struct dk_node *at, const char *fmt, ...) DK_PRINTF(3, 4);
+void config_complain_v(struct config *c, const struct dk_node *at, const char *about, const char *fmt, va_list ap) DK_PRINTF(4, 0);
 /* Logs every complaint collected so far. 0 or DK_EXIT_CONFIG. */
 int config_finish(struct config *c);
 /* A text to a tree, without a file behind it: NULL after complaints. */

@@ -9,7 +9,6 @@
 #include "kernel.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -97,16 +96,14 @@ const char *options_expect(const struct dk_option *row, char *buf, size_t size)
 static void complain(struct walk *w, const struct dk_node *at, const char *fmt, ...) DK_PRINTF(3, 4);
 static void complain(struct walk *w, const struct dk_node *at, const char *fmt, ...)
 {
-	char text[1024];
 	va_list ap;
 
 	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
+	config_complain_v(w->rep->c, at, w->rep->name, fmt, ap);
 	va_end(ap);
-	config_complain(w->rep->c, at, "%s%s%s", w->rep->name ? w->rep->name : "", w->rep->name ? ": " : "", text);
 }
 
-/* True, so that callers may say: return unfit(...). */
+/* Returns false, so that callers may say: return unfit(...). */
 static bool unfit(struct walk *w, const struct dk_option *row, const struct dk_node *n)
 {
 	char expect[512], found[128];
@@ -161,14 +158,11 @@ static void check_keys(struct walk *w, const struct dk_option *rows, size_t stri
 void dk_report(struct dk_report *rep, const char *option, const char *fmt, ...)
 {
 	const struct dk_node *at = option ? dk_node_get(rep->map, option) : NULL;
-	struct walk w = { .rep = rep };
-	char text[1024];
 	va_list ap;
 
 	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
+	config_complain_v(rep->c, at ? at : rep->map, rep->name, fmt, ap);
 	va_end(ap);
-	complain(&w, at ? at : rep->map, "%s", text);
 }
 
 /* ---- filling ---- */

@@ -11,7 +11,6 @@
 #include <ctype.h>
 #include <errno.h>
 #include <glob.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -74,13 +73,11 @@ static void complain_at(struct source *s, size_t line, const char *fmt, ...) DK_
 static void complain_at(struct source *s, size_t line, const char *fmt, ...)
 {
 	struct dk_node at = source_where(s, (uint32_t)line);
-	char text[1024];
 	va_list ap;
 
 	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
+	config_complain_v(s->c, &at, NULL, fmt, ap);
 	va_end(ap);
-	config_complain(s->c, &at, "%s", text);
 	s->bad = true;
 }
 

@@ -758,23 +758,25 @@ START_TEST(explain)
 	prints("every 1.0.0: options of every type\n");
 	prints("provides every 1.2\n");
 	prints("needs user 1.0, mesh 1.0 if there\n");
-	prints("connectionTTL = 10\n      silence limit\n      a whole number from 1 to 3600 s; reloadable; environment "
-	       "DIARKIS_TTL\n");
-	prints("maps.NAME.size = 100\n");
-	prints("spots[].title = required\n");
-	prints("2 300  every.hit(type u8, uid str16) -> damage u16\n      hits a | b\n      for client user\n");
-	prints("hits (sum)\n      how many hits\n");
+	prints("connectionTTL\n      takes    a whole number from 1 to 3600 s\n      default  10\n      notes    reloadable, "
+	       "DIARKIS_TTL\n"
+	       "      meaning  silence limit\n");
+	prints("maps.NAME.size\n      takes    a whole number from 1 to 5000 m\n      default  100\n");
+	prints("spots[].title\n      takes    a text\n      default  required\n");
+	prints("every.hit\n      number   2 300\n      takes    type u8, uid str16\n      answers  damage u16\n"
+	       "      for      client, user\n      meaning  hits a | b\n");
+	prints("hits\n      kind     sum\n      meaning  how many hits\n");
 	t.out[0] = '\0';
 	ck_assert_int_eq(dk_explain(&t.k, "every", true, to_out, NULL), 0);
-	prints("| `connectionTTL` | a whole number from 1 to 3600 s | `10` | silence limit; reloadable; environment DIARKIS_TTL "
-	       "|\n");
-	prints("| `rate` | a number from 0 to 2 | `0.5` | share \\| part |\n");
-	prints("| 2 | 300 | `every.hit` | type u8, uid str16 | damage u16 | client user | hits a \\| b |\n");
+	prints("### Options\n\n| option | takes | default | notes | meaning |\n|---|---|---|---|---|\n");
+	prints("| `connectionTTL` | a whole number from 1 to 3600 s | 10 | reloadable, DIARKIS_TTL | silence limit |\n");
+	prints("| `rate` | a number from 0 to 2 | 0.5 |  | share \\| part |\n");
+	prints("| `every.hit` | 2 300 | type u8, uid str16 | damage u16 | client, user | hits a \\| b |\n");
 	prints("| `hits` | sum | how many hits |\n");
 	t.out[0] = '\0';
 	ck_assert_int_eq(dk_explain(&t.k, "kernel", false, to_out, NULL), 0);
 	prints("plugin_dir");
-	prints("log.level = verbose\n");
+	prints("log.level\n");
 }
 END_TEST
 
