@@ -1,6 +1,8 @@
 ## SPDX-License-Identifier: Apache-2.0
 ## The command line tools and scripts for people, and the list of Debian packages.
 EXTRA_DIST += %D%/packages.txt
+## Lies beside the examples that it copies.
+dist_pkgdata_SCRIPTS = %D%/new-plugin.sh
 bin_PROGRAMS += %D%/diarkis-bot
 %C%_diarkis_bot_SOURCES = %D%/bot.c %D%/bot.h %D%/bot_room.c %D%/bot_idle.c %D%/bot_run.c %D%/bot_fetch.c \
 	%D%/bot_net.c %D%/bot_net.h %D%/hist.c %D%/hist.h
