@@ -640,7 +640,7 @@ int config_reload(struct dk_kernel *k, void (*changed)(struct dk_plugin *p, cons
 	size_t stride = sizeof(struct dk_option);
 
 	if (config_load(k, &old->boot, &c) != 0)
-		return -EINVAL;
+		goto refuse;
 	same_sections(old, c);
 	options_differ(&c->top, config_top_rows, stride, &old->kernel, &c->kernel);
 	options_differ(&c->log, config_log_rows, stride, &old->kernel, &c->kernel);
@@ -657,7 +657,7 @@ int config_reload(struct dk_kernel *k, void (*changed)(struct dk_plugin *p, cons
 	}
 	if (config_finish(c) != 0) {
 		config_free(c);
-		return -EINVAL;
+		goto refuse;
 	}
 	/* Structs whose values are the same stay: pointers into them stay good. */
 	for (struct filled *f = c->filled; f; f = f->next) {
@@ -678,4 +678,7 @@ int config_reload(struct dk_kernel *k, void (*changed)(struct dk_plugin *p, cons
 			changed(k->plugins[i], filled_of(old, k->plugins[i])->conf);
 	config_free(old);
 	return 0;
+refuse:
+	log_kernel(k, DK_ERROR, "the configuration was not reloaded; the node goes on with the one that it has");
+	return -EINVAL;
 }

@@ -132,6 +132,7 @@ static void check_keys(struct walk *w, const struct dk_option *rows, size_t stri
 {
 	struct names names = { .rows = rows, .stride = stride, .also = also };
 	struct dk_option row;
+	char hint[256];
 	size_t n, i;
 
 	while (options_row(rows, stride, names.n, &row))
@@ -146,12 +147,11 @@ static void check_keys(struct walk *w, const struct dk_option *rows, size_t stri
 		if (i < n)
 			continue;
 		near = kernel_nearest(key, name_at, &names, n);
-		if (near)
-			complain(w, dk_node_at(map, at), "%s%sunknown option \"%s\"; did you mean \"%s\"?", w->path,
-				 *w->path ? ": " : "", key, near);
-		else
-			complain(w, dk_node_at(map, at), "%s%sunknown option \"%s\"; `diarkisd --explain %s` lists what there is",
-				 w->path, *w->path ? ": " : "", key, w->rep->use);
+		snprintf(hint, sizeof(hint), near ? "did you mean \"%s\"?" : "`diarkisd --explain %s` lists what there is",
+			 near ? near : w->rep->use);
+		if (!near && !w->rep->name && dk_node_type(dk_node_at(map, at)) == DK_NODE_MAP)
+			snprintf(hint, sizeof(hint), "the section of a plugin stands inside plugins = { ... }");
+		complain(w, dk_node_at(map, at), "%s%sunknown option \"%s\"; %s", w->path, *w->path ? ": " : "", key, hint);
 	}
 }
 

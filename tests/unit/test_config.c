@@ -462,7 +462,8 @@ START_TEST(all_that_is_wrong_at_once)
 		"nothing = 3;\n"
 		" secretKey = \"far too long a key\";\n mode = \"onyl\";\n roles = [\"a\", \"b\", \"c\", \"d\"];\n"
 		" spots = { };\n maps = { big = 3; small = { size = 0; titel = \"x\"; }; };\n extar = 1;\n zzzzzzzzzzz = 1; }; };\n"
-		"plugin_dri = \"x\";\nlog = { levle = \"sys\"; level = \"loud\"; levels = { room = \"soft\"; }; };\n"));
+		"plugin_dri = \"x\";\nlog = { levle = \"sys\"; level = \"loud\"; levels = { room = \"soft\"; }; };\nmatching = { "
+		"};\n"));
 	logs("test.conf:2: every: \"connectionTTL\" must be a whole number from 1 to 3600 s, found 5000");
 	logs("test.conf:3: every: \"big\" must be a whole number, found \"12x\"");
 	logs("test.conf:4: every: \"open\" must be true or false, found 1");
@@ -483,6 +484,7 @@ START_TEST(all_that_is_wrong_at_once)
 	logs("test.conf:16: log: unknown option \"levle\"; did you mean \"level\"?");
 	logs("test.conf:16: log: \"loud\" is no level");
 	logs("test.conf:16: log: \"soft\" is no level");
+	logs("test.conf:17: unknown option \"matching\"; the section of a plugin stands inside plugins = { ... }");
 	/* What was wrong reads as its default. */
 	ck_assert_int_eq(conf()->ttl, 10);
 	ck_assert_str_eq(conf()->name, "nobody");
@@ -693,6 +695,7 @@ START_TEST(reload)
 	logs("m.conf:1: every: \"big\" has changed, which takes effect only after a restart");
 	logs("every: \"roles\" has changed");
 	logs_not("\"extra\" has changed");
+	logs("the configuration was not reloaded");
 	logs("m.conf:2: other is new; a plugin is switched on only by a restart");
 	ck_assert_ptr_eq(conf(), was);
 	ck_assert_str_eq(conf()->name, "old");
