@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the benches share: pinned child processes, their CPU time, a running diarkisd, users of it, histograms. */
+#ifndef BENCH_RIG_H
+#define BENCH_RIG_H
+
+#include <diarkis/base.h>
+
+#include <stdio.h>
+#include <sys/types.h>
+
+void rig_die(const char *fmt, ...) __attribute__((noreturn)) DK_PRINTF(1, 2);
+uint64_t rig_now_us(void);
+void rig_pin(int cpu); /* the calling process; does nothing on a machine with one */
+
+struct rig_cpu { /* since the start of the process, microseconds */
+	uint64_t user, sys;
+};
+struct rig_cpu rig_cpu_of(pid_t pid);
+uint64_t rig_rss_of(pid_t pid); /* bytes */
+uint64_t rig_private_of(pid_t pid); /* bytes of memory that is its own */
+
+/* A diarkisd of the build tree with this configuration text, pinned to core 0. Waits for its ready line. */
+struct rig_node {
+	pid_t pid;
+	uint16_t http, udp, tcp;
+	uint64_t ready_us; /* from fork to the ready line */
+	char config[64];
+};
+void rig_node_start(struct rig_node *n, const char *config);
+int rig_node_stop(struct rig_node *n); /* SIGTERM; returns its exit code */
+
+/* n users of one type, over a few kept-alive connections; creds is filled. */
+void rig_users(const struct rig_node *n, const char *type, const char *prefix, size_t count, struct dk_credential *creds);
+
+double rig_median(double *v, size_t n);
+
+#endif
