@@ -60,12 +60,13 @@ struct dk_env_ops {
 	/* Returns bytes taken (fewer than n = would block: io_stream_writable() follows) or <0 (broken). */
 	int64_t (*stream_write)(struct env_stream *s, const uint8_t *p, size_t n);
 	void (*stream_read)(struct env_stream *s, bool on);
-	/* reset: drop what the system still holds; else it is delivered, and what still comes in is thrown away. No callback follows. */
+	/* reset: drop what the system still holds; else it is delivered, and what still comes in is thrown away. No callback
+	 * follows. */
 	void (*stream_close)(struct env_stream *s, bool reset);
 
 	/* The first address of a network interface; IPv4 before IPv6. 0, DK_NOT_FOUND or <0. */
 	int (*addr_of_nic)(struct env_node *node, const char *nic, struct dk_addr *ret_addr);
-	/* Runs work(arg) away from the loop, then done(k, job) inside a turn; also for a node that left meanwhile, then outside of one. */
+	/* Runs work(arg) away from the loop, then done(k, job) inside a turn; for a node that left meanwhile outside of one. */
 	int (*job)(struct env_node *node, void (*work)(void *arg), void *arg, void (*done)(struct dk_kernel *k, void *job),
 		   void *job);
 	void (*free)(struct dk_env *env);

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Time, chance and jobs of one node, and the books of what its plugins hold of the world: timers on the wheel, random bytes
- * from a buffer, work on other threads; sockets and streams lie in udp.c and stream.c. When a plugin stops, io_revoke()
- * takes back all of it; io_leftovers() names what appeared after that.
+ * Time, chance and jobs of one node, and the books of what its plugins hold of the world: sockets and streams (udp.c, stream.c),
+ * timers, jobs. When a plugin stops, io_revoke() takes back all of it; io_leftovers() names what appeared after that.
  *
  * The world is asked for one wake-up only, that of the earliest timer, and only when it comes earlier than the last wish: a
  * timer that is stopped or moved to a later time costs the world nothing but one wake-up in vain.
@@ -13,8 +12,7 @@
 #include <stdlib.h>
 
 struct job {
-	struct job *next, **link; /* link NULL: its plugin has stopped */
-	struct dk_plugin *owner;
+	struct held held; /* owner NULL: its plugin has stopped */
 	void (*done)(void *self, void *arg);
 	void (*drop)(void *arg);
 	void *arg;
@@ -36,35 +34,6 @@ int io_init(struct dk_kernel *k)
 	return 0;
 }
 
-static void jobs_orphan(struct io_state *io, const struct dk_plugin *p)
-{
-	for (struct job *job = io->jobs, *next; job; job = next) {
-		next = job->next;
-		if (p && job->owner != p)
-			continue;
-		*job->link = next;
-		if (next)
-			next->link = job->link;
-		job->link = NULL;
-	}
-}
-
-void io_fini(struct dk_kernel *k)
-{
-	struct io_state *io = k->io;
-
-	if (!io)
-		return;
-	stream_close_all(io, NULL, true);
-	udp_close_all(io, NULL);
-	jobs_orphan(io, NULL);
-	stream_fini(io);
-	wheel_free(io->wheel);
-	explicit_bzero(io->random, sizeof(io->random));
-	free(io);
-	k->io = NULL;
-}
-
 void io_flush(struct dk_kernel *k)
 {
 	stream_flush_all(k->io); /* first, because a stream's end may be told to others by datagram */
@@ -73,50 +42,82 @@ void io_flush(struct dk_kernel *k)
 		k->env->ops->wake(k->node);
 }
 
+/* ---- who holds what ---- */
+
+void held_in(struct held *h, struct dk_plugin *owner, enum held_kind kind)
+{
+	struct held **head = &owner->k->io->held;
+
+	*h = (struct held){ *head, head, owner, (uint8_t)kind };
+	if (h->next)
+		h->next->link = &h->next;
+	*head = h;
+}
+
+void held_out(struct held *h)
+{
+	*h->link = h->next;
+	if (h->next)
+		h->next->link = h->link;
+}
+
+/* Takes back what p holds (p NULL: what anybody holds), newest first. late: it is named and counted, and p is not told. */
+static size_t take_back(struct io_state *io, const struct dk_plugin *p, bool late)
+{
+	static const char *const names[] = { "UDP socket", "listener", "stream", "job" };
+	size_t n = 0;
+
+	for (struct held *h = io->held, *next; h; h = next) {
+		next = h->next;
+		if (p && h->owner != p)
+			continue;
+		if (p && late)
+			log_kernel(p->k, DK_ERROR, "leftover of %s: a %s, opened by its fini or later", p->instance,
+				   names[h->kind]);
+		n++;
+		if (h->kind == HELD_UDP) {
+			dk_udp_close((struct dk_udp *)(void *)h);
+		} else if (h->kind == HELD_LISTENER) {
+			dk_listener_close((struct dk_listener *)(void *)h);
+		} else if (h->kind == HELD_STREAM) {
+			stream_drop(h, late);
+		} else {
+			held_out(h);
+			h->owner = NULL;
+		}
+	}
+	stream_flush_all(io);
+	return n;
+}
+
+void io_fini(struct dk_kernel *k)
+{
+	struct io_state *io = k->io;
+
+	if (!io)
+		return;
+	take_back(io, NULL, true);
+	stream_fini(io);
+	wheel_free(io->wheel);
+	explicit_bzero(io->random, sizeof(io->random));
+	free(io);
+	k->io = NULL;
+}
+
 void io_revoke(struct dk_plugin *p)
 {
-	struct io_state *io = p->k->io;
-
-	stream_close_all(io, p, false);
-	udp_close_all(io, p);
-	jobs_orphan(io, p);
-	wheel_purge(io->wheel, p->self);
+	take_back(p->k->io, p, false);
+	wheel_purge(p->k->io->wheel, p->self);
 }
 
 size_t io_leftovers(struct dk_plugin *p)
 {
-	struct io_state *io = p->k->io;
-	size_t left, timers = wheel_purge(io->wheel, p->self);
-	char text[DK_ADDR_TEXT];
-	struct dk_addr addr;
-	struct dk_udp *udp;
-	const char *what;
+	size_t timers = wheel_purge(p->k->io->wheel, p->self);
 
-	left = timers;
 	if (timers)
-		log_kernel(p->k, DK_ERROR, "leftover of %s: %zu timer%s, armed by its fini or later; arm none after stop",
-			   p->instance, timers, timers == 1 ? "" : "s");
-	while ((udp = udp_any(io, p))) {
-		dk_addr_format(dk_udp_addr(udp), text);
-		log_kernel(p->k, DK_ERROR, "leftover of %s: the UDP socket %s, opened after the plugin had stopped", p->instance,
-			   text);
-		dk_udp_close(udp);
-		left++;
-	}
-	for (size_t n = 0; n < 2 && stream_any(io, p, &addr, &what); n++) {
-		dk_addr_format(&addr, text);
-		log_kernel(p->k, DK_ERROR, "leftover of %s: the %s %s, opened after the plugin had stopped", p->instance, what,
-			   text);
-		stream_close_all(io, p, true);
-		left++;
-	}
-	for (const struct job *job = io->jobs; job; job = job->next)
-		if (job->owner == p) {
-			log_kernel(p->k, DK_ERROR, "leftover of %s: a job, begun after the plugin had stopped", p->instance);
-			left++;
-		}
-	jobs_orphan(io, p);
-	return left;
+		log_kernel(p->k, DK_ERROR, "leftover of %s: %zu timer%s, armed by its fini or later", p->instance, timers,
+			   timers == 1 ? "" : "s");
+	return timers + take_back(p->k->io, p, true);
 }
 
 /* ---- time ---- */
@@ -245,16 +246,11 @@ uint64_t dk_chance(void *self)
 static void job_done(struct dk_kernel *k, void *p)
 {
 	struct job *job = p;
-	struct dk_plugin *before;
 
-	(void)k; /* gone, perhaps, when the job is an orphan */
-	if (job->link) {
-		*job->link = job->next;
-		if (job->next)
-			job->next->link = job->link;
-		before = kernel_enter(job->owner);
-		job->done(job->owner->self, job->arg);
-		kernel_leave(job->owner, before);
+	(void)k; /* gone, perhaps, when the job is nobody's */
+	if (job->held.owner) {
+		held_out(&job->held);
+		KERNEL_CALL(job->held.owner, job->done(job->held.owner->self, job->arg));
 	} else if (job->drop) {
 		job->drop(job->arg);
 	}
@@ -264,21 +260,16 @@ static void job_done(struct dk_kernel *k, void *p)
 int dk_job(void *self, void (*work)(void *arg), void (*done)(void *self, void *arg), void (*drop)(void *arg), void *arg)
 {
 	struct dk_plugin *p = plugin_of(self);
-	struct io_state *io = p->k->io;
 	struct job *job = malloc(sizeof(*job));
 	int rc;
 
 	if (!job)
 		return -ENOMEM;
-	*job = (struct job){ io->jobs, &io->jobs, p, done, drop, arg };
-	if (job->next)
-		job->next->link = &job->next;
-	io->jobs = job;
+	*job = (struct job){ .done = done, .drop = drop, .arg = arg };
+	held_in(&job->held, p, HELD_JOB);
 	rc = p->k->env->ops->job(p->k->node, work, arg, job_done, job);
 	if (rc < 0) {
-		io->jobs = job->next;
-		if (job->next)
-			job->next->link = &io->jobs;
+		held_out(&job->held);
 		free(job);
 	}
 	return rc;

@@ -111,6 +111,13 @@ struct dk_plugin *plugin_of(const void *self);
 /* Every call from the loop into a plugin's code stands between these two: the watchdog and the crash handler look here. */
 struct dk_plugin *kernel_enter(struct dk_plugin *p); /* returns what to give to leave */
 void kernel_leave(struct dk_plugin *p, struct dk_plugin *before);
+#define KERNEL_CALL(plugin, call)                                                                                                  \
+	do {                                                                                                                       \
+		struct dk_plugin *plugin_ = (plugin), *before_ = kernel_enter(plugin_);                                            \
+                                                                                                                                   \
+		call;                                                                                                              \
+		kernel_leave(plugin_, before_);                                                                                    \
+	} while (0)
 /* Called by the world. Begin: once per batch of events, sets the clock. End: deferred work, turn-end callbacks, flush. */
 void kernel_turn_begin(struct dk_kernel *k);
 void kernel_turn_end(struct dk_kernel *k);
@@ -298,16 +305,22 @@ struct io_counts { /* what the system did not take or a limit refused, over all 
 	uint64_t stream_late; /* closed with output that nobody took in time */
 	uint64_t accept_failed; /* connections refused for want of memory */
 };
+/* What a plugin holds of the world: the first member of sockets, listeners, streams and jobs. */
+enum held_kind { HELD_UDP, HELD_LISTENER, HELD_STREAM, HELD_JOB };
+struct held {
+	struct held *next, **link; /* all of the node, newest first */
+	struct dk_plugin *owner;
+	uint8_t kind; /* enum held_kind */
+};
 struct io_state {
 	struct wheel *wheel;
 	uint64_t wished_ms; /* when the world was asked to call io_timers() */
-	struct dk_udp *udps, *udps_dirty; /* newest first; dirty: have output */
-	struct dk_listener *listeners;
-	struct dk_stream *streams, *streams_closing, *streams_dirty; /* closing: only their output keeps them */
-	struct dk_timer closing_timer;
+	struct held *held;
+	struct dk_udp *udps_dirty; /* those with output */
+	struct dk_stream *streams_dirty; /* those with output or an end to tell of */
+	struct dk_timer late_timer; /* stream.c: looks for streams that were to flush and do not */
 	struct out *out_pool; /* stream.c: free output buffers */
 	size_t out_pool_n;
-	struct job *jobs;
 	struct io_counts n;
 	size_t random_left;
 	uint8_t random[4096];
@@ -319,13 +332,11 @@ void io_revoke(struct dk_plugin *p); /* closes what p still has open, stops its 
 size_t io_leftovers(struct dk_plugin *p); /* names what p opened or armed after that, closes it; returns how many */
 /* The kernel's own timer: fn gets the kernel for self. */
 void io_timer_start(struct dk_kernel *k, struct dk_timer *t, uint64_t in_ms, void (*fn)(void *kernel, struct dk_timer *t));
+void held_in(struct held *h, struct dk_plugin *owner, enum held_kind kind);
+void held_out(struct held *h);
 void udp_flush_all(struct io_state *io);
-void udp_close_all(struct io_state *io, const struct dk_plugin *p);
-struct dk_udp *udp_any(const struct io_state *io, const struct dk_plugin *p); /* one that p has open, or NULL */
 void stream_flush_all(struct io_state *io);
-/* Listeners too. quiet: without calling the plugin, whose state is dead. */
-void stream_close_all(struct io_state *io, const struct dk_plugin *p, bool quiet);
-bool stream_any(const struct io_state *io, const struct dk_plugin *p, struct dk_addr *ret_addr, const char **ret_what);
+void stream_drop(struct held *h, bool quiet); /* ended by the next flush; quiet: its plugin is not told */
 void stream_fini(struct io_state *io);
 
 /* ---- task.c: SIGUSR1/2 ---- */

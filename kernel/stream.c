@@ -3,16 +3,23 @@
  * Streams and their listeners. What plugins write collects in an output buffer, which goes to the world once per turn; the
  * buffer is borrowed from a pool and only while it holds data, so an idle stream is one small object.
  *
- * A stream is live; or it flushes, wanted by nobody and kept by its output alone, for two seconds at most; or it has ended and
- * its closed() is due at the turn's end. Only the end of a turn, an event from below or io_revoke() frees a stream, never a
- * call from the plugin, so plugins may close anything from anywhere.
+ * A stream is live; or it flushes, wanted by nobody and kept by its output alone, for two seconds at most; or it has ended. Whoever
+ * ends one, plugin, peer or kernel, only marks it: the next flush tells the plugin by closed() and frees it, and nothing else
+ * does. So plugins may close anything from anywhere, and no caller is left with a pointer to nothing.
  */
 #include "kernel.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
-enum { OUT_SIZE = 4096 - 24, OUT_POOLED = 1024, OUTPUT_MAX = 1 << 20, OUTPUT_LIMIT = 1 << 28, FLUSH_MS = 2000 };
+enum {
+	OUT_SIZE = 4096 - 24,
+	OUT_POOLED = 1024,
+	OUTPUT_MAX = 1 << 20, /* unless the listener says otherwise, up to: */
+	OUTPUT_LIMIT = 1 << 28,
+	FLUSH_MS = 2000,
+	LATE_MS = 250 /* between looks for streams that overstayed it */
+};
 enum { LIVE, FLUSHING, ENDED };
 
 struct out {
@@ -24,9 +31,8 @@ struct out {
 };
 
 struct dk_stream {
-	struct dk_stream *next, **link; /* all of the node, or those that flush */
-	struct dk_stream *next_dirty, **link_dirty; /* something is due at the turn's end; link NULL: nothing */
-	struct dk_plugin *owner;
+	struct held held;
+	struct dk_stream *next_dirty;
 	const struct dk_stream_ops *ops;
 	struct env_stream *es;
 	struct out *out; /* NULL: no output waits */
@@ -35,14 +41,15 @@ struct dk_stream {
 	uint32_t max_output;
 	int32_t err; /* what closed() will be told */
 	uint8_t state;
-	bool open; /* connected */
-	bool blocked; /* the system took less than offered; the world tells when it takes more */
-	bool reset; /* end it without ceremony */
+	bool dirty : 1; /* is in the list */
+	bool open : 1; /* connected */
+	bool blocked : 1; /* the system took less than offered; the world tells when it takes more */
+	bool reset : 1; /* end it without ceremony */
+	bool quiet : 1; /* its plugin has ended before it */
 };
 
 struct dk_listener {
-	struct dk_listener *next, **link;
-	struct dk_plugin *owner;
+	struct held held;
 	const struct dk_stream_ops *ops;
 	void (*accept)(void *self, struct dk_listener *l, struct dk_stream *s);
 	struct env_listener *el;
@@ -75,7 +82,7 @@ static struct out *out_get(struct io_state *io, size_t need)
 
 static void out_put(struct io_state *io, struct out *o)
 {
-	if (o->cap != OUT_SIZE || io->out_pool_n == OUT_POOLED) {
+	if (!o || o->cap != OUT_SIZE || io->out_pool_n == OUT_POOLED) {
 		free(o);
 		return;
 	}
@@ -84,165 +91,132 @@ static void out_put(struct io_state *io, struct out *o)
 	io->out_pool_n++;
 }
 
-/* Room for cap more bytes behind what waits. */
+void stream_fini(struct io_state *io)
+{
+	while (io->out_pool) {
+		struct out *o = io->out_pool;
+
+		io->out_pool = o->next;
+		free(o);
+	}
+}
+
+/* Room for cap more bytes behind what waits; NULL = no memory. */
 static uint8_t *out_reserve(struct io_state *io, struct out **o, size_t cap)
 {
 	struct out *was = *o, *grown;
+	uint32_t waits = was ? was->len - was->head : 0;
 
-	if (!was) {
-		*o = out_get(io, cap);
-		return *o ? (*o)->bytes : NULL;
+	if (!was || was->cap - was->len < cap) {
+		grown = out_get(io, waits ? waits * 2 + cap : cap);
+		if (!grown)
+			return NULL;
+		if (waits)
+			memcpy(grown->bytes, was->bytes + was->head, waits);
+		grown->len = waits;
+		out_put(io, was);
+		*o = grown;
 	}
-	if (was->cap - was->len >= cap)
-		return was->bytes + was->len;
-	if (was->cap - (was->len - was->head) >= cap && was->head >= was->len - was->head) {
-		memmove(was->bytes, was->bytes + was->head, was->len - was->head);
-		was->len -= was->head;
-		was->head = 0;
-		return was->bytes + was->len;
-	}
-	grown = out_get(io, (size_t)(was->len - was->head) * 2 + cap);
-	if (!grown)
-		return NULL;
-	grown->close_at_ms = was->close_at_ms;
-	grown->len = was->len - was->head;
-	memcpy(grown->bytes, was->bytes + was->head, grown->len);
-	out_put(io, was);
-	*o = grown;
-	return grown->bytes + grown->len;
+	return (*o)->bytes + (*o)->len;
 }
 
-/* ---- lists ---- */
+/* ---- the end ---- */
 
-static void list_in(struct dk_stream **head, struct dk_stream *s)
+static void dirty(struct dk_stream *s)
 {
-	s->next = *head;
-	s->link = head;
-	if (s->next)
-		s->next->link = &s->next;
-	*head = s;
-}
+	struct dk_kernel *k = s->held.owner->k;
 
-static void list_out(struct dk_stream *s)
-{
-	*s->link = s->next;
-	if (s->next)
-		s->next->link = s->link;
-}
-
-static void dirty_in(struct dk_stream *s)
-{
-	struct dk_kernel *k = s->owner->k;
-
-	if (s->link_dirty)
+	if (s->dirty)
 		return;
+	s->dirty = true;
 	s->next_dirty = k->io->streams_dirty;
-	s->link_dirty = &k->io->streams_dirty;
-	if (s->next_dirty)
-		s->next_dirty->link_dirty = &s->next_dirty;
-	else if (!k->ending)
+	if (!s->next_dirty && !k->ending)
 		k->env->ops->wake(k->node);
 	k->io->streams_dirty = s;
 }
 
-static void dirty_out(struct dk_stream *s)
+static void end(struct dk_stream *s, int err)
 {
-	if (!s->link_dirty)
-		return;
-	*s->link_dirty = s->next_dirty;
-	if (s->next_dirty)
-		s->next_dirty->link_dirty = s->link_dirty;
-	s->link_dirty = NULL;
+	s->state = ENDED;
+	s->err = err;
+	dirty(s);
 }
 
-/* ---- the end of a stream ---- */
-
-static void finish(struct dk_stream *s, int err, bool quiet)
-{
-	struct dk_plugin *p = s->owner, *before;
-
-	dirty_out(s);
-	list_out(s);
-	if (s->out)
-		out_put(p->k->io, s->out);
-	p->k->env->ops->stream_close(s->es, s->reset || err < 0);
-	if (!quiet) {
-		before = kernel_enter(p);
-		s->ops->closed(p->self, s, err);
-		kernel_leave(p, before);
-	}
-	free(s);
-}
-
-/* Closes what was given two seconds and did not use them. */
-static void closing_check(void *kernel, struct dk_timer *t)
+/* Ends what was given two seconds and did not use them. Only armed while some stream flushes. */
+static void look_for_late(void *kernel, struct dk_timer *t)
 {
 	struct dk_kernel *k = kernel;
-	uint64_t next_ms = UINT64_MAX;
+	bool more = false;
 
-	for (struct dk_stream *s = k->io->streams_closing; s; s = s->next) {
-		if (s->out->close_at_ms > k->clock.ms) {
-			if (s->out->close_at_ms < next_ms)
-				next_ms = s->out->close_at_ms;
+	for (struct held *h = k->io->held; h; h = h->next) {
+		struct dk_stream *s = (struct dk_stream *)(void *)h;
+
+		if (h->kind != HELD_STREAM || s->state != FLUSHING || !s->out)
 			continue;
-		}
-		if (s->state != ENDED)
+		if (k->clock.ms >= s->out->close_at_ms) {
 			k->io->n.stream_late++;
-		s->state = ENDED;
-		s->err = -ETIMEDOUT;
-		dirty_in(s);
+			end(s, -ETIMEDOUT);
+		} else {
+			more = true;
+		}
 	}
-	if (next_ms != UINT64_MAX)
-		io_timer_start(k, t, next_ms - k->clock.ms, closing_check);
+	if (more)
+		io_timer_start(k, t, LATE_MS, look_for_late);
 }
 
 static void begin_flushing(struct dk_stream *s)
 {
-	struct dk_kernel *k = s->owner->k;
+	struct dk_kernel *k = s->held.owner->k;
 
 	s->state = FLUSHING;
 	s->out->close_at_ms = k->clock.ms + FLUSH_MS;
-	list_out(s);
-	list_in(&k->io->streams_closing, s);
-	if (!dk_timer_armed(&k->io->closing_timer))
-		io_timer_start(k, &k->io->closing_timer, FLUSH_MS, closing_check);
-	dirty_in(s);
+	if (!dk_timer_armed(&k->io->late_timer))
+		io_timer_start(k, &k->io->late_timer, LATE_MS, look_for_late);
+	dirty(s);
 }
 
 void dk_stream_close(struct dk_stream *s, bool flush)
 {
 	if (!s || s->state == ENDED || (s->state == FLUSHING && flush))
 		return;
-	s->owner->k->env->ops->stream_read(s->es, false);
-	if (flush && s->out) {
-		begin_flushing(s);
-		return;
-	}
-	s->state = ENDED;
+	s->held.owner->k->env->ops->stream_read(s->es, false);
 	s->reset = !flush;
-	dirty_in(s);
+	if (flush && s->out)
+		begin_flushing(s);
+	else
+		end(s, 0);
+}
+
+/* The peer says no more (0), or the connection broke. */
+void io_stream_ended(struct dk_stream *s, int err)
+{
+	if (s->state == ENDED || (s->state == FLUSHING && err == 0))
+		return;
+	if (err == 0 && s->out)
+		begin_flushing(s); /* it may still listen */
+	else
+		end(s, err);
 }
 
 /* ---- output ---- */
 
-/* Offers the output to the system. 0, or <0: the stream is broken. */
+/* Offers the output to the system. 0, or <0: the connection is broken. */
 static int push(struct dk_stream *s)
 {
-	struct io_state *io = s->owner->k->io;
+	struct dk_kernel *k = s->held.owner->k;
 	struct out *o = s->out;
-	int64_t n;
+	int64_t n = 0;
 
 	if (!o || !s->open)
 		return 0;
-	if (o->len > o->head) {
-		n = s->owner->k->env->ops->stream_write(s->es, o->bytes + o->head, o->len - o->head);
-		if (n < 0)
-			return (int)n;
-		o->head += (uint32_t)n;
-	}
+	if (o->len > o->head)
+		n = k->env->ops->stream_write(s->es, o->bytes + o->head, o->len - o->head);
+	if (n < 0)
+		return (int)n;
+	o->head += (uint32_t)n;
 	s->blocked = o->len > o->head;
 	if (!s->blocked) {
-		out_put(io, o);
+		out_put(k->io, o);
 		s->out = NULL;
 	}
 	return 0;
@@ -250,30 +224,40 @@ static int push(struct dk_stream *s)
 
 static void flush_one(struct dk_stream *s)
 {
-	int rc = 0;
+	struct dk_plugin *p = s->held.owner;
+	int rc = s->state == ENDED || s->blocked ? 0 : push(s);
 
-	if (s->state == ENDED) {
-		finish(s, s->err, false);
+	if (rc < 0)
+		s->err = rc;
+	else if (s->state == LIVE || (s->state == FLUSHING && s->out))
 		return;
-	}
-	if (!s->blocked)
-		rc = push(s);
-	if (rc < 0 || (s->state == FLUSHING && !s->out))
-		finish(s, rc, false);
+	held_out(&s->held);
+	out_put(p->k->io, s->out);
+	p->k->env->ops->stream_close(s->es, s->reset || s->err < 0);
+	if (!s->quiet)
+		KERNEL_CALL(p, s->ops->closed(p->self, s, s->err));
+	free(s);
 }
 
 void stream_flush_all(struct io_state *io)
 {
-	struct dk_stream *todo = io->streams_dirty, *s;
+	struct dk_stream *s = io->streams_dirty, *next;
 
-	/* What the callbacks make dirty has its turn in the next turn, which dirty_in() asks for. */
-	io->streams_dirty = NULL;
-	if (todo)
-		todo->link_dirty = &todo;
-	while ((s = todo)) {
-		dirty_out(s);
+	io->streams_dirty = NULL; /* what the callbacks make dirty is for the next time */
+	for (; s; s = next) {
+		next = s->next_dirty;
+		s->dirty = false;
 		flush_one(s);
 	}
+}
+
+void stream_drop(struct held *h, bool quiet)
+{
+	struct dk_stream *s = (struct dk_stream *)(void *)h;
+
+	s->quiet = quiet;
+	if (s->state != ENDED) /* what the plugin said last still leaves, if it can */
+		end(s, push(s) < 0 || s->out ? -ECANCELED : 0);
 }
 
 size_t dk_stream_waiting(const struct dk_stream *s)
@@ -283,26 +267,13 @@ size_t dk_stream_waiting(const struct dk_stream *s)
 
 uint8_t *dk_stream_slot(struct dk_stream *s, size_t cap)
 {
-	struct io_state *io = s->owner->k->io;
+	struct io_state *io = s->held.owner->k->io;
 	uint8_t *p = NULL;
 
 	if (s->state != LIVE)
 		return NULL;
-	if (cap > s->max_output)
-		goto full;
-	if (dk_stream_waiting(s) > s->max_output - cap && !s->blocked) {
-		int rc = push(s);
-
-		if (rc < 0) { /* closed() must not run inside the caller */
-			s->state = ENDED;
-			s->err = rc;
-			dirty_in(s);
-			return NULL;
-		}
-	}
-	if (dk_stream_waiting(s) <= s->max_output - cap)
+	if (cap <= s->max_output && dk_stream_waiting(s) <= s->max_output - cap)
 		p = out_reserve(io, &s->out, cap);
-full:
 	if (!p)
 		io->n.stream_full++;
 	return p;
@@ -316,7 +287,7 @@ void dk_stream_commit(struct dk_stream *s, size_t len)
 		return; /* no slot was asked for, or more was written than it holds */
 	o->len += (uint32_t)len;
 	if (s->open)
-		dirty_in(s);
+		dirty(s);
 }
 
 int dk_stream_write(struct dk_stream *s, dk_slice bytes)
@@ -333,73 +304,50 @@ int dk_stream_write(struct dk_stream *s, dk_slice bytes)
 
 void io_stream_writable(struct dk_stream *s)
 {
-	struct dk_plugin *p = s->owner, *before;
-	int rc;
+	int rc = s->state == ENDED ? 0 : push(s);
 
-	if (s->state == ENDED)
-		return;
-	rc = push(s);
-	if (rc < 0 || (s->state == FLUSHING && !s->out)) {
-		finish(s, rc, false);
-	} else if (!s->out && s->state == LIVE && s->ops->drained) {
-		before = kernel_enter(p);
-		s->ops->drained(p->self, s);
-		kernel_leave(p, before);
-	}
+	if (rc < 0)
+		end(s, rc);
+	else if (s->state == FLUSHING && !s->out)
+		end(s, 0);
+	else if (s->state == LIVE && !s->out && s->ops->drained)
+		KERNEL_CALL(s->held.owner, s->ops->drained(s->held.owner->self, s));
 }
 
 /* ---- input ---- */
 
 void io_stream_data(struct dk_stream *s, const uint8_t *p, size_t n)
 {
-	struct dk_plugin *owner = s->owner, *before;
-
-	if (s->state != LIVE)
-		return;
-	before = kernel_enter(owner);
-	s->ops->data(owner->self, s, dk_slice_n(p, n));
-	kernel_leave(owner, before);
-}
-
-void io_stream_ended(struct dk_stream *s, int err)
-{
-	if (s->state == ENDED)
-		return; /* by the plugin's wish, at the turn's end */
-	if (err == 0 && s->state == FLUSHING)
-		return; /* the other side speaks no more, but may still listen */
-	if (err == 0 && s->out)
-		begin_flushing(s);
-	else
-		finish(s, err, false);
+	if (s->state == LIVE)
+		KERNEL_CALL(s->held.owner, s->ops->data(s->held.owner->self, s, dk_slice_n(p, n)));
 }
 
 void dk_stream_pause(struct dk_stream *s, bool on)
 {
 	if (s->state == LIVE)
-		s->owner->k->env->ops->stream_read(s->es, !on);
+		s->held.owner->k->env->ops->stream_read(s->es, !on);
 }
 
 /* ---- beginnings ---- */
 
-static struct dk_stream *stream_new(struct dk_plugin *p, const struct dk_stream_ops *ops, const struct dk_addr *peer, void *arg)
+static struct dk_stream *stream_new(struct dk_plugin *p, const struct dk_stream_ops *ops, const struct dk_addr *peer,
+				    uint32_t max_output)
 {
 	struct dk_stream *s = calloc(1, sizeof(*s));
 
 	if (!s)
 		return NULL;
-	s->owner = p;
 	s->ops = ops;
 	s->peer = *peer;
-	s->arg = arg;
-	s->max_output = OUTPUT_MAX;
-	list_in(&p->k->io->streams, s);
+	s->max_output = max_output;
+	held_in(&s->held, p, HELD_STREAM);
 	return s;
 }
 
 struct dk_stream *io_accept(struct dk_listener *l, struct env_stream *es, const struct dk_addr *peer)
 {
-	struct dk_plugin *p = l->owner, *before;
-	struct dk_stream *s = stream_new(p, l->ops, peer, NULL);
+	struct dk_plugin *p = l->held.owner;
+	struct dk_stream *s = stream_new(p, l->ops, peer, l->max_output);
 
 	if (!s) {
 		p->k->io->n.accept_failed++;
@@ -407,12 +355,8 @@ struct dk_stream *io_accept(struct dk_listener *l, struct env_stream *es, const 
 	}
 	s->es = es;
 	s->open = true;
-	s->max_output = l->max_output;
-	if (l->accept) {
-		before = kernel_enter(p);
-		l->accept(p->self, l, s);
-		kernel_leave(p, before);
-	}
+	if (l->accept)
+		KERNEL_CALL(p, l->accept(p->self, l, s));
 	return s;
 }
 
@@ -420,14 +364,15 @@ int dk_stream_connect(void *self, const struct dk_addr *to, bool no_delay, const
 		      struct dk_stream **ret_stream)
 {
 	struct dk_plugin *p = plugin_of(self);
-	struct dk_stream *s = stream_new(p, ops, to, arg);
+	struct dk_stream *s = stream_new(p, ops, to, OUTPUT_MAX);
 	int rc;
 
 	if (!s)
 		return -ENOMEM;
+	s->arg = arg;
 	rc = p->k->env->ops->connect(p->k->node, s, to, no_delay, &s->es);
 	if (rc < 0) {
-		list_out(s);
+		held_out(&s->held);
 		free(s);
 		return rc;
 	}
@@ -437,25 +382,20 @@ int dk_stream_connect(void *self, const struct dk_addr *to, bool no_delay, const
 
 void io_stream_opened(struct dk_stream *s)
 {
-	struct dk_plugin *p = s->owner, *before;
-
 	s->open = true;
 	if (s->out)
-		dirty_in(s);
-	if (s->state != LIVE || !s->ops->opened)
-		return;
-	before = kernel_enter(p);
-	s->ops->opened(p->self, s);
-	kernel_leave(p, before);
+		dirty(s);
+	if (s->state == LIVE && s->ops->opened)
+		KERNEL_CALL(s->held.owner, s->ops->opened(s->held.owner->self, s));
 }
 
 int dk_listen(void *self, const struct dk_listen_opts *opts, const struct dk_stream_ops *ops,
 	      void (*accept)(void *self, struct dk_listener *l, struct dk_stream *s), struct dk_listener **ret_listener)
 {
 	struct dk_plugin *p = plugin_of(self);
-	struct dk_kernel *k = p->k;
 	struct dk_listener *l = calloc(1, sizeof(*l));
 	uint32_t port = opts->bind.port, last = port ? port + opts->scan : 0;
+	uint32_t max = opts->max_output ? opts->max_output : OUTPUT_MAX;
 	int rc;
 
 	if (!l)
@@ -463,24 +403,17 @@ int dk_listen(void *self, const struct dk_listen_opts *opts, const struct dk_str
 	do {
 		l->addr = opts->bind;
 		l->addr.port = (uint16_t)port;
-		rc = k->env->ops->listen(k->node, l, &l->addr, opts, &l->el);
+		rc = p->k->env->ops->listen(p->k->node, l, &l->addr, opts, &l->el);
 	} while (rc == -EADDRINUSE && ++port <= last && port <= UINT16_MAX);
 	if (rc < 0) {
 		free(l);
 		return rc;
 	}
-	l->owner = p;
 	l->ops = ops;
 	l->accept = accept;
 	l->arg = opts->arg;
-	l->max_output = opts->max_output ? opts->max_output : OUTPUT_MAX;
-	if (l->max_output > OUTPUT_LIMIT)
-		l->max_output = OUTPUT_LIMIT;
-	l->next = k->io->listeners;
-	l->link = &k->io->listeners;
-	if (l->next)
-		l->next->link = &l->next;
-	k->io->listeners = l;
+	l->max_output = max < OUTPUT_LIMIT ? max : OUTPUT_LIMIT;
+	held_in(&l->held, p, HELD_LISTENER);
 	*ret_listener = l;
 	return 0;
 }
@@ -489,76 +422,12 @@ void dk_listener_close(struct dk_listener *l)
 {
 	if (!l)
 		return;
-	l->owner->k->env->ops->listener_close(l->el);
-	*l->link = l->next;
-	if (l->next)
-		l->next->link = l->link;
+	l->held.owner->k->env->ops->listener_close(l->el);
+	held_out(&l->held);
 	free(l);
 }
 
-/* ---- a plugin's end ---- */
-
-static struct dk_stream *find_stream(struct dk_stream *s, const struct dk_plugin *p)
-{
-	while (s && p && s->owner != p)
-		s = s->next;
-	return s;
-}
-
-static struct dk_listener *find_listener(struct dk_listener *l, const struct dk_plugin *p)
-{
-	while (l && p && l->owner != p)
-		l = l->next;
-	return l;
-}
-
-void stream_close_all(struct io_state *io, const struct dk_plugin *p, bool quiet)
-{
-	struct dk_stream **lists[] = { &io->streams, &io->streams_closing }, *doomed = NULL, *s;
-	struct dk_listener *l;
-
-	while ((l = find_listener(io->listeners, p)))
-		dk_listener_close(l);
-	/* Apart first: closed() may open new ones, and those are leftovers. */
-	for (size_t i = 0; i < DK_ARRAY_LEN(lists); i++)
-		for (s = find_stream(*lists[i], p); s;) {
-			struct dk_stream *next = find_stream(s->next, p);
-
-			list_out(s);
-			list_in(&doomed, s);
-			s = next;
-		}
-	while ((s = doomed)) {
-		if (s->state != ENDED && (push(s) < 0 || s->out)) /* what the plugin said last still leaves, if it can */
-			s->err = -ECANCELED;
-		finish(s, s->err, quiet);
-	}
-}
-
-bool stream_any(const struct io_state *io, const struct dk_plugin *p, struct dk_addr *ret_addr, const char **ret_what)
-{
-	const struct dk_listener *l = find_listener(io->listeners, p);
-	const struct dk_stream *s = find_stream(io->streams, p);
-
-	if (!s)
-		s = find_stream(io->streams_closing, p);
-	if (!l && !s)
-		return false;
-	*ret_addr = l ? l->addr : s->peer;
-	*ret_what = l ? "listener" : "connection with";
-	return true;
-}
-
-void stream_fini(struct io_state *io)
-{
-	struct out *o;
-
-	while ((o = io->out_pool)) {
-		io->out_pool = o->next;
-		free(o);
-	}
-	io->out_pool_n = 0;
-}
+/* ---- looking ---- */
 
 const struct dk_addr *dk_listener_addr(const struct dk_listener *l)
 {

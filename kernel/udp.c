@@ -15,9 +15,8 @@
 enum { RING = ENV_BATCH, ASK_AGAIN = 16 };
 
 struct dk_udp {
-	struct dk_udp *next, **link; /* all of the node */
+	struct held held;
 	struct dk_udp *next_dirty;
-	struct dk_plugin *owner;
 	dk_udp_fn *fn;
 	void *arg;
 	struct env_udp *eu;
@@ -45,7 +44,7 @@ static void ring_drop(struct dk_udp *udp, uint32_t n)
 
 static void ring_flush(struct dk_udp *udp)
 {
-	struct dk_kernel *k = udp->owner->k;
+	struct dk_kernel *k = udp->held.owner->k;
 
 	udp->blocked = false;
 	while (udp->n) {
@@ -74,7 +73,7 @@ uint8_t *dk_udp_slot(struct dk_udp *udp, const struct dk_addr *to, size_t cap)
 		ring_flush(udp);
 	if (udp->n == RING) {
 		ring_drop(udp, 1);
-		udp->owner->k->io->n.udp_dropped++;
+		udp->held.owner->k->io->n.udp_dropped++;
 	}
 	i = (udp->head + udp->n) % RING;
 	udp->to[i] = *to;
@@ -95,7 +94,7 @@ void dk_udp_slot_from(struct dk_udp *udp, const struct dk_addr *local)
 void dk_udp_commit(struct dk_udp *udp, size_t len, unsigned flags)
 {
 	uint32_t i = (udp->head + udp->n) % RING;
-	struct dk_kernel *k = udp->owner->k;
+	struct dk_kernel *k = udp->held.owner->k;
 
 	if (udp->n == RING || len > DK_UDP_SLOT)
 		return; /* no slot was asked for, or more was written than it holds */
@@ -131,16 +130,12 @@ void io_udp_writable(struct dk_udp *udp)
 
 void io_udp_received(struct dk_udp *udp, const struct dk_datagram *v, size_t n)
 {
-	struct dk_plugin *p = udp->owner;
-	struct dk_plugin *before = kernel_enter(p);
-
-	udp->fn(p->self, udp, v, n); /* may close it */
-	kernel_leave(p, before);
+	KERNEL_CALL(udp->held.owner, udp->fn(udp->held.owner->self, udp, v, n)); /* may close it */
 }
 
 void io_udp_oversize(struct dk_udp *udp, size_t n)
 {
-	udp->owner->k->io->n.udp_oversize += n;
+	udp->held.owner->k->io->n.udp_oversize += n;
 }
 
 int dk_udp_open(void *self, const struct dk_udp_opts *opts, dk_udp_fn *fn, struct dk_udp **ret_udp)
@@ -162,18 +157,13 @@ int dk_udp_open(void *self, const struct dk_udp_opts *opts, dk_udp_fn *fn, struc
 		free(udp);
 		return rc;
 	}
-	udp->owner = p;
 	udp->fn = fn;
 	udp->arg = opts->arg;
 	for (uint32_t i = 0; i < RING; i++) {
 		udp->out[i].to = &udp->to[i];
 		udp->out[i].p = udp->bytes[i];
 	}
-	udp->next = k->io->udps;
-	udp->link = &k->io->udps;
-	if (udp->next)
-		udp->next->link = &udp->next;
-	k->io->udps = udp;
+	held_in(&udp->held, p, HELD_UDP);
 	*ret_udp = udp;
 	return 0;
 }
@@ -184,11 +174,11 @@ void dk_udp_close(struct dk_udp *udp)
 
 	if (!udp)
 		return;
-	io = udp->owner->k->io;
+	io = udp->held.owner->k->io;
 	if (udp->n)
 		ring_flush(udp);
 	io->n.udp_dropped += udp->n;
-	udp->owner->k->env->ops->udp_close(udp->eu);
+	udp->held.owner->k->env->ops->udp_close(udp->eu);
 	if (udp->dirty) {
 		struct dk_udp **at = &io->udps_dirty;
 
@@ -196,27 +186,8 @@ void dk_udp_close(struct dk_udp *udp)
 			at = &(*at)->next_dirty;
 		*at = udp->next_dirty;
 	}
-	*udp->link = udp->next;
-	if (udp->next)
-		udp->next->link = udp->link;
+	held_out(&udp->held);
 	free(udp);
-}
-
-struct dk_udp *udp_any(const struct io_state *io, const struct dk_plugin *p)
-{
-	struct dk_udp *udp = io->udps;
-
-	while (udp && p && udp->owner != p)
-		udp = udp->next;
-	return udp;
-}
-
-void udp_close_all(struct io_state *io, const struct dk_plugin *p)
-{
-	struct dk_udp *udp;
-
-	while ((udp = udp_any(io, p)))
-		dk_udp_close(udp);
 }
 
 const struct dk_addr *dk_udp_addr(const struct dk_udp *udp)

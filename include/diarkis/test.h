@@ -32,7 +32,7 @@ struct dk_harness;
 struct dk_harness_opts {
 	const char *config; /* libconfig or JSON; required */
 	const struct dk_plugin_desc *const *plugins; /* linked into the test, NULL-terminated; NULL: none */
-	const char *const *plugin_dirs; /* where the others are looked for, NULL-terminated, before those in $DIARKIS_TEST_PLUGINS */
+	const char *const *plugin_dirs; /* where the others are, NULL-terminated; $DIARKIS_TEST_PLUGINS is looked at after them */
 	const char *const *env; /* "NAME=value", NULL-terminated; the process's environment is never read */
 	const char *const *sets; /* "INSTANCE.KEY=VALUE", NULL-terminated */
 	uint64_t seed;
@@ -47,7 +47,10 @@ struct dk_harness_opts {
 DK_API struct dk_harness *dk_harness_open(const struct dk_harness_opts *opts);
 #define dk_harness_new(config_, seed_, ...)                                                                                       \
 	dk_harness_open(&(const struct dk_harness_opts){                                                                          \
-		.config = (config_), .seed = (seed_), .plugins = (const struct dk_plugin_desc *const[]){ __VA_ARGS__ __VA_OPT__(, ) NULL } })
+		.config = (config_),                                                                                              \
+		.seed = (seed_),                                                                                                  \
+		.plugins = (const struct dk_plugin_desc *const[]){ NULL, ##__VA_ARGS__, NULL } + 1,                               \
+	})
 /* Stops the node as SIGTERM would, and frees it. Returns what is wrong with its end: leftovers of plugins, or 1 for an exit code
  * other than 0. Prints the log when that is not 0. */
 DK_API int dk_harness_free(struct dk_harness *h);
@@ -75,20 +78,20 @@ struct dk_reply {
 };
 /* Calls a command by name with text arguments, as an operator would, and runs until it has answered. */
 DK_API struct dk_reply dk_harness_callv(struct dk_harness *h, const char *name, const char *const *args);
-#define dk_harness_call(h, name, ...) dk_harness_callv((h), (name), (const char *const[]){ __VA_ARGS__ __VA_OPT__(, ) NULL })
+#define dk_harness_call(h, name, ...) dk_harness_callv((h), (name), (const char *const[]){ NULL, ##__VA_ARGS__, NULL } + 1)
 
 
 /* ---- users, when the config has `user` and `mem` ---- */
 
-/* A connected client of the node, through the transport mem: no bytes of a wire in between. Freed with the harness. NULL: refused, or
- * one of the two plugins is not on. */
+/* A connected client of the node, through the transport mem: no bytes of a wire in between. Freed with the harness.
+ * NULL: refused, or one of the two plugins is not on. */
 struct dk_test_user;
 DK_API struct dk_test_user *dk_harness_user(struct dk_harness *h, const char *uid);
 DK_API dk_id dk_test_user_id(const struct dk_test_user *u);
 /* Sends a command; it arrives when time passes. */
 DK_API int dk_test_user_send(struct dk_test_user *u, uint8_t ver, uint16_t cmd, dk_slice payload);
-/* Runs until a frame of that kind has come, 5 s at most; frames of other kinds before it are dropped. The payload is valid until the next
- * call with this user; a push's is a list of {u32 length, bytes}. */
+/* Runs until a frame of that kind has come, 5 s at most; frames of other kinds before it are dropped. The payload is valid
+ * until the next call with this user; a push's is a list of {u32 length, bytes}. */
 DK_API bool dk_test_user_await(struct dk_test_user *u, uint8_t ver, uint16_t cmd, struct dk_frame *ret_frame);
 /* The next frame that is there already, of any kind. */
 DK_API bool dk_test_user_next(struct dk_test_user *u, struct dk_frame *ret_frame);
@@ -112,8 +115,8 @@ struct dk_sim_link {
 	uint32_t delay_ms, jitter_ms, reorder_ms; /* a reordered packet is held back reorder_ms longer */
 	uint32_t rate_kbit; /* 0 = unlimited */
 };
-/* The way from one address ("10.0.0.1") to another, one direction; NULL = any. What names both wins over what names one, and that over
- * what names none; of two alike the later. Without any: 1 ms and no fault. Returns 0, -EINVAL or -ENOMEM. */
+/* The way from one address ("10.0.0.1") to another, one direction; NULL = any. What names both wins over what names one, and
+ * that over what names none; of two alike the later. Without any: 1 ms and no fault. Returns 0, -EINVAL or -ENOMEM. */
 DK_API int dk_sim_link(struct dk_env *env, const char *from, const char *to, const struct dk_sim_link *how);
 /* Cuts both ways between two addresses, or joins them again; NULL = any. Datagrams are lost, streams wait. */
 DK_API int dk_sim_cut(struct dk_env *env, const char *a, const char *b, bool cut);
@@ -133,11 +136,12 @@ DK_API bool dk_sim_udp_next(struct dk_sim_udp *u, struct dk_addr *ret_from, dk_s
 
 /* A bare TCP connection: bytes arrive whole and in order, late at worst. */
 struct dk_sim_tcp;
+/* ENDED: the other side says no more, but may still listen; BROKEN: refused or reset. */
 enum dk_sim_tcp_state { DK_SIM_TCP_CONNECTING, DK_SIM_TCP_OPEN, DK_SIM_TCP_ENDED, DK_SIM_TCP_BROKEN };
 /* changed (may be NULL) runs when it opened, got bytes, or ended. Returns 0, -EINVAL or -ENOMEM. */
 DK_API int dk_sim_tcp_connect(struct dk_env *env, const char *from, const struct dk_addr *to,
 			      void (*changed)(void *arg, struct dk_sim_tcp *t), void *arg, struct dk_sim_tcp **ret_tcp);
-DK_API enum dk_sim_tcp_state dk_sim_tcp_state(const struct dk_sim_tcp *t); /* ENDED: the other side says no more; BROKEN: refused, reset */
+DK_API enum dk_sim_tcp_state dk_sim_tcp_state(const struct dk_sim_tcp *t);
 /* Returns how many bytes were taken: at most 256 KiB are on the way or unread. */
 DK_API size_t dk_sim_tcp_send(struct dk_sim_tcp *t, dk_slice bytes);
 DK_API dk_slice dk_sim_tcp_bytes(const struct dk_sim_tcp *t); /* all that came and was not taken yet; valid until time passes */
