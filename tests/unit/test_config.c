@@ -350,7 +350,7 @@ START_TEST(broken_text)
 	logs("in: \"level\": \"sys\" \"color\": true } }");
 	bad(boot_text("{ \"a\": 1,\n \"a\": 2 }"));
 	logs("test.conf:2: column 4: duplicate object key near '\"a\"', in: \"a\": 2 }");
-	bad(boot_text("{\n \"key\": \"{$DIARKIS_SECRET}\" oops }"));
+	bad(boot_text("{\n \"key\": 1 \"{$DIARKIS_SECRET}\" }"));
 	logs("test.conf:2: ");
 	logs_not("hunter2");
 	bad(boot_text("a = \"{$DIARKIS_SECRET}\" oops = }\n"));
@@ -730,6 +730,12 @@ START_TEST(reload)
 	put_file("m.conf", "plugins = { every = { name = \"new\"; big = 1; extra = { a = 2; }; roles = [\"x\"]; }; };");
 	ck_assert_int_lt(config_reload(&t.k, changed), 0);
 	logs("\"extra\" has changed");
+	put_file("m.conf", "plugins = { every = { name = \"new\"; big = 1; extra = { a = 1; }; roles = [\"x\"];\n"
+			   " spots = ( { title = \"one\"; } ); }; };");
+	t.log[0] = '\0';
+	ck_assert_int_lt(config_reload(&t.k, changed), 0);
+	logs("m.conf:2: every: \"spots\" has changed");
+	logs_not("\"maps\" has changed");
 }
 END_TEST
 
