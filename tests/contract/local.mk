@@ -1,2 +1,8 @@
 ## SPDX-License-Identifier: Apache-2.0
 ## What every plugin must hold: one suite, run over each .so in $DIARKIS_TEST_PLUGINS.
+## The examples on an installed tree. Instrumented libraries want their run time in every program that links them.
+examples_script = %D%/examples.sh
+if !ENABLE_INSTRUMENTED
+check_scripts += $(examples_script)
+endif
+EXTRA_DIST += $(examples_script)
