@@ -290,7 +290,7 @@ static bool wr_text(struct dk_writer *w, const struct dk_param *p, bool puffer, 
 	case DK_T_F64: {
 		double d = strtod(s, &end);
 
-		if (end == s || *end)
+		if (end == s || *end || arg.n >= sizeof(s))
 			return false;
 		if (p->type == DK_T_F32)
 			dk_wr_f32(w, (float)d);

@@ -21,3 +21,16 @@ check_PROGRAMS += %D%/test_util
 
 lint_scripts += %D%/compile-fail.sh
 EXTRA_DIST += %D%/compile_fail
+noinst_HEADERS += %D%/fake.h
+
+check_PROGRAMS += %D%/test_mem
+%C%_test_mem_SOURCES = %D%/test_mem.c
+%C%_test_mem_LDADD = $(kernel_objects) $(test_libs)
+
+check_PROGRAMS += %D%/test_ledger
+%C%_test_ledger_SOURCES = %D%/test_ledger.c
+%C%_test_ledger_LDADD = $(kernel_objects) $(test_libs)
+
+check_PROGRAMS += %D%/test_typed
+%C%_test_typed_SOURCES = %D%/test_typed.c
+%C%_test_typed_LDADD = $(kernel_objects) $(test_libs)
