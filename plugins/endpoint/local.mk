@@ -6,7 +6,10 @@ plugins_endpoint_la_SOURCES = %D%/endpoint.c %D%/endpoint_props.c %D%/endpoint_p
 plugins_endpoint_la_LIBADD = $(JANSSON_LIBS) $(kernel_lib)
 plugins_endpoint_la_LDFLAGS = $(plugin_ldflags)
 EXTRA_DIST += %D%/README.md %D%/endpoint.conf
-check_PROGRAMS += %D%/tests/test_props
+
+check_PROGRAMS += %D%/tests/test_props %D%/tests/test_endpoint
 %C%_tests_test_props_SOURCES = %D%/tests/test_props.c %D%/endpoint_props.c
 %C%_tests_test_props_CPPFLAGS = $(AM_CPPFLAGS)
 %C%_tests_test_props_LDADD = $(JANSSON_LIBS) $(test_libs)
+%C%_tests_test_endpoint_SOURCES = %D%/tests/test_endpoint.c
+%C%_tests_test_endpoint_LDADD = $(JANSSON_LIBS) $(harness_lib) $(kernel_lib) $(test_libs)

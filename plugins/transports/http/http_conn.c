@@ -472,6 +472,10 @@ static bool step(struct http_conn *c)
 			c->at += 2;
 		if (c->at == c->in_n)
 			return false;
+		if (dk_stream_waiting(c->stream) > OUTPUT_HIGH) {
+			enter(c, CONN_YIELD, 1);
+			return false;
+		}
 		enter(c, CONN_HEAD, c->fresh ? 0 : HTTP_HEAD_MS);
 		c->fresh = false;
 		memset(&c->scan, 0, sizeof(c->scan));
@@ -524,7 +528,7 @@ static void run(struct http_conn *c)
 	while (step(c)) {
 		if (c->state != CONN_IDLE || c->at == c->in_n)
 			continue;
-		if (++done == REQUESTS_A_GO || dk_stream_waiting(c->stream) > OUTPUT_HIGH) {
+		if (++done == REQUESTS_A_GO) {
 			enter(c, CONN_YIELD, 1);
 			break;
 		}

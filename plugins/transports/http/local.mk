@@ -18,12 +18,15 @@ plugins_http_la_LIBADD = $(http_pure_lib) $(kernel_lib)
 plugins_http_la_LDFLAGS = $(plugin_ldflags)
 EXTRA_DIST += %D%/README.md %D%/http.conf
 
-check_PROGRAMS += %D%/tests/test_head %D%/tests/test_route
+check_PROGRAMS += %D%/tests/test_head %D%/tests/test_route %D%/tests/test_http
 %C%_tests_test_head_SOURCES = %D%/tests/test_head.c
 %C%_tests_test_head_CPPFLAGS = $(AM_CPPFLAGS) $(LLHTTP_CFLAGS)
 %C%_tests_test_head_LDADD = $(http_pure_lib) $(test_libs)
 %C%_tests_test_route_SOURCES = %D%/tests/test_route.c
 %C%_tests_test_route_LDADD = $(http_pure_lib) $(test_libs)
+%C%_tests_test_http_SOURCES = %D%/tests/test_http.c
+%C%_tests_test_http_CPPFLAGS = $(AM_CPPFLAGS) $(LLHTTP_CFLAGS)
+%C%_tests_test_http_LDADD = $(harness_lib) $(kernel_lib) $(test_libs)
 
 ## The parser: the system's library, else its sources, which are generated code and not ours to warn about.
 if LLHTTP_FROM_SOURCE
