@@ -8,6 +8,7 @@
  * answer so far are copied, and dk_call_done() takes the parked stage's result. Calls that are not parked cost no allocation.
  */
 #include "kernel.h"
+#include "payload.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -607,7 +608,7 @@ int dk_call_named(void *self, dk_str name, const dk_str *args, size_t n, enum dk
 	w = dk_writer_on(scratch_take(p->k, ANSWER_MAX), ANSWER_MAX);
 	if (!why || !w.start)
 		return -ENOMEM;
-	if (typed_encode(&e->row, args, n, &w, why, why_n) < 0) {
+	if (payload_encode(&e->row, args, n, &w, why, why_n) < 0) {
 		*ret_why = why;
 		scratch_release(p->k, mark + why_n);
 		return -EINVAL;
@@ -626,6 +627,6 @@ const char *dk_payload_text(void *self, const struct dk_param *params, bool puff
 
 	if (!buf)
 		return "";
-	typed_text(params, puffer, payload, buf, 4096);
+	payload_text(params, puffer, payload, buf, 4096);
 	return buf;
 }

@@ -5,6 +5,7 @@
  * knows a plugin.
  */
 #include "kernel.h"
+#include "payload.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -110,7 +111,7 @@ static const char *params(const struct dk_param *p, char *buf, size_t size)
 
 	buf[0] = '\0';
 	for (size_t i = 0; p && p[i].type && n < size; i++)
-		n += (size_t)snprintf(buf + n, size - n, "%s%s %s", i ? ", " : "", p[i].name, typed_name(p[i].type));
+		n += (size_t)snprintf(buf + n, size - n, "%s%s %s", i ? ", " : "", p[i].name, payload_type_name(p[i].type));
 	return buf;
 }
 

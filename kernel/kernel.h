@@ -161,11 +161,6 @@ int typed_prepare(const struct dk_command *row, struct typed **ret_typed, char *
 void typed_free(struct typed *t);
 enum { TYPED_BAD = 1000 }; /* the payload did not fit: *ret_why (static) names the parameter */
 int typed_call(const struct typed *t, void *self, struct dk_call *call, const char **ret_why);
-/* Text arguments to a payload. 0 or -EINVAL and why. */
-int typed_encode(const struct dk_command *row, const dk_str *args, size_t n, struct dk_writer *w, char *why, size_t why_n);
-/* A payload as text; cut where buf ends. */
-void typed_text(const struct dk_param *params, bool puffer, dk_slice payload, char *buf, size_t n);
-const char *typed_name(uint8_t type);
 
 /* ---- tree.c: memory of a configuration, and the one tree that all its files become ---- */
 void *arena_try(struct arena *a, size_t n); /* zeroed; NULL without memory */

@@ -18,6 +18,8 @@ noinst_LTLIBRARIES += %D%/libkernel.la
 	%D%/log.c \
 	%D%/mem.c \
 	%D%/options.c \
+	%D%/payload.c \
+	%D%/payload.h \
 	%D%/source.c \
 	%D%/stream.c \
 	%D%/task.c \
