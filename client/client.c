@@ -498,7 +498,8 @@ void dkc_opts_default(struct dkc_opts *opts)
 	opts->max_held_bytes = 262144;
 }
 
-int dkc_client_new(struct dkc_ctx *ctx, const struct dkc_endpoint *endpoint, const struct dkc_opts *opts, struct dkc_client **ret_client)
+int dkc_client_new(struct dkc_ctx *ctx, const struct dkc_endpoint *endpoint, const struct dkc_opts *opts,
+		   struct dkc_client **ret_client)
 {
 	struct dkc_client *c = calloc(1, sizeof(*c));
 	struct dkc_opts o;

@@ -89,7 +89,8 @@ static int dial(struct request *r, dk_str host, uint16_t port)
 		r->fd = -1;
 	}
 	freeaddrinfo(list);
-	return rc ? failed(r, rc, "There was no connection to %s port %u: %s. Is the HTTP server running there?", name, port, strerror(-rc))
+	return rc ? failed(r, rc, "There was no connection to %s port %u: %s. Is the HTTP server running there?", name, port,
+			   strerror(-rc))
 		  : 0;
 }
 
@@ -123,7 +124,8 @@ static int read_answer(struct request *r, struct dkc_http *h)
 
 		if (k > 0) {
 			if (dkc_http_feed(h, dk_slice_n(buf, (size_t)k), &done) < 0)
-				return failed(r, DKC_MALFORMED, "What the server answered is no HTTP answer of at most %d bytes.", DKC_HTTP_BODY_MAX);
+				return failed(r, DKC_MALFORMED, "What the server answered is no HTTP answer of at most %d bytes.",
+					      DKC_HTTP_BODY_MAX);
 		} else if (k == 0) {
 			if (!dkc_http_end(h))
 				return failed(r, DKC_MALFORMED, "The server closed the connection in the middle of its answer.");
@@ -152,7 +154,8 @@ int dkc_http_get(const char *url, const char *headers, int timeout_ms, int *ret_
 	if (!dkc_http_url(dk_str_c(url), &host, &port, &path))
 		return failed(&r, DKC_MALFORMED, "%s is no URL that can be asked; expected http://host:port/path.", url);
 	n = snprintf(text, sizeof(text),
-		     "GET " DK_STR_FMT " HTTP/1.1\r\nHost: " DK_STR_FMT ":%u\r\nAccept: application/json\r\nConnection: close\r\n%s\r\n",
+		     "GET " DK_STR_FMT " HTTP/1.1\r\nHost: " DK_STR_FMT
+		     ":%u\r\nAccept: application/json\r\nConnection: close\r\n%s\r\n",
 		     DK_STR_ARG(path), DK_STR_ARG(host), port, headers ? headers : "");
 	if (n < 0 || n >= (int)sizeof(text))
 		return failed(&r, DKC_MALFORMED, "The request is longer than %d bytes.", REQUEST_MAX);
@@ -194,7 +197,8 @@ int dkc_endpoint_get(const char *base, const char *type, const char *uid, const 
 	    snprintf(url, sizeof(url), "%.*s%s", (int)n, base, path) >= (int)sizeof(url))
 		return failed(&r, DKC_MALFORMED, "The user id is too long for a URL.");
 	if (client_key && *client_key) {
-		if (strpbrk(client_key, "\r\n") || snprintf(header, sizeof(header), "ClientKey: %s\r\n", client_key) >= (int)sizeof(header))
+		if (strpbrk(client_key, "\r\n") ||
+		    snprintf(header, sizeof(header), "ClientKey: %s\r\n", client_key) >= (int)sizeof(header))
 			return failed(&r, DKC_MALFORMED, "The client key is too long or holds a line break.");
 	}
 	rc = dkc_http_get(url, header, timeout_ms, &status, &body, why, cap);

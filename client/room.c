@@ -1,39 +1,39 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Rooms from the client's side: encoders of requests, readers of answers and events. Layouts are those of the room plugin's
- * commands; nothing here keeps state.
+ * Rooms from the client's side: encoders of requests, readers of answers and events. Requests are encoded by the very rows that the
+ * room plugin decodes them by; nothing here keeps state.
  */
-#include <errno.h>
 #include <stdlib.h>
 
 #include <diarkis/client_room.h>
-#include <diarkis/cursor.h>
+#include <diarkis/room_commands.h>
 
-#define VER 1
-enum { CREATE = 100, JOIN = 101, LEAVE = 102, BROADCAST = 103, MESSAGE = 104, GET_OWNER = 109, GET_MEMBERS = 11, GET_COUNT = 13,
-       OWNER_CHANGED = 14, RESERVE = 117, CANCEL = 118 };
+/* The request encoders, made from the rows: on_create_put(writer, max_members, ...) and so on. */
+#define ENCODER(self, ver, cmd, name, fn, flags, help, in, out)                                                                    \
+	static inline __attribute__((unused)) void fn##_put(struct dk_writer *w_ DK_EACH_(DK_AC_, in))                             \
+	{                                                                                                                          \
+		const bool puffer_ = ((flags)&DK_PUFFER) != 0;                                                                     \
+		(void)puffer_;                                                                                                     \
+		DK_EACH_(DK_AW_, in)                                                                                               \
+	}
+ROOM_COMMANDS(ENCODER, ENCODER)
 
 #define STACK_MAX 2048 /* larger payloads are put together on the heap */
 
-static void put_id(struct dk_writer *w, const struct dk_id52 *id)
-{
-	dk_wr_slice(w, dk_slice_n(id->c, DK_ID52_LEN));
-}
+#define ID_TEXT (2 + DK_ID52_LEN) /* a room id as text of a puffer payload */
 
-static void put_uids(struct dk_writer *w, const dk_str *uids, size_t n)
+static dk_str id_text(const struct dk_id52 *id)
 {
-	dk_wr_u16(w, (uint16_t)n);
-	for (size_t i = 0; i < n; i++)
-		dk_wr_bytes16(w, dk_slice_of(uids[i]));
+	return dk_str_n(id->c, DK_ID52_LEN);
 }
 
 static size_t uids_len(const dk_str *uids, size_t n)
 {
-	size_t sum = 2;
+	size_t sum = 0;
 
 	for (size_t i = 0; i < n; i++)
 		sum += 2 + uids[i].n;
-	return n > UINT16_MAX ? SIZE_MAX / 2 : sum;
+	return sum;
 }
 
 /* A payload of n bytes: on the stack of the caller when it is short. */
@@ -52,7 +52,7 @@ static struct dk_writer space_for(struct space *s, size_t n)
 
 static int request(struct dkc_client *c, uint16_t cmd, struct space *s, const struct dk_writer *w, dkc_reply_fn *fn, void *arg)
 {
-	int rc = w->bad ? DKC_TOO_LONG : dkc_request(c, VER, cmd, dk_written(w), fn, arg);
+	int rc = w->bad ? DKC_TOO_LONG : dkc_request(c, ROOM_VER, cmd, dk_written(w), fn, arg);
 
 	free(s->heap);
 	return rc;
@@ -60,10 +60,33 @@ static int request(struct dkc_client *c, uint16_t cmd, struct space *s, const st
 
 static int say(struct dkc_client *c, uint16_t cmd, struct space *s, const struct dk_writer *w, bool reliable)
 {
-	int rc = w->bad ? DKC_TOO_LONG : dkc_send(c, VER, cmd, dk_written(w), reliable ? DK_RELIABLE : DK_UNRELIABLE);
+	int rc = w->bad ? DKC_TOO_LONG : dkc_send(c, ROOM_VER, cmd, dk_written(w), reliable ? DK_RELIABLE : DK_UNRELIABLE);
 
 	free(s->heap);
 	return rc;
+}
+
+/* A list of uids in wire form; NULL bytes: too many, too long, or no memory. The bytes are the caller's to free. */
+static struct dk_list list_of(const dk_str *uids, size_t n)
+{
+	struct dk_list none = { { NULL, 0 }, 0 }, l = { { NULL, 0 }, (uint16_t)n };
+	size_t len = uids_len(uids, n);
+	uint8_t *p = malloc(len ? len : 1);
+	struct dk_writer w = dk_writer_on(p, p ? len : 0);
+
+	for (size_t i = 0; i < n; i++)
+		dk_wr_bytes16(&w, dk_slice_of(uids[i]));
+	l.bytes = dk_slice_n(p, len);
+	if (w.bad || n > UINT16_MAX || !p) {
+		free(p);
+		return none;
+	}
+	return l;
+}
+
+static void list_free(struct dk_list *l)
+{
+	free((void *)(uintptr_t)l->bytes.p);
 }
 
 int dkc_room_create(struct dkc_client *c, const struct dkc_room_opts *opts, dkc_reply_fn *fn, void *arg)
@@ -71,33 +94,26 @@ int dkc_room_create(struct dkc_client *c, const struct dkc_room_opts *opts, dkc_
 	struct space s;
 	struct dk_writer w = space_for(&s, 12);
 
-	dk_wr_u16(&w, opts->max_members);
-	dk_wr_u8(&w, opts->allow_empty);
-	dk_wr_u8(&w, opts->join);
-	dk_wr_u16(&w, opts->ttl_s);
-	dk_wr_u16(&w, 0); /* has no meaning */
-	dk_wr_u32(&w, opts->interval_ms);
-	return request(c, CREATE, &s, &w, fn, arg);
-}
-
-static int with_message(struct dkc_client *c, uint16_t cmd, const struct dk_id52 *room, dk_slice message, dkc_reply_fn *fn, void *arg)
-{
-	struct space s;
-	struct dk_writer w = space_for(&s, DK_ID52_LEN + message.n);
-
-	put_id(&w, room);
-	dk_wr_slice(&w, message);
-	return request(c, cmd, &s, &w, fn, arg);
+	room_on_create_put(&w, opts->max_members, opts->allow_empty, opts->join, opts->ttl_s, 0, opts->interval_ms);
+	return request(c, ROOM_CMD_CREATE, &s, &w, fn, arg);
 }
 
 int dkc_room_join(struct dkc_client *c, const struct dk_id52 *room, dk_slice message, dkc_reply_fn *fn, void *arg)
 {
-	return with_message(c, JOIN, room, message, fn, arg);
+	struct space s;
+	struct dk_writer w = space_for(&s, DK_ID52_LEN + message.n);
+
+	room_on_join_put(&w, room, message);
+	return request(c, ROOM_CMD_JOIN, &s, &w, fn, arg);
 }
 
 int dkc_room_leave(struct dkc_client *c, const struct dk_id52 *room, dk_slice message, dkc_reply_fn *fn, void *arg)
 {
-	return with_message(c, LEAVE, room, message, fn, arg);
+	struct space s;
+	struct dk_writer w = space_for(&s, DK_ID52_LEN + message.n);
+
+	room_on_leave_put(&w, room, message);
+	return request(c, ROOM_CMD_LEAVE, &s, &w, fn, arg);
 }
 
 int dkc_room_broadcast(struct dkc_client *c, const struct dk_id52 *room, dk_slice message, bool reliable)
@@ -105,58 +121,79 @@ int dkc_room_broadcast(struct dkc_client *c, const struct dk_id52 *room, dk_slic
 	struct space s;
 	struct dk_writer w = space_for(&s, 1 + DK_ID52_LEN + message.n);
 
-	dk_wr_u8(&w, reliable);
-	put_id(&w, room);
-	dk_wr_slice(&w, message);
-	return say(c, BROADCAST, &s, &w, reliable);
+	room_on_broadcast_put(&w, reliable, room, message);
+	return say(c, ROOM_CMD_BROADCAST, &s, &w, reliable);
 }
 
-int dkc_room_message(struct dkc_client *c, const struct dk_id52 *room, const dk_str *uids, size_t n, dk_slice message, bool reliable)
+int dkc_room_message(struct dkc_client *c, const struct dk_id52 *room, const dk_str *uids, size_t n, dk_slice message,
+		     bool reliable)
 {
+	struct dk_list list = list_of(uids, n);
 	struct space s;
-	struct dk_writer w = space_for(&s, 1 + DK_ID52_LEN + uids_len(uids, n) + message.n);
+	struct dk_writer w = space_for(&s, 2 + list.bytes.n + 2 + message.n + 1 + ID_TEXT);
+	int rc;
 
-	dk_wr_u8(&w, reliable);
-	put_id(&w, room);
-	put_uids(&w, uids, n);
-	dk_wr_slice(&w, message);
-	return say(c, MESSAGE, &s, &w, reliable);
+	room_on_message_put(&w, list, message, reliable, id_text(room));
+	w.bad |= !list.bytes.p;
+	rc = say(c, ROOM_CMD_MESSAGE, &s, &w, reliable);
+	list_free(&list);
+	return rc;
 }
 
 int dkc_room_get_owner(struct dkc_client *c, const struct dk_id52 *room, dkc_reply_fn *fn, void *arg)
 {
-	return with_message(c, GET_OWNER, room, dk_slice_n(NULL, 0), fn, arg);
+	struct space s;
+	struct dk_writer w = space_for(&s, ID_TEXT);
+
+	room_on_owner_id_put(&w, id_text(room));
+	return request(c, ROOM_CMD_OWNER_ID, &s, &w, fn, arg);
 }
 
 int dkc_room_get_members(struct dkc_client *c, const struct dk_id52 *room, dkc_reply_fn *fn, void *arg)
 {
-	return with_message(c, GET_MEMBERS, room, dk_slice_n(NULL, 0), fn, arg);
+	struct space s;
+	struct dk_writer w = space_for(&s, ID_TEXT);
+
+	room_on_member_ids_put(&w, id_text(room));
+	return request(c, ROOM_CMD_MEMBER_IDS, &s, &w, fn, arg);
 }
 
 int dkc_room_get_count(struct dkc_client *c, const struct dk_id52 *room, dkc_reply_fn *fn, void *arg)
 {
-	return with_message(c, GET_COUNT, room, dk_slice_n(NULL, 0), fn, arg);
+	struct space s;
+	struct dk_writer w = space_for(&s, ID_TEXT);
+
+	room_on_count_members_put(&w, id_text(room));
+	return request(c, ROOM_CMD_COUNT_MEMBERS, &s, &w, fn, arg);
 }
 
+/* Reserve and cancel have one layout. */
 static int with_uids(struct dkc_client *c, uint16_t cmd, const struct dk_id52 *room, const dk_str *uids, size_t n, dkc_reply_fn *fn,
 		     void *arg)
 {
+	struct dk_list list = list_of(uids, n);
 	struct space s;
-	struct dk_writer w = space_for(&s, DK_ID52_LEN + uids_len(uids, n));
+	struct dk_writer w = space_for(&s, 2 + list.bytes.n + ID_TEXT);
+	int rc;
 
-	put_id(&w, room);
-	put_uids(&w, uids, n);
-	return request(c, cmd, &s, &w, fn, arg);
+	if (cmd == ROOM_CMD_RESERVE)
+		room_on_reserve_put(&w, list, id_text(room));
+	else
+		room_on_cancel_reserve_put(&w, list, id_text(room));
+	w.bad |= !list.bytes.p;
+	rc = request(c, cmd, &s, &w, fn, arg);
+	list_free(&list);
+	return rc;
 }
 
 int dkc_room_reserve(struct dkc_client *c, const struct dk_id52 *room, const dk_str *uids, size_t n, dkc_reply_fn *fn, void *arg)
 {
-	return with_uids(c, RESERVE, room, uids, n, fn, arg);
+	return with_uids(c, ROOM_CMD_RESERVE, room, uids, n, fn, arg);
 }
 
 int dkc_room_cancel(struct dkc_client *c, const struct dk_id52 *room, const dk_str *uids, size_t n, dkc_reply_fn *fn, void *arg)
 {
-	return with_uids(c, CANCEL, room, uids, n, fn, arg);
+	return with_uids(c, ROOM_CMD_CANCEL_RESERVE, room, uids, n, fn, arg);
 }
 
 /* ---- answers ---- */
@@ -201,11 +238,9 @@ bool dkc_room_owner(const struct dkc_reply *reply, dk_str *ret_uid)
 bool dkc_room_count(const struct dkc_reply *reply, uint16_t *ret_members, uint16_t *ret_max)
 {
 	struct dk_cursor c = dk_cursor_of(reply->payload);
-	uint16_t members, max;
+	uint16_t members = dk_rd_u16(&c), max = dk_rd_u16(&c);
 
-	dk_rd_slice(&c, DK_ID52_LEN);
-	members = dk_rd_u16(&c);
-	max = dk_rd_u16(&c);
+	dk_rd_bytes16(&c); /* the room */
 	if (!dkc_ok(reply) || c.bad)
 		return false;
 	*ret_members = members;
@@ -213,20 +248,20 @@ bool dkc_room_count(const struct dkc_reply *reply, uint16_t *ret_members, uint16
 	return true;
 }
 
-bool dkc_room_member(const struct dkc_reply *reply, size_t *at, dk_str *ret_uid, dk_str *ret_owner)
+bool dkc_room_members(const struct dkc_reply *reply, struct dk_list *ret_uids, dk_str *ret_owner)
 {
 	struct dk_cursor c = dk_cursor_of(reply->payload);
-	dk_slice owner = dk_rd_bytes16(&c), uid = { NULL, 0 };
-	uint16_t n = dk_rd_u16(&c);
+	struct dk_list l = { { NULL, 0 }, dk_rd_u16(&c) };
+	const uint8_t *start = c.p;
+	dk_slice owner;
 
-	if (!dkc_ok(reply) || *at >= n)
+	for (uint16_t i = 0; i < l.n && !c.bad; i++)
+		dk_rd_bytes16(&c);
+	l.bytes = dk_slice_n(start, (size_t)(c.p - start));
+	owner = dk_rd_bytes16(&c);
+	if (!dkc_ok(reply) || c.bad)
 		return false;
-	for (size_t i = 0; i <= *at; i++)
-		uid = dk_rd_bytes16(&c);
-	if (c.bad)
-		return false;
-	(*at)++;
-	*ret_uid = dk_str_of(uid);
+	*ret_uids = l;
 	*ret_owner = dk_str_of(owner);
 	return true;
 }
@@ -235,20 +270,31 @@ bool dkc_room_member(const struct dkc_reply *reply, size_t *at, dk_str *ret_uid,
 
 enum dkc_room_kind dkc_room_event(const struct dkc_event *event)
 {
-	if (event->kind != DKC_PUSH || event->ver != VER)
+	if (event->kind != DKC_PUSH || event->ver != ROOM_VER)
 		return DKC_ROOM_NONE;
 	switch (event->cmd) {
-	case JOIN:
+	case ROOM_CMD_JOIN:
 		return DKC_ROOM_MEMBER_JOINED;
-	case LEAVE:
+	case ROOM_CMD_LEAVE:
 		return DKC_ROOM_MEMBER_LEFT;
-	case BROADCAST:
+	case ROOM_CMD_BROADCAST:
 		return DKC_ROOM_BROADCAST;
-	case MESSAGE:
+	case ROOM_CMD_MESSAGE:
 		return DKC_ROOM_MESSAGE;
-	case OWNER_CHANGED:
+	case ROOM_CMD_OWNER_CHANGED:
 		return DKC_ROOM_OWNER_CHANGED;
 	default:
 		return DKC_ROOM_NONE;
 	}
+}
+
+bool dkc_room_new_owner(const struct dkc_event *event, dk_str *ret_uid)
+{
+	struct dk_cursor c = dk_cursor_of(event->payload);
+	dk_slice owner = dk_rd_bytes16(&c);
+
+	if (dkc_room_event(event) != DKC_ROOM_OWNER_CHANGED || c.bad)
+		return false;
+	*ret_uid = dk_str_of(owner);
+	return true;
 }

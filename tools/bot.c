@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * diarkis-bot: clients by the thousand, to test a server and to load it. This file reads the options; bot_room.c and bot_idle.c are the
- * two kinds of run.
+ * diarkis-bot: clients by the thousand, to test a server and to load it. This file reads the options; bot_room.c and bot_idle.c
+ * are the two kinds of run.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -51,9 +51,30 @@ static const char help[] =
 	"\n"
 	"Exit status: 0 good; 1 a reliable message was lost, doubled or overtaken, a bot was lost, or the run failed; 2 usage.\n";
 
-enum { OPT_ENDPOINT = 256, OPT_TYPE, OPT_TCP, OPT_BOTS, OPT_SECONDS, OPT_ECHO, OPT_PREFIX, OPT_KEY, OPT_JSON, OPT_QUIET,
-       OPT_ROOM_SIZE, OPT_RATE, OPT_SIZE, OPT_MESSAGES, OPT_INTERVAL, OPT_RELIABLE, OPT_JOIN, OPT_FIRST, OPT_RETRY,
-       OPT_MAX_RETRY, OPT_TTL, OPT_PID };
+enum {
+	OPT_ENDPOINT = 256,
+	OPT_TYPE,
+	OPT_TCP,
+	OPT_BOTS,
+	OPT_SECONDS,
+	OPT_ECHO,
+	OPT_PREFIX,
+	OPT_KEY,
+	OPT_JSON,
+	OPT_QUIET,
+	OPT_ROOM_SIZE,
+	OPT_RATE,
+	OPT_SIZE,
+	OPT_MESSAGES,
+	OPT_INTERVAL,
+	OPT_RELIABLE,
+	OPT_JOIN,
+	OPT_FIRST,
+	OPT_RETRY,
+	OPT_MAX_RETRY,
+	OPT_TTL,
+	OPT_PID
+};
 
 static const struct option options[] = { { "endpoint", required_argument, NULL, OPT_ENDPOINT },
 					 { "type", required_argument, NULL, OPT_TYPE },
@@ -215,7 +236,9 @@ static int usage(const char *sentence)
 
 int main(int argc, char **argv)
 {
-	struct bot_options o = { .type = "UDP", .prefix = "bot-", .bots = 16, .room_size = 16, .size = 64, .seconds = 10, .ttl_s = 10, .rate = 20 };
+	struct bot_options o = {
+		.type = "UDP", .prefix = "bot-", .bots = 16, .room_size = 16, .size = 64, .seconds = 10, .ttl_s = 10, .rate = 20
+	};
 	struct dk_id52 id;
 	const char *kind;
 	bool seconds;

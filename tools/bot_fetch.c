@@ -118,7 +118,8 @@ static bool ask(struct fetch *f, uint32_t bot)
 	snprintf(uid, sizeof(uid), "%s%u", f->o->prefix, f->o->first + bot);
 	dkc_endpoint_path(f->o->type, uid, path, sizeof(path));
 	n = snprintf(f->out + f->out_n, room, "GET %s%s HTTP/1.1\r\nHost: %s:%s\r\n%s%s%s\r\n", f->base, path, f->host, f->service,
-		     f->o->client_key ? "ClientKey: " : "", f->o->client_key ? f->o->client_key : "", f->o->client_key ? "\r\n" : "");
+		     f->o->client_key ? "ClientKey: " : "", f->o->client_key ? f->o->client_key : "",
+		     f->o->client_key ? "\r\n" : "");
 	if (n < 0 || (size_t)n >= room)
 		return false;
 	f->out_n += (size_t)n;

@@ -110,7 +110,8 @@ static int report(struct run *r, uint64_t now)
 	count_silent(r, now);
 	if (r->o->json) {
 		printf("{\"kind\": \"idle\", \"type\": \"%s\", \"bots\": %u, \"connected\": %u, \"lost\": %u, \"connect_s\": %.3f, "
-		       "\"stayed_s\": %.3f, \"echo_ms\": %u, \"echoes\": %" PRIu64 ", \"rtt_us\": {\"p50\": %.1f, \"p99\": %.1f, \"p999\": %.1f}, "
+		       "\"stayed_s\": %.3f, \"echo_ms\": %u, \"echoes\": %" PRIu64
+		       ", \"rtt_us\": {\"p50\": %.1f, \"p99\": %.1f, \"p999\": %.1f}, "
 		       "\"sockets\": %u, \"cpu_s\": %.3f",
 		       r->o->type, r->o->bots, r->connected, r->lost + r->silent, connect_s, stayed_s, r->o->echo_ms, r->echoes,
 		       (double)hist_quantile(&r->rtt, 0.5) / 1e3, (double)hist_quantile(&r->rtt, 0.99) / 1e3,
@@ -122,7 +123,8 @@ static int report(struct run *r, uint64_t now)
 		printf("connected     %u of %u in %.2f s\nstayed        %.0f s, a heartbeat every %u ms\nheartbeats    %" PRIu64
 		       " answered\nlost          %u\nrtt           p50 %s  p99 %s  p99.9 %s\nsockets       %u\n",
 		       r->connected, r->o->bots, connect_s, stayed_s, r->o->echo_ms, r->echoes, r->lost + r->silent,
-		       run_time_text(hist_quantile(&r->rtt, 0.5), a, sizeof(a)), run_time_text(hist_quantile(&r->rtt, 0.99), b, sizeof(b)),
+		       run_time_text(hist_quantile(&r->rtt, 0.5), a, sizeof(a)),
+		       run_time_text(hist_quantile(&r->rtt, 0.99), b, sizeof(b)),
 		       run_time_text(hist_quantile(&r->rtt, 0.999), c, sizeof(c)), n->sockets);
 		if (per_user > 0)
 			printf("server        %.0f bytes resident per user\n", per_user);
@@ -175,7 +177,8 @@ int bot_idle(const struct bot_options *o)
 		net_turn(r->net, 1000);
 		now = net_clock_ns(r->net);
 		if (!r->all_ns) {
-			fetch_upto(r->fetch, r->net, r->connected + CONNECTING_MAX < o->bots ? r->connected + CONNECTING_MAX : o->bots);
+			fetch_upto(r->fetch, r->net,
+				   r->connected + CONNECTING_MAX < o->bots ? r->connected + CONNECTING_MAX : o->bots);
 			if (r->connected == o->bots) {
 				r->all_ns = now;
 				r->rss_after = o->pid ? run_resident(o->pid) : 0;
@@ -186,8 +189,9 @@ int bot_idle(const struct bot_options *o)
 		if (now >= next_progress) {
 			next_progress += 1000000000;
 			if (!o->quiet)
-				fprintf(stderr, "%-10s %u of %u connected  %" PRIu64 " heartbeats/s  lost %u\n", r->all_ns ? "idle" : "connecting",
-					r->connected, o->bots, r->echoes - r->was_echoes, r->lost);
+				fprintf(stderr, "%-10s %u of %u connected  %" PRIu64 " heartbeats/s  lost %u\n",
+					r->all_ns ? "idle" : "connecting", r->connected, o->bots, r->echoes - r->was_echoes,
+					r->lost);
 			r->was_echoes = r->echoes;
 		}
 		if (now >= next_signal) {

@@ -340,8 +340,7 @@ static uint32_t owner_of(struct net *net, uint32_t lane, int i)
 	if (h->msg_controllen < sizeof(*control) || control->head.cmsg_type != IP_PKTINFO)
 		return NONE;
 	bot = ntohl(control->info.ipi_addr.s_addr) - LOCAL_BASE;
-	if (bot >= net->o.bots || bot_at(net, bot)->lane != lane + 1 ||
-	    net->in->addr[i].sin_port != net->servers[bot].sin_port ||
+	if (bot >= net->o.bots || bot_at(net, bot)->lane != lane + 1 || net->in->addr[i].sin_port != net->servers[bot].sin_port ||
 	    net->in->addr[i].sin_addr.s_addr != net->servers[bot].sin_addr.s_addr)
 		return NONE;
 	return bot;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Many clients on few sockets, in one thread. A bot embeds struct net_bot; the net feeds it, ticks it, sends for it and dials for it.
+ * Many clients on few sockets, in one thread. A bot embeds struct net_bot; the net feeds it, ticks it, sends and dials for it.
  *
  * A datagram to a client names no user, so each UDP bot needs an address of its own. Towards a server on 127.0.0.0/8 that is a
  * loopback address per bot (127.1.0.1 upward) on sockets that many bots share ("lanes"), chosen and recognised with IP_PKTINFO;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * diarkis-bot room: bots sit in rooms and broadcast; every delivery is checked. Each message says who sent it, as which
- * number and when: {u32 sender, u32 number, u64 ns of the monotonic clock, filling}. Every receiver keeps for every sender of its room
- * the highest number and which of the 64 below it came, so that lost, doubled and overtaken messages are told apart.
+ * number and when: {u32 sender, u32 number, u64 ns of the monotonic clock, filling}. Every receiver keeps for every sender of
+ * its room the highest number and which of the 64 below it came, so that lost, doubled and overtaken messages are told apart.
  *
  * Bot i is member i / rooms of room i % rooms, and bots send one after another at even distances: what leaves together goes
  * to different rooms, as with players who know nothing of each other.
@@ -307,7 +307,8 @@ static void progress(struct run *r, uint64_t now)
 	if (r->phase <= WAIT_SHARED)
 		fprintf(stderr, "%-10s %u of %u connected, %u in rooms\n", names[r->phase], r->connected, r->o->bots, r->joined);
 	else
-		fprintf(stderr, "%-10s %3.0f s  sent %" PRIu64 "/s  delivered %" PRIu64 "/s  open %" PRIu64 "  p99 %s  own cpu %.0f %%\n",
+		fprintf(stderr,
+			"%-10s %3.0f s  sent %" PRIu64 "/s  delivered %" PRIu64 "/s  open %" PRIu64 "  p99 %s  own cpu %.0f %%\n",
 			names[r->phase], (double)(now - r->phase_ns) / 1e9, r->sent - r->was_sent, r->delivered - r->was_delivered,
 			all_expected(r) - r->delivered, run_time_text(hist_quantile(&r->latency, 0.99), p99, sizeof(p99)),
 			(cpu - r->was_cpu) * 100);
@@ -322,8 +323,8 @@ static void print_quantiles(const char *name, const struct hist *h, bool json)
 
 	if (json)
 		printf(", \"%s_us\": {\"n\": %" PRIu64 ", \"p50\": %.1f, \"p99\": %.1f, \"p999\": %.1f, \"max\": %.1f}", name, h->n,
-		       (double)hist_quantile(h, 0.5) / 1e3, (double)hist_quantile(h, 0.99) / 1e3, (double)hist_quantile(h, 0.999) / 1e3,
-		       (double)h->max / 1e3);
+		       (double)hist_quantile(h, 0.5) / 1e3, (double)hist_quantile(h, 0.99) / 1e3,
+		       (double)hist_quantile(h, 0.999) / 1e3, (double)h->max / 1e3);
 	else
 		printf("%-13s p50 %s  p99 %s  p99.9 %s\n", name, run_time_text(hist_quantile(h, 0.5), a, sizeof(a)),
 		       run_time_text(hist_quantile(h, 0.99), b, sizeof(b)), run_time_text(hist_quantile(h, 0.999), c, sizeof(c)));
@@ -341,29 +342,31 @@ static int report(struct run *r)
 	dkc_ctx_stats(r->ctx, &s);
 	if (r->o->json) {
 		printf("{\"kind\": \"room\", \"type\": \"%s\", \"bots\": %u, \"rooms\": %u, \"room_size\": %u, \"rate_hz\": %g, "
-		       "\"size\": %u, \"interval_ms\": %u, \"reliable\": %s, \"seconds\": %.3f, \"sent\": %" PRIu64 ", \"expected\": %" PRIu64
-		       ", \"delivered\": %" PRIu64 ", \"lost\": %" PRIu64 ", \"duplicated\": %" PRIu64 ", \"out_of_order\": %" PRIu64
-		       ", \"foreign\": %" PRIu64 ", \"refused\": %" PRIu64 ", \"disconnected\": %u, \"sent_per_s\": %.0f, "
+		       "\"size\": %u, \"interval_ms\": %u, \"reliable\": %s, \"seconds\": %.3f, \"sent\": %" PRIu64
+		       ", \"expected\": %" PRIu64 ", \"delivered\": %" PRIu64 ", \"lost\": %" PRIu64 ", \"duplicated\": %" PRIu64
+		       ", \"out_of_order\": %" PRIu64 ", \"foreign\": %" PRIu64 ", \"refused\": %" PRIu64
+		       ", \"disconnected\": %u, \"sent_per_s\": %.0f, "
 		       "\"delivered_per_s\": %.0f, \"cpu_s\": %.3f, \"datagrams_in\": %" PRIu64 ", \"datagrams_out\": %" PRIu64
 		       ", \"resends\": %" PRIu64 ", \"unsent\": %" PRIu64 ", \"sockets\": %u",
 		       r->o->type, r->o->bots, r->room_n, r->o->room_size, r->o->rate, r->o->size, r->o->interval_ms,
-		       r->o->reliable ? "true" : "false", seconds, r->sent, expected, r->delivered, lost, r->duplicated, r->out_of_order,
-		       r->foreign, r->refused, r->lost_bots, (double)r->sent / seconds, (double)r->delivered / seconds, cpu, n->received,
-		       n->sent, s.resends, n->unsent, n->sockets);
+		       r->o->reliable ? "true" : "false", seconds, r->sent, expected, r->delivered, lost, r->duplicated,
+		       r->out_of_order, r->foreign, r->refused, r->lost_bots, (double)r->sent / seconds,
+		       (double)r->delivered / seconds, cpu, n->received, n->sent, s.resends, n->unsent, n->sockets);
 		print_quantiles("rtt", rtt, true);
 		print_quantiles("delivery", &r->latency, true);
 		printf("}\n");
 	} else {
-		printf("sent          %" PRIu64 " (%.0f/s)\nexpected      %" PRIu64 "\ndelivered     %" PRIu64 " (%.0f/s)\nlost          %" PRIu64
-		       "\nduplicated    %" PRIu64 "\nout_of_order  %" PRIu64 "\n",
-		       r->sent, (double)r->sent / seconds, expected, r->delivered, (double)r->delivered / seconds, lost, r->duplicated,
-		       r->out_of_order);
+		printf("sent          %" PRIu64 " (%.0f/s)\nexpected      %" PRIu64 "\ndelivered     %" PRIu64
+		       " (%.0f/s)\nlost          %" PRIu64 "\nduplicated    %" PRIu64 "\nout_of_order  %" PRIu64 "\n",
+		       r->sent, (double)r->sent / seconds, expected, r->delivered, (double)r->delivered / seconds, lost,
+		       r->duplicated, r->out_of_order);
 		if (r->foreign || r->refused || r->lost_bots)
-			printf("foreign       %" PRIu64 "\nrefused       %" PRIu64 "\ndisconnected  %u\n", r->foreign, r->refused, r->lost_bots);
+			printf("foreign       %" PRIu64 "\nrefused       %" PRIu64 "\ndisconnected  %u\n", r->foreign, r->refused,
+			       r->lost_bots);
 		print_quantiles("rtt", rtt, false);
 		print_quantiles("delivery", &r->latency, false);
-		printf("datagrams     %" PRIu64 " out, %" PRIu64 " in, %" PRIu64 " re-sent, %u sockets, %.2f s cpu\n", n->sent, n->received,
-		       s.resends, n->sockets, cpu);
+		printf("datagrams     %" PRIu64 " out, %" PRIu64 " in, %" PRIu64 " re-sent, %u sockets, %.2f s cpu\n", n->sent,
+		       n->received, s.resends, n->sockets, cpu);
 	}
 	if (broken)
 		fprintf(stderr, "Reliable messages were lost, doubled or overtaken.\n");
@@ -392,7 +395,8 @@ static void step(struct run *r, uint64_t now)
 
 	switch (r->phase) {
 	case CONNECT:
-		fetch_upto(r->fetch, r->net, r->connected + CONNECTING_MAX < r->o->bots ? r->connected + CONNECTING_MAX : r->o->bots);
+		fetch_upto(r->fetch, r->net,
+			   r->connected + CONNECTING_MAX < r->o->bots ? r->connected + CONNECTING_MAX : r->o->bots);
 		if (r->joined == r->o->bots) {
 			r->phase = r->shared ? WAIT_SHARED : RUN;
 			r->phase_ns = now;

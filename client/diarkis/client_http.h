@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Just enough HTTP/1.1 to ask for an endpoint: a reader of answers without sockets, for programs that own theirs (it takes pipelined
- * answers one by one), and one blocking request for everybody else. No TLS, no redirects, no proxies.
+ * Just enough HTTP/1.1 to ask for an endpoint: a reader of answers without sockets, for programs that own theirs (it takes
+ * pipelined answers one by one), and one blocking request for everybody else. No TLS, no redirects, no proxies.
  */
 #ifndef DIARKIS_CLIENT_HTTP_H
 #define DIARKIS_CLIENT_HTTP_H
@@ -39,8 +39,8 @@ DK_API void dkc_http_reset(struct dkc_http *h);
 /* Releases the buffer. */
 DK_API void dkc_http_fini(struct dkc_http *h);
 
-/* The parts of "http://host:port/path": host without brackets, path "/" when empty, port 80 when absent. Views into url. False when
- * url is none of these. */
+/* The parts of "http://host:port/path": host without brackets, path "/" when empty, port 80 when absent. Views into url. False
+ * when url is none of these. */
 DK_API bool dkc_http_url(dk_str url, dk_str *ret_host, uint16_t *ret_port, dk_str *ret_path);
 
 /*

@@ -7,6 +7,7 @@
 #define DIARKIS_CLIENT_ROOM_H
 
 #include <diarkis/client.h>
+#include <diarkis/command.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -34,8 +35,11 @@ DK_API int dkc_room_message(struct dkc_client *c, const struct dk_id52 *room, co
 DK_API int dkc_room_get_owner(struct dkc_client *c, const struct dk_id52 *room, dkc_reply_fn *fn, void *arg);
 DK_API int dkc_room_get_members(struct dkc_client *c, const struct dk_id52 *room, dkc_reply_fn *fn, void *arg);
 DK_API int dkc_room_get_count(struct dkc_client *c, const struct dk_id52 *room, dkc_reply_fn *fn, void *arg);
-DK_API int dkc_room_reserve(struct dkc_client *c, const struct dk_id52 *room, const dk_str *uids, size_t n, dkc_reply_fn *fn, void *arg);
-DK_API int dkc_room_cancel(struct dkc_client *c, const struct dk_id52 *room, const dk_str *uids, size_t n, dkc_reply_fn *fn, void *arg);
+/* Seats for users by uid; the owner's to do. */
+DK_API int dkc_room_reserve(struct dkc_client *c, const struct dk_id52 *room, const dk_str *uids, size_t n, dkc_reply_fn *fn,
+			    void *arg);
+DK_API int dkc_room_cancel(struct dkc_client *c, const struct dk_id52 *room, const dk_str *uids, size_t n, dkc_reply_fn *fn,
+			   void *arg);
 
 /* ---- answers: false when the reply is a refusal or malformed ---- */
 
@@ -45,8 +49,8 @@ DK_API bool dkc_room_joined(const struct dkc_reply *reply, struct dk_id52 *ret_r
 DK_API bool dkc_room_owner(const struct dkc_reply *reply, dk_str *ret_uid);
 /* of get_count */
 DK_API bool dkc_room_count(const struct dkc_reply *reply, uint16_t *ret_members, uint16_t *ret_max);
-/* of get_members: start with *at = 0; one uid each time, false at the end. owner: that of the room */
-DK_API bool dkc_room_member(const struct dkc_reply *reply, size_t *at, dk_str *ret_uid, dk_str *ret_owner);
+/* of get_members: walk the uids with dk_list_next() while the reply is valid */
+DK_API bool dkc_room_members(const struct dkc_reply *reply, struct dk_list *ret_uids, dk_str *ret_owner);
 
 /* ---- events ---- */
 
@@ -56,10 +60,13 @@ enum dkc_room_kind {
 	DKC_ROOM_MEMBER_LEFT, /* payload: what the member or the server said */
 	DKC_ROOM_BROADCAST,
 	DKC_ROOM_MESSAGE,
-	DKC_ROOM_OWNER_CHANGED /* payload: the new owner's uid */
+	DKC_ROOM_OWNER_CHANGED /* dkc_room_new_owner() */
 };
 /* What a DKC_PUSH is to a room. */
 DK_API enum dkc_room_kind dkc_room_event(const struct dkc_event *event);
+
+/* The new owner's uid; empty = nobody is left. False when the event is another one. */
+DK_API bool dkc_room_new_owner(const struct dkc_event *event, dk_str *ret_uid);
 
 /* 52 hexadecimal digits, or false. */
 DK_API bool dkc_room_id(dk_str text, struct dk_id52 *ret_room);

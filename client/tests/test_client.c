@@ -66,8 +66,8 @@ START_TEST(the_client_key_goes_first)
 	ck_assert_int_eq(dkc_send(w->client, 2, 1, text("early"), DK_RELIABLE), 0);
 	ck_assert_int_eq(dkc_send(w->client, 2, 2, text("later"), DK_RELIABLE), 0);
 	world_run(w, 1000000);
-	ck_assert_str_eq(w->log, _i == 1 ? "dial:127.0.0.1:7100 0:r0:4:demo-key connected 0:r2:1:early 0:r2:2:later " :
-					   "dial:127.0.0.1:7100 connected 0:r0:4:demo-key 0:r2:1:early 0:r2:2:later ");
+	ck_assert_str_eq(w->log, _i == 1 ? "dial:127.0.0.1:7100 0:r0:4:demo-key connected 0:r2:1:early 0:r2:2:later "
+					 : "dial:127.0.0.1:7100 connected 0:r0:4:demo-key 0:r2:1:early 0:r2:2:later ");
 }
 END_TEST
 
@@ -134,7 +134,8 @@ END_TEST
 static void count_pushes(struct world *world, const struct dkc_event *e)
 {
 	if (e->kind == DKC_PUSH)
-		world_say(world, "%s%u:%u:" DK_STR_FMT " ", e->reliable ? "r" : "u", e->ver, e->cmd, DK_STR_ARG(dk_str_of(e->payload)));
+		world_say(world, "%s%u:%u:" DK_STR_FMT " ", e->reliable ? "r" : "u", e->ver, e->cmd,
+			  DK_STR_ARG(dk_str_of(e->payload)));
 }
 
 START_TEST(lists_of_pushes_are_unpacked)
@@ -206,7 +207,13 @@ static void pushed_in_order(struct world *world, const struct dkc_event *e)
 
 START_TEST(everything_once_and_in_order_through_loss)
 {
-	struct wire_link_opts link = { .seed = 77 + (uint64_t)_i, .loss = 0.3, .reorder = 0.1, .duplicate = 0.05, .delay_ms = 20, .jitter_ms = 10, .reorder_ms = 30 };
+	struct wire_link_opts link = { .seed = 77 + (uint64_t)_i,
+				       .loss = 0.3,
+				       .reorder = 0.1,
+				       .duplicate = 0.05,
+				       .delay_ms = 20,
+				       .jitter_ms = 10,
+				       .reorder_ms = 30 };
 	struct dkc_opts o;
 	struct tally t = { 0 };
 

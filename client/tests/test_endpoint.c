@@ -8,8 +8,9 @@
 #include <diarkis/client_room.h>
 
 #define SID "\"sid\":\"404142434445464748494a4b4c4d4e4f\""
-#define KEYS "\"encryptionKey\":\"000102030405060708090a0b0c0d0e0f\",\"encryptionIV\":\"101112131415161718191a1b1c1d1e1f\"," \
-	     "\"encryptionMacKey\":\"202122232425262728292A2B2C2D2E2F\""
+#define KEYS                                                                                                                       \
+	"\"encryptionKey\":\"000102030405060708090a0b0c0d0e0f\",\"encryptionIV\":\"101112131415161718191a1b1c1d1e1f\","            \
+	"\"encryptionMacKey\":\"202122232425262728292A2B2C2D2E2F\""
 #define NO_KEYS "\"encryptionKey\":\"\",\"encryptionIV\":\"\",\"encryptionMacKey\":\"\""
 #define SERVER "\"serverType\":\"UDP\",\"serverHost\":\"h.example\",\"serverPort\":7102"
 
@@ -38,11 +39,13 @@ END_TEST
 
 START_TEST(other_good_forms)
 {
-	ck_assert_int_eq(parse("{\"serverType\":\"TCP\",\"serverHost\":\"::1\",\"serverPort\":\"7200\"," SID "," NO_KEYS "}", DKC_ANY), 0);
+	ck_assert_int_eq(
+		parse("{\"serverType\":\"TCP\",\"serverHost\":\"::1\",\"serverPort\":\"7200\"," SID "," NO_KEYS "}", DKC_ANY), 0);
 	ck_assert_int_eq(e.protocol, DKC_TCP);
 	ck_assert_uint_eq(e.port, 7200);
 	ck_assert(!e.cred.encrypted);
-	ck_assert_int_eq(parse("{\"serverType\":\"MYGAME\",\"serverHost\":\"[::1]\",\"serverPort\":1," SID "," KEYS "}", DKC_TCP), 0);
+	ck_assert_int_eq(parse("{\"serverType\":\"MYGAME\",\"serverHost\":\"[::1]\",\"serverPort\":1," SID "," KEYS "}", DKC_TCP),
+			 0);
 	ck_assert_int_eq(e.protocol, DKC_TCP);
 	ck_assert_str_eq(e.host, "::1");
 	/* v1 */
@@ -85,7 +88,8 @@ static const struct {
 	{ "{" SERVER ",\"sid\":\"404142434445464748494a4b4c4d4e4g\"," KEYS "}", "\"sid\" holds" },
 	{ "{" SERVER "," SID "}", "encryptionKey" },
 	{ "{" SERVER "," SID "," SID "," KEYS "}", "duplicate" },
-	{ "{" SERVER "," SID ",\"encryptionKey\":\"\",\"encryptionIV\":\"101112131415161718191a1b1c1d1e1f\",\"encryptionMacKey\":\"\"}",
+	{ "{" SERVER "," SID
+	  ",\"encryptionKey\":\"\",\"encryptionIV\":\"101112131415161718191a1b1c1d1e1f\",\"encryptionMacKey\":\"\"}",
 	  "all or none" },
 	{ "{\"UDP\":\"host\"," SID "," KEYS "}", "no port" },
 	{ "{\"UDP\":\":7100\"," SID "," KEYS "}", "0 characters" },
@@ -203,7 +207,8 @@ START_TEST(answers_in_pieces)
 	size_t step = (size_t)_i;
 
 	feed(TWICE("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\ncontent-length: 5\r\n\r\nhello"), step, 200, "hello");
-	feed(TWICE("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nhel\r\n2;x=y\r\nlo\r\n0\r\nTrailer: 1\r\n\r\n"), step, 200, "hello");
+	feed(TWICE("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nhel\r\n2;x=y\r\nlo\r\n0\r\nTrailer: 1\r\n\r\n"), step,
+	     200, "hello");
 	feed(TWICE("HTTP/1.1 404 Not Found\nContent-Length: 0\n\n"), step, 404, "");
 	feed(TWICE("HTTP/1.1 204\r\n\r\n"), step, 204, "");
 	feed(TWICE("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx"), step, 200, "x");
@@ -227,15 +232,24 @@ START_TEST(an_answer_until_the_end)
 }
 END_TEST
 
-static const char *const bad_answers[] = {
-	"HTTP/2 200 OK\r\n", "HTTP/1.1 2x0 OK\r\n", "HTTP/1.1 099 OK\r\n", "HTTP/1.1 2000 OK\r\n", "SSH-2.0-OpenSSH\r\n", "\r\n",
-	"HTTP/1.1 200 OK\r\nno colon\r\n", "HTTP/1.1 200 OK\r\nContent-Length: x\r\n", "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n",
-	"HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n",
-	"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n", "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n",
-	"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\r\n",
-	"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nab\r\n", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n123456789\r\n",
-	"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nfffffff\r\n"
-};
+static const char *const bad_answers[] = { "HTTP/2 200 OK\r\n",
+					   "HTTP/1.1 2x0 OK\r\n",
+					   "HTTP/1.1 099 OK\r\n",
+					   "HTTP/1.1 2000 OK\r\n",
+					   "SSH-2.0-OpenSSH\r\n",
+					   "\r\n",
+					   "HTTP/1.1 200 OK\r\nno colon\r\n",
+					   "HTTP/1.1 200 OK\r\nContent-Length: x\r\n",
+					   "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n",
+					   "HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n",
+					   "HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n",
+					   "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n",
+					   "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n",
+					   "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+					   "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\r\n",
+					   "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nab\r\n",
+					   "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n123456789\r\n",
+					   "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nfffffff\r\n" };
 
 START_TEST(bad_answer)
 {

@@ -80,7 +80,9 @@ void server_send(struct server *s, uint8_t ver, uint16_t cmd, uint8_t status, dk
 static void server_echo(struct server *s, const struct dk_frame *f)
 {
 	struct wire_echo e;
-	struct wire_echo_reply r = { .state = s->echo_state ? s->echo_state : 1, .address = dk_str_c("127.0.0.9:4000"), .notes = s->echo_notes };
+	struct wire_echo_reply r = { .state = s->echo_state ? s->echo_state : 1,
+				     .address = dk_str_c("127.0.0.9:4000"),
+				     .notes = s->echo_notes };
 	uint8_t buf[512];
 
 	ck_assert(wire_echo_decode(f->payload, &e));
@@ -88,7 +90,8 @@ static void server_echo(struct server *s, const struct dk_frame *f)
 	if (s->mute)
 		return;
 	memcpy(r.stamp, e.stamp, sizeof(r.stamp));
-	server_send(s, 0, WIRE_CMD_ECHO, DK_STATUS_OK, dk_slice_n(buf, wire_echo_reply_encode(&r, buf, sizeof(buf))), DK_UNRELIABLE);
+	server_send(s, 0, WIRE_CMD_ECHO, DK_STATUS_OK, dk_slice_n(buf, wire_echo_reply_encode(&r, buf, sizeof(buf))),
+		    DK_UNRELIABLE);
 }
 
 static void server_frame(void *arg, const struct dk_frame *f, bool reliable)
@@ -164,8 +167,9 @@ static struct flight *landed(struct world *w)
 	int best = -1;
 
 	for (int i = 0; i < w->flights; i++) {
-		if (w->flight[i]->at <= w->now && (best < 0 || w->flight[i]->at < w->flight[best]->at ||
-						   (w->flight[i]->at == w->flight[best]->at && w->flight[i]->order < w->flight[best]->order)))
+		if (w->flight[i]->at <= w->now &&
+		    (best < 0 || w->flight[i]->at < w->flight[best]->at ||
+		     (w->flight[i]->at == w->flight[best]->at && w->flight[i]->order < w->flight[best]->order)))
 			best = i;
 	}
 	if (best < 0)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A client and up to two scripted servers on a virtual clock. The servers are wire objects in server role, so what the client says is
- * checked by the same code that real servers use; between them lie links that lose, double and reorder.
+ * A client and up to two scripted servers on a virtual clock. The servers are wire objects in server role, so what the client
+ * says is checked by the same code that real servers use; between them lie links that lose, double and reorder.
  */
 #ifndef CLIENT_TESTS_WORLD_H
 #define CLIENT_TESTS_WORLD_H
