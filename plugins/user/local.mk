@@ -7,3 +7,6 @@ plugins_user_la_SOURCES = %D%/user.c %D%/user_inbox.c %D%/user_props.c %D%/user_
 plugins_user_la_LIBADD = $(kernel_lib)
 plugins_user_la_LDFLAGS = $(plugin_ldflags)
 EXTRA_DIST += %D%/README.md %D%/user.conf
+check_PROGRAMS += %D%/tests/test_user
+%C%_tests_test_user_SOURCES = %D%/tests/test_user.c
+%C%_tests_test_user_LDADD = $(harness_lib) $(kernel_lib) $(test_libs)
