@@ -126,9 +126,9 @@ static int call_text(const char *name, const char *const *args, char *back, size
 
 	for (; args[n]; n++)
 		list[n] = dk_str_c(args[n]);
-	ck_assert_msg(typed_encode(r, list, n, &w, why, sizeof(why)) == 0, "%s", why);
+	ck_assert_msg(payload_encode(r, list, n, &w, why, sizeof(why)) == 0, "%s", why);
 	if (back)
-		typed_text(r->in, (r->flags & DK_PUFFER) != 0, dk_written(&w), back, back_n);
+		payload_text(r->in, (r->flags & DK_PUFFER) != 0, dk_written(&w), back, back_n);
 	return call_bytes(r, buf, dk_written(&w).n, &bad);
 }
 
@@ -226,13 +226,13 @@ START_TEST(every_cut_is_refused)
 
 	for (size_t i = 0; i < 12; i++)
 		list[i] = dk_str_c(args[i]);
-	ck_assert_int_eq(typed_encode(r, list, 12, &w, text, sizeof(text)), 0);
+	ck_assert_int_eq(payload_encode(r, list, 12, &w, text, sizeof(text)), 0);
 	for (size_t n = 0; n < dk_written(&w).n; n++) {
 		ck_assert_int_eq(call_bytes(r, buf, n, &why), TYPED_BAD);
 		ck_assert_ptr_nonnull(why); /* the parameter's name */
 		ck_assert_str_eq(seen, "");
 		for (size_t room = 0; room < 40; room += 13) /* the text form fits in any buffer */
-			typed_text(r->in, false, dk_slice_n(buf, n), text, room);
+			payload_text(r->in, false, dk_slice_n(buf, n), text, room);
 	}
 	ck_assert_int_eq(call_bytes(r, buf, dk_written(&w).n, &why), 0);
 }
@@ -294,7 +294,7 @@ START_TEST(wrong_texts)
 
 		for (; wrong[i].args[n]; n++)
 			list[n] = dk_str_c(wrong[i].args[n]);
-		ck_assert_int_eq(typed_encode(row(wrong[i].name), list, n, &w, why, sizeof(why)), -EINVAL);
+		ck_assert_int_eq(payload_encode(row(wrong[i].name), list, n, &w, why, sizeof(why)), -EINVAL);
 		ck_assert_msg(strstr(why, wrong[i].says) != NULL, "\"%s\" says nothing of \"%s\"", why, wrong[i].says);
 	}
 	/* A number is read whole, whatever its length. */
@@ -303,25 +303,25 @@ START_TEST(wrong_texts)
 	list[0] = dk_str_c("true");
 	list[1] = dk_str_n(long_number, 80);
 	ck_assert_int_eq(
-		typed_encode(row("t.puffer"), list, 2, &(struct dk_writer){ buf, buf, buf + 256, false }, why, sizeof(why)),
+		payload_encode(row("t.puffer"), list, 2, &(struct dk_writer){ buf, buf, buf + 256, false }, why, sizeof(why)),
 		-EINVAL);
 	list[0] = dk_str_n(long_number, 80);
 	list[1] = dk_str_c("1");
 	ck_assert_int_eq(
-		typed_encode(row("t.puffer"), list, 2, &(struct dk_writer){ buf, buf, buf + 256, false }, why, sizeof(why)),
+		payload_encode(row("t.puffer"), list, 2, &(struct dk_writer){ buf, buf, buf + 256, false }, why, sizeof(why)),
 		-EINVAL);
 	for (int i = 0; i < 12; i++)
 		list[i] = dk_str_c("1");
 	memset(long_number, '1', sizeof(long_number));
 	list[1] = dk_str_n(long_number, 80);
 	ck_assert_int_eq(
-		typed_encode(row("t.twelve"), list, 12, &(struct dk_writer){ buf, buf, buf + 256, false }, why, sizeof(why)),
+		payload_encode(row("t.twelve"), list, 12, &(struct dk_writer){ buf, buf, buf + 256, false }, why, sizeof(why)),
 		-EINVAL);
 	ck_assert_ptr_nonnull(strstr(why, "is no f64"));
 	/* Too long for the buffer. */
 	list[0] = dk_str_c("1");
 	list[1] = dk_str_n(long_number, 80);
-	ck_assert_int_eq(typed_encode(row("t.raw"), list, 2, &(struct dk_writer){ buf, buf, buf + 40, false }, why, sizeof(why)),
+	ck_assert_int_eq(payload_encode(row("t.raw"), list, 2, &(struct dk_writer){ buf, buf, buf + 40, false }, why, sizeof(why)),
 			 -EINVAL);
 	ck_assert_ptr_nonnull(strstr(why, "too long together"));
 }
