@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From bytes to C arguments and back: every type, hostile payloads, and the text form that people and task files write. */
 #include "fake.h"
+#include "kernel/payload.h"
 
 #include <errno.h>
 #include <stdio.h>
