@@ -459,14 +459,14 @@ static void load_kernel(struct config *c)
 	const struct dk_node *n;
 
 	c->top = (struct dk_report){ .c = c, .use = "kernel", .map = c->root };
-	options_fill(&c->top, &c->arena, config_top_rows, sizeof(struct dk_option), top_also, &c->kernel, sizeof(c->kernel));
+	options_fill(&c->top, &c->arena, config_top_rows, top_also, &c->kernel, sizeof(c->kernel));
 	n = dk_node_get(c->root, "plugin_dir");
 	for (size_t i = 0; i < c->kernel.plugin_dirs.n; i++)
 		((const char **)(uintptr_t)c->kernel.plugin_dirs.at)[i] = source_beside(&c->arena, n, c->kernel.plugin_dirs.at[i]);
 
 	node_put(&c->arena, c->root, "log", log = add_own_file(c, log, "log"));
 	c->log = (struct dk_report){ .c = c, .name = "log", .use = "kernel", .map = log };
-	options_fill(&c->log, &c->arena, config_log_rows, sizeof(struct dk_option), log_also, &c->kernel, sizeof(c->kernel));
+	options_fill(&c->log, &c->arena, config_log_rows, log_also, &c->kernel, sizeof(c->kernel));
 	n = dk_node_get(log, "filePath");
 	if (n)
 		c->kernel.log_file = source_beside(&c->arena, n, c->kernel.log_file);
@@ -567,26 +567,24 @@ static struct filled *fill(struct config *c, struct dk_plugin *p)
 {
 	struct filled *f = arena_take(&c->arena, sizeof(*f));
 	struct dk_node *map = child(child(c->root, "plugins"), p->instance);
-	size_t stride = p->desc.option_sz ? p->desc.option_sz : sizeof(struct dk_option);
-	struct dk_option row;
 
 	if (!map)
 		map = node_new(&c->arena, DK_NODE_MAP, c->root->file, 0);
-	for (size_t i = 0; options_row(p->desc.options, sizeof(row), i, &row); i++) {
-		const char *value = row.env ? kernel_getenv(c->k, row.env) : NULL;
-		const struct dk_node *old = dk_node_get(map, row.name);
+	for (const struct dk_option *row = p->desc.options; row && row->name; row++) {
+		const char *value = row->env ? kernel_getenv(c->k, row->env) : NULL;
+		const struct dk_node *old = dk_node_get(map, row->name);
 		struct dk_node *n;
 
 		if (!value || !*value || (old && !old->line)) /* --set is stronger */
 			continue;
-		n = node_new(&c->arena, DK_NODE_STR, arena_printf(&c->arena, "environment %s", row.env), 0);
+		n = node_new(&c->arena, DK_NODE_STR, arena_printf(&c->arena, "environment %s", row->env), 0);
 		n->v.s = arena_str(&c->arena, value, strlen(value));
-		node_put(&c->arena, map, row.name, n);
+		node_put(&c->arena, map, row->name, n);
 	}
 	f->p = p;
 	f->conf = arena_take(&f->arena, p->desc.conf_size + 1);
 	f->report = (struct dk_report){ .c = c, .name = p->instance, .use = p->desc.name, .map = map };
-	options_fill(&f->report, &f->arena, p->desc.options, stride, section_keys, f->conf, p->desc.conf_size);
+	options_fill(&f->report, &f->arena, p->desc.options, section_keys, f->conf, p->desc.conf_size);
 	f->next = c->filled;
 	c->filled = f;
 	return f;
@@ -637,18 +635,17 @@ static void same_sections(struct config *old, struct config *c)
 int config_reload(struct dk_kernel *k, void (*changed)(struct dk_plugin *p, const void *old))
 {
 	struct config *old = k->config, *c;
-	size_t stride = sizeof(struct dk_option);
 
 	if (config_load(k, &old->boot, &c) != 0)
 		goto refuse;
 	same_sections(old, c);
-	options_differ(&c->top, config_top_rows, stride, &old->kernel, &c->kernel);
-	options_differ(&c->log, config_log_rows, stride, &old->kernel, &c->kernel);
+	options_differ(&c->top, config_top_rows, &old->kernel, &c->kernel);
+	options_differ(&c->log, config_log_rows, &old->kernel, &c->kernel);
 	for (size_t i = 0; i < k->plugin_n; i++) {
 		struct dk_plugin *p = k->plugins[i], *before;
 		struct filled *f = fill(c, p), *was = filled_of(old, p);
 
-		f->differs = was && options_differ(&f->report, p->desc.options, p->desc.option_sz, was->conf, f->conf);
+		f->differs = was && options_differ(&f->report, p->desc.options, was->conf, f->conf);
 		if (!p->desc.ops || !p->desc.ops->configure)
 			continue;
 		before = kernel_enter(p);

@@ -69,41 +69,38 @@ static void row(const struct page *o, const char *const *cells)
 /* ---- a descriptor ---- */
 
 /* prefix: of rows inside a group: "maps.NAME." */
-static void option_rows(const struct page *o, const struct dk_option *rows, size_t stride, const char *prefix)
+static void option_rows(const struct page *o, const struct dk_option *rows, const char *prefix)
 {
-	struct dk_option r;
 	char takes[512], name[256], notes[256];
 
-	for (size_t i = 0; options_row(rows, stride, i, &r); i++) {
-		const char *flags = r.flags & DK_RELOADABLE ? (r.flags & DK_SECRET ? "reloadable, secret" : "reloadable")
-				    : r.flags & DK_SECRET   ? "secret"
-							    : "";
+	for (const struct dk_option *r = rows; r->name; r++) {
+		const char *flags = r->flags & DK_RELOADABLE ? (r->flags & DK_SECRET ? "reloadable, secret" : "reloadable")
+				    : r->flags & DK_SECRET   ? "secret"
+							     : "";
 
-		snprintf(name, sizeof(name), "%s%s", prefix, r.name);
-		snprintf(notes, sizeof(notes), "%s%s%s", flags, r.env ? (*flags ? ", " : "") : "", r.env ? r.env : "");
-		row(o, (const char *const[]){ name, options_expect(&r, takes, sizeof(takes)),
-					      r.flags & DK_REQUIRED ? "required"
-					      : r.def               ? r.def
-								    : "",
-					      notes, r.help });
-		if (r.rows) {
-			snprintf(name, sizeof(name), "%s%s%s.", prefix, r.name, r.type == DK_OPT_MAP ? ".NAME" : "[]");
-			option_rows(o, r.rows, stride, name);
+		snprintf(name, sizeof(name), "%s%s", prefix, r->name);
+		snprintf(notes, sizeof(notes), "%s%s%s", flags, r->env ? (*flags ? ", " : "") : "", r->env ? r->env : "");
+		row(o, (const char *const[]){ name, options_expect(r, takes, sizeof(takes)),
+					      r->flags & DK_REQUIRED ? "required"
+					      : r->def               ? r->def
+								     : "",
+					      notes, r->help });
+		if (r->rows) {
+			snprintf(name, sizeof(name), "%s%s%s.", prefix, r->name, r->type == DK_OPT_MAP ? ".NAME" : "[]");
+			option_rows(o, r->rows, name);
 		}
 	}
 }
 
-static void option_table(struct page *o, const struct dk_option *rows, size_t stride, const char *title, const char *prefix)
+static void option_table(struct page *o, const struct dk_option *rows, const char *title, const char *prefix)
 {
 	static const char *const heads[] = { "option", "takes", "default", "notes", "meaning", NULL };
 
 	if (rows && rows->name) {
 		table(o, title, heads);
-		option_rows(o, rows, stride, prefix);
+		option_rows(o, rows, prefix);
 	}
 }
-
-#define ROW(table, stride, i, T) ((const struct T *)(const void *)((const char *)(table) + (i) * (stride)))
 
 static const char *params(const struct dk_param *p, char *buf, size_t size)
 {
@@ -119,13 +116,12 @@ static void command_table(struct page *o, const struct dk_plugin_desc *d)
 {
 	static const char *const heads[] = { "command", "number", "takes", "answers", "for", "meaning", NULL };
 	static const char *const names[] = { "client", "admin", "user", "puffer", "internal", "raw", "quiet" };
-	const struct dk_command *c;
 	char number[32], flags[64], in[512], out[512];
 
-	for (size_t i = 0; d->commands && (c = ROW(d->commands, d->command_sz, i, dk_command))->name; i++) {
+	for (const struct dk_command *c = d->commands; c && c->name; c++) {
 		size_t n = 0;
 
-		if (!i)
+		if (c == d->commands)
 			table(o, "commands", heads);
 		flags[0] = '\0';
 		for (size_t bit = 0; bit < DK_ARRAY_LEN(names); bit++)
@@ -141,10 +137,9 @@ static void counter_table(struct page *o, const struct dk_plugin_desc *d)
 {
 	static const char *const heads[] = { "counter", "kind", "meaning", NULL };
 	static const char *const kinds[] = { "", "sum", "gauge", "histogram" };
-	const struct dk_counter *c;
 
-	for (size_t i = 0; d->counters && (c = ROW(d->counters, d->counter_sz, i, dk_counter))->name; i++) {
-		if (!i)
+	for (const struct dk_counter *c = d->counters; c && c->name; c++) {
+		if (c == d->counters)
 			table(o, "counters", heads);
 		row(o, (const char *const[]){ c->name, kinds[c->kind < DK_ARRAY_LEN(kinds) ? c->kind : 0], c->help });
 	}
@@ -153,23 +148,24 @@ static void counter_table(struct page *o, const struct dk_plugin_desc *d)
 static void explain(struct page *o, const struct dk_plugin_desc *d)
 {
 	static const char *const kinds[] = { "", " if there", " all there are" };
-	const struct dk_provide *p;
-	const struct dk_need *n;
-	size_t hooks = 0, i;
+	const struct dk_provide *p = d->provides;
+	const struct dk_need *n = d->needs;
+	const struct dk_hook *h = d->hooks;
 
 	if (!o->md)
 		say(o, "%s %s: %s\n", d->name, d->version, d->summary);
 	say(o, o->md ? "Provides" : "  provides");
-	for (i = 0; d->provides && (p = ROW(d->provides, d->provide_sz, i, dk_provide))->name; i++)
-		say(o, "%s %s %u.%u", i ? "," : "", p->name, p->major, p->minor);
-	say(o, o->md ? "%s; needs" : "%s\n  needs", i ? "" : " no service");
-	for (i = 0; d->needs && (n = ROW(d->needs, d->need_sz, i, dk_need))->name; i++)
-		say(o, "%s %s %u.%u%s", i ? "," : "", n->name, n->major, n->minor,
+	for (; p && p->name; p++)
+		say(o, "%s %s %u.%u", p > d->provides ? "," : "", p->name, p->major, p->minor);
+	say(o, o->md ? "%s; needs" : "%s\n  needs", p > d->provides ? "" : " no service");
+	for (; n && n->name; n++)
+		say(o, "%s %s %u.%u%s", n > d->needs ? "," : "", n->name, n->major, n->minor,
 		    kinds[n->kind < DK_ARRAY_LEN(kinds) ? n->kind : 0]);
-	while (d->hooks && ROW(d->hooks, d->hook_sz, hooks, dk_hook)->fn)
-		hooks++;
-	say(o, o->md ? "%s; hooks into commands: %zu.\n" : "%s\n  hooks into commands: %zu\n", i ? "" : " nothing", hooks);
-	option_table(o, d->options, d->option_sz, "options", "");
+	while (h && h->fn)
+		h++;
+	say(o, o->md ? "%s; hooks into commands: %zu.\n" : "%s\n  hooks into commands: %zu\n", n > d->needs ? "" : " nothing",
+	    (size_t)(h - d->hooks));
+	option_table(o, d->options, "options", "");
 	command_table(o, d);
 	counter_table(o, d);
 	if (!o->md)
@@ -182,8 +178,8 @@ int dk_explain(struct dk_kernel *k, const char *name, bool markdown, void (*out)
 	const struct dk_plugin_desc *d = NULL;
 
 	if (name && !strcmp(name, "kernel")) {
-		option_table(&o, config_top_rows, sizeof(struct dk_option), "options at the top level", "");
-		option_table(&o, config_log_rows, sizeof(struct dk_option), "options of the log", "log.");
+		option_table(&o, config_top_rows, "options at the top level", "");
+		option_table(&o, config_log_rows, "options of the log", "log.");
 		return 0;
 	}
 	for (size_t i = 0; i < k->plugin_n; i++)
@@ -219,10 +215,10 @@ static void indent(const struct page *o, unsigned depth)
 	say(o, "%*s", (int)depth * 4, "");
 }
 
-static void dump_rows(const struct page *o, const struct dk_option *rows, size_t stride, const struct dk_node *map, unsigned depth);
+static void dump_rows(const struct page *o, const struct dk_option *rows, const struct dk_node *map, unsigned depth);
 
 /* row NULL: something in free form. */
-static void dump_value(const struct page *o, const struct dk_option *row, size_t stride, const struct dk_node *n, unsigned depth)
+static void dump_value(const struct page *o, const struct dk_option *row, const struct dk_node *n, unsigned depth)
 {
 	bool list = dk_node_type(n) == DK_NODE_LIST;
 	char text[64], origin[1024];
@@ -235,7 +231,7 @@ static void dump_value(const struct page *o, const struct dk_option *row, size_t
 		quoted(o, n->v.s);
 	} else if (n->type == DK_NODE_MAP && row && row->rows && row->type != DK_OPT_MAP) {
 		say(o, "{\n");
-		dump_rows(o, row->rows, stride, n, depth + 1);
+		dump_rows(o, row->rows, n, depth + 1);
 		indent(o, depth);
 		say(o, "}");
 	} else if (n->type == DK_NODE_MAP || list) {
@@ -251,7 +247,7 @@ static void dump_value(const struct page *o, const struct dk_option *row, size_t
 				indent(o, depth + 1);
 				say(o, "%s = ", n->v.at[i]->key);
 			}
-			dump_value(o, row && row->rows ? &element : NULL, stride, n->v.at[i], depth + 1);
+			dump_value(o, row && row->rows ? &element : NULL, n->v.at[i], depth + 1);
 			if (!list)
 				say(o, ";  # %s\n", node_origin(n->v.at[i], origin, sizeof(origin)));
 		}
@@ -263,22 +259,21 @@ static void dump_value(const struct page *o, const struct dk_option *row, size_t
 	}
 }
 
-static void dump_rows(const struct page *o, const struct dk_option *rows, size_t stride, const struct dk_node *map, unsigned depth)
+static void dump_rows(const struct page *o, const struct dk_option *rows, const struct dk_node *map, unsigned depth)
 {
-	struct dk_option row;
 	struct dk_node def;
 	char origin[1024];
 
-	for (size_t i = 0; options_row(rows, stride, i, &row); i++) {
-		const struct dk_node *n = options_value(&row, map, &def);
+	for (const struct dk_option *row = rows; row && row->name; row++) {
+		const struct dk_node *n = options_value(row, map, &def);
 
 		indent(o, depth);
 		if (!n) {
-			say(o, "# %s is not set\n", row.name);
+			say(o, "# %s is not set\n", row->name);
 			continue;
 		}
-		say(o, "%s = ", row.name);
-		dump_value(o, &row, stride, n, depth);
+		say(o, "%s = ", row->name);
+		dump_value(o, row, n, depth);
 		say(o, ";  # %s\n", node_origin(n, origin, sizeof(origin)));
 	}
 }
@@ -290,9 +285,9 @@ int dk_config_dump(struct dk_kernel *k, void (*out)(void *arg, const char *text,
 	static const char *const own[] = { "enabled", "use", "file", "config" };
 	char origin[1024];
 
-	dump_rows(&o, config_top_rows, sizeof(struct dk_option), root, 0);
+	dump_rows(&o, config_top_rows, root, 0);
 	say(&o, "log = {\n");
-	dump_rows(&o, config_log_rows, sizeof(struct dk_option), dk_node_get(root, "log"), 1);
+	dump_rows(&o, config_log_rows, dk_node_get(root, "log"), 1);
 	say(&o, "};\nplugins = {\n");
 	for (size_t i = 0; i < dk_node_count(plugins); i++) {
 		const struct dk_node *n = dk_node_at(plugins, i), *value;
@@ -303,12 +298,12 @@ int dk_config_dump(struct dk_kernel *k, void (*out)(void *arg, const char *text,
 			if (!value)
 				continue;
 			say(&o, "        %s = ", own[j]);
-			dump_value(&o, NULL, 0, value, 2);
+			dump_value(&o, NULL, value, 2);
 			say(&o, ";  # %s\n", node_origin(value, origin, sizeof(origin)));
 		}
 		for (size_t j = 0; j < k->plugin_n; j++)
 			if (!strcmp(k->plugins[j]->instance, n->key))
-				dump_rows(&o, k->plugins[j]->desc.options, k->plugins[j]->desc.option_sz, n, 2);
+				dump_rows(&o, k->plugins[j]->desc.options, n, 2);
 		say(&o, "    };\n");
 	}
 	say(&o, "};\n");

@@ -204,14 +204,13 @@ struct dk_report { /* about one group of options */
 	const struct dk_node *map;
 };
 /*
- * stride is that of the nested tables; rows themselves are of today's width. also: keys of the map that are no options,
- * NULL-ended, or NULL. What is wrong is reported and reads as its default. Everything in conf is copied into the arena.
+ * also: keys of the map that are no options, NULL-ended, or NULL. What is wrong is reported and reads as its default. Everything in
+ * conf is copied into the arena.
  */
-void options_fill(struct dk_report *rep, struct arena *a, const struct dk_option *rows, size_t stride, const char *const *also,
-		  void *conf, size_t conf_size);
+void options_fill(struct dk_report *rep, struct arena *a, const struct dk_option *rows, const char *const *also, void *conf,
+		  size_t conf_size);
 /* True when a value differs; one that needs a restart is reported. */
-bool options_differ(struct dk_report *rep, const struct dk_option *rows, size_t stride, const void *old, const void *conf);
-bool options_row(const struct dk_option *rows, size_t stride, size_t i, struct dk_option *ret_row); /* false at the end */
+bool options_differ(struct dk_report *rep, const struct dk_option *rows, const void *old, const void *conf);
 /* What counts for a row: the map's node or the default, made in *def. NULL: neither. */
 const struct dk_node *options_value(const struct dk_option *row, const struct dk_node *map, struct dk_node *def);
 const char *options_expect(const struct dk_option *row, char *buf, size_t size); /* "a whole number from 2 to 1000"; returns buf */

@@ -91,35 +91,40 @@ static const uint8_t *rows_of(const struct dk_plugin_desc *d, const struct table
 	return rows;
 }
 
-/* 0 or -ENOMEM. */
-static int rows_copy(struct dk_kernel *k, struct dk_plugin_desc *d, const struct table *t)
+/* A table of today's width; rows inside the rows of options are as wide as those. NULL: no memory. */
+static void *rows_copy(struct dk_kernel *k, const void *rows, size_t stride, const struct table *t)
 {
-	const uint8_t *from = rows_of(d, t);
-	size_t stride = stride_of(d, t), n = 0;
+	const uint8_t *from = rows;
+	size_t n = 0;
 	uint8_t *to;
 
-	if (!from || stride == t->native)
-		return 0;
 	while (*(void *const *)(const void *)(from + n * stride + t->key))
 		n++;
 	to = arena_try(&k->boot, (n + 1) * t->native);
-	if (!to)
-		return -ENOMEM;
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; to && i < n; i++)
 		memcpy(to + i * t->native, from + i * stride, stride < t->native ? stride : t->native);
-	memcpy((uint8_t *)d + t->rows, &to, sizeof(to));
-	return 0;
+	for (struct dk_option *o = (void *)to; to && t->rows == offsetof(struct dk_plugin_desc, options) && o->name; o++)
+		if (o->rows && !(o->rows = rows_copy(k, o->rows, stride, t)))
+			return NULL;
+	return to;
 }
 
+/* 0 or -ENOMEM. */
 static int desc_copy(struct dk_kernel *k, struct dk_plugin_desc *d, const struct dk_plugin_desc *from)
 {
-	int rc = 0;
-
 	memset(d, 0, sizeof(*d));
 	memcpy(d, from, from->size < sizeof(*d) ? from->size : sizeof(*d));
-	for (size_t i = 0; i < DK_ARRAY_LEN(tables) && !rc; i++)
-		rc = rows_copy(k, d, &tables[i]);
-	return rc;
+	for (const struct table *t = tables; t < tables + DK_ARRAY_LEN(tables); t++) {
+		const void *rows = rows_of(d, t);
+
+		if (!rows || stride_of(d, t) == t->native)
+			continue;
+		rows = rows_copy(k, rows, stride_of(d, t), t);
+		if (!rows)
+			return -ENOMEM;
+		memcpy((uint8_t *)d + t->rows, &rows, sizeof(rows));
+	}
+	return 0;
 }
 
 /* ---- checks; each returns true or has logged a sentence ---- */
@@ -345,6 +350,10 @@ const struct dk_plugin_desc *loader_describe(struct dk_kernel *k, const char *na
 {
 	struct search s;
 	const struct dk_plugin_desc *d = find(k, name, NULL, "--explain", &s);
+	struct dk_plugin_desc *copy;
 
-	return d && desc_check(k, s.found[0] ? s.found : name, d) ? d : NULL;
+	if (!d || !desc_check(k, s.found[0] ? s.found : name, d))
+		return NULL;
+	copy = arena_try(&k->boot, sizeof(*copy));
+	return copy && desc_copy(k, copy, d) == 0 ? copy : NULL;
 }

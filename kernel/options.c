@@ -15,7 +15,6 @@
 struct walk {
 	struct dk_report *rep;
 	struct arena *arena;
-	size_t stride; /* of nested rows */
 	char path[256]; /* "maps.big.size": where the walk is */
 };
 
@@ -30,18 +29,6 @@ static const size_t type_size[] = {
 	[DK_OPT_MAP] = sizeof(struct dk_groups),
 	[DK_OPT_TREE] = sizeof(void *),
 };
-
-bool options_row(const struct dk_option *rows, size_t stride, size_t i, struct dk_option *ret_row)
-{
-	struct dk_option row = { 0 };
-
-	if (!rows)
-		return false;
-	memcpy(&row, (const char *)rows + i * stride, stride < sizeof(row) ? stride : sizeof(row));
-	if (row.name)
-		*ret_row = row;
-	return row.name != NULL;
-}
 
 const struct dk_node *options_value(const struct dk_option *row, const struct dk_node *map, struct dk_node *def)
 {
@@ -115,43 +102,41 @@ static bool unfit(struct walk *w, const struct dk_option *row, const struct dk_n
 
 struct names {
 	const struct dk_option *rows;
-	size_t stride, n;
 	const char *const *also;
+	size_t row_n;
 };
 
 static const char *name_at(const void *arg, size_t i)
 {
 	const struct names *names = arg;
-	struct dk_option row;
 
-	return i < names->n && options_row(names->rows, names->stride, i, &row) ? row.name : names->also[i - names->n];
+	return i < names->row_n ? names->rows[i].name : names->also[i - names->row_n];
 }
 
-static void check_keys(struct walk *w, const struct dk_option *rows, size_t stride, const char *const *also,
-		       const struct dk_node *map)
+static void check_keys(struct walk *w, const struct dk_option *rows, const char *const *also, const struct dk_node *map)
 {
-	struct names names = { .rows = rows, .stride = stride, .also = also };
-	struct dk_option row;
+	struct names names = { .rows = rows, .also = also };
 	char hint[256];
 	size_t n, i;
 
-	while (options_row(rows, stride, names.n, &row))
-		names.n++;
-	for (n = names.n; also && also[n - names.n]; n++)
+	while (rows && rows[names.row_n].name)
+		names.row_n++;
+	for (n = names.row_n; also && also[n - names.row_n]; n++)
 		;
 	for (size_t at = 0; at < dk_node_count(map); at++) {
-		const char *key = dk_node_key(map, at), *near;
+		const struct dk_node *value = dk_node_at(map, at);
+		const char *near;
 
-		for (i = 0; i < n && strcmp(name_at(&names, i), key) != 0; i++)
+		for (i = 0; i < n && strcmp(name_at(&names, i), value->key) != 0; i++)
 			;
 		if (i < n)
 			continue;
-		near = kernel_nearest(key, name_at, &names, n);
+		near = kernel_nearest(value->key, name_at, &names, n);
 		snprintf(hint, sizeof(hint), near ? "did you mean \"%s\"?" : "`diarkisd --explain %s` lists what there is",
 			 near ? near : w->rep->use);
-		if (!near && !w->rep->name && dk_node_type(dk_node_at(map, at)) == DK_NODE_MAP)
+		if (!near && !w->rep->name && value->type == DK_NODE_MAP)
 			snprintf(hint, sizeof(hint), "the section of a plugin stands inside plugins = { ... }");
-		complain(w, dk_node_at(map, at), "%s%sunknown option \"%s\"; %s", w->path, *w->path ? ": " : "", key, hint);
+		complain(w, value, "%s%sunknown option \"%s\"; %s", w->path, *w->path ? ": " : "", value->key, hint);
 	}
 }
 
@@ -167,8 +152,8 @@ void dk_report(struct dk_report *rep, const char *option, const char *fmt, ...)
 
 /* ---- filling ---- */
 
-static void fill_rows(struct walk *w, const struct dk_option *rows, size_t stride, const char *const *also,
-		      const struct dk_node *map, void *conf, size_t conf_size);
+static void fill_rows(struct walk *w, const struct dk_option *rows, const char *const *also, const struct dk_node *map, void *conf,
+		      size_t conf_size);
 
 static bool in_range(const struct dk_option *row, int64_t v)
 {
@@ -240,7 +225,7 @@ static bool fill_groups(struct walk *w, const struct dk_option *row, const struc
 			snprintf(w->path + len, sizeof(w->path) - len, "[%zu]", i);
 		}
 		if (element->type == DK_NODE_MAP)
-			fill_rows(w, row->rows, w->stride, NULL, element, (char *)g.at + i * row->row_size, row->row_size);
+			fill_rows(w, row->rows, NULL, element, (char *)g.at + i * row->row_size, row->row_size);
 		else
 			complain(w, element, "\"%s\" must be a group of options", w->path);
 		w->path[len] = '\0';
@@ -296,37 +281,35 @@ static bool fill_one(struct walk *w, const struct dk_option *row, const struct d
 	}
 }
 
-static void fill_rows(struct walk *w, const struct dk_option *rows, size_t stride, const char *const *also,
-		      const struct dk_node *map, void *conf, size_t conf_size)
+static void fill_rows(struct walk *w, const struct dk_option *rows, const char *const *also, const struct dk_node *map, void *conf,
+		      size_t conf_size)
 {
 	size_t len = strlen(w->path);
-	struct dk_option row;
 	struct dk_node def;
 
-	for (size_t i = 0; options_row(rows, stride, i, &row); i++) {
-		const struct dk_node *n = options_value(&row, map, &def);
+	for (const struct dk_option *row = rows; row && row->name; row++) {
+		const struct dk_node *n = options_value(row, map, &def);
 
-		snprintf(w->path + len, sizeof(w->path) - len, "%s%s", len ? "." : "", row.name);
-		if (row.type < DK_OPT_INT || row.type > DK_OPT_TREE || row.offset + type_size[row.type] > conf_size)
+		snprintf(w->path + len, sizeof(w->path) - len, "%s%s", len ? "." : "", row->name);
+		if (row->type < DK_OPT_INT || row->type > DK_OPT_TREE || row->offset + type_size[row->type] > conf_size)
 			complain(w, map,
 				 "the row of \"%s\" does not fit its conf struct; the plugin is at fault, not the configuration",
 				 w->path);
-		else if (!n && row.flags & DK_REQUIRED)
-			complain(w, map, "\"%s\" must be set: %s", w->path, row.help);
-		else if (n && !fill_one(w, &row, n, (char *)conf + row.offset) && n != &def && row.def)
-			fill_one(w, &row, &(struct dk_node){ .type = DK_NODE_STR, .file = "default", .v.s = row.def },
-				 (char *)conf + row.offset);
+		else if (!n && row->flags & DK_REQUIRED)
+			complain(w, map, "\"%s\" must be set: %s", w->path, row->help);
+		else if (n && !fill_one(w, row, n, (char *)conf + row->offset) && n != &def && row->def)
+			fill_one(w, row, options_value(row, NULL, &def), (char *)conf + row->offset);
 		w->path[len] = '\0';
 	}
-	check_keys(w, rows, stride, also, map);
+	check_keys(w, rows, also, map);
 }
 
-void options_fill(struct dk_report *rep, struct arena *a, const struct dk_option *rows, size_t stride, const char *const *also,
-		  void *conf, size_t conf_size)
+void options_fill(struct dk_report *rep, struct arena *a, const struct dk_option *rows, const char *const *also, void *conf,
+		  size_t conf_size)
 {
-	struct walk w = { .rep = rep, .arena = a, .stride = stride };
+	struct walk w = { .rep = rep, .arena = a };
 
-	fill_rows(&w, rows, sizeof(struct dk_option), also, rep->map, conf, conf_size);
+	fill_rows(&w, rows, also, rep->map, conf, conf_size);
 }
 
 /* ---- comparing ---- */
@@ -336,11 +319,10 @@ static bool same_text(const char *a, const char *b)
 	return a == b || (a && b && !strcmp(a, b));
 }
 
-static bool same_value(const struct dk_option *row, size_t stride, const void *a, const void *b)
+static bool same_value(const struct dk_option *row, const void *a, const void *b)
 {
 	const struct dk_strs *sa = a, *sb = b;
 	const struct dk_groups *ga = a, *gb = b;
-	struct dk_option sub;
 
 	switch (row->type) {
 	case DK_OPT_STR:
@@ -355,9 +337,9 @@ static bool same_value(const struct dk_option *row, size_t stride, const void *a
 		for (size_t i = 0; ga->n == gb->n && i < ga->n; i++) {
 			if (ga->keys && strcmp(ga->keys[i], gb->keys[i]) != 0)
 				return false;
-			for (size_t j = 0; options_row(row->rows, stride, j, &sub); j++)
-				if (!same_value(&sub, stride, (const char *)ga->at + i * row->row_size + sub.offset,
-						(const char *)gb->at + i * row->row_size + sub.offset))
+			for (const struct dk_option *sub = row->rows; sub->name; sub++)
+				if (!same_value(sub, (const char *)ga->at + i * row->row_size + sub->offset,
+						(const char *)gb->at + i * row->row_size + sub->offset))
 					return false;
 		}
 		return ga->n == gb->n;
@@ -368,17 +350,16 @@ static bool same_value(const struct dk_option *row, size_t stride, const void *a
 	}
 }
 
-bool options_differ(struct dk_report *rep, const struct dk_option *rows, size_t stride, const void *old, const void *conf)
+bool options_differ(struct dk_report *rep, const struct dk_option *rows, const void *old, const void *conf)
 {
-	struct dk_option row;
 	bool differ = false;
 
-	for (size_t i = 0; options_row(rows, sizeof(row), i, &row); i++) {
-		if (same_value(&row, stride, (const char *)old + row.offset, (const char *)conf + row.offset))
+	for (const struct dk_option *row = rows; row && row->name; row++) {
+		if (same_value(row, (const char *)old + row->offset, (const char *)conf + row->offset))
 			continue;
 		differ = true;
-		if (!(row.flags & DK_RELOADABLE))
-			dk_report(rep, row.name, "\"%s\" has changed, which takes effect only after a restart", row.name);
+		if (!(row->flags & DK_RELOADABLE))
+			dk_report(rep, row->name, "\"%s\" has changed, which takes effect only after a restart", row->name);
 	}
 	return differ;
 }

@@ -65,7 +65,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	report.c = c;
 	report.map = config_parse(c, "fuzz", (const char *)data, size);
 	if (report.map)
-		options_fill(&report, &arena, rows, sizeof(rows[0]), NULL, &conf, sizeof(conf));
+		options_fill(&report, &arena, rows, NULL, &conf, sizeof(conf));
 	if (report.map && (conf.i < 0 || conf.i > 5000000000 || conf.word < 0 || conf.word > 2))
 		abort();
 	arena_free(&arena);
