@@ -761,14 +761,38 @@ START_TEST(before_and_after)
 }
 END_TEST
 
-START_TEST(ports)
+START_TEST(addresses)
 {
 	h = dk_harness_new("plugins = { http = {}; b = { use = \"http\"; }; };", 1);
 	ck_assert_ptr_nonnull(h);
 	ck_assert_uint_eq(dk_harness_addr(h, "b")->port + dk_harness_addr(h, "http")->port, 7000 + 7001);
 	close_node();
-	h = dk_harness_new("plugins = { http = { useFixedPort = true; }; b = { use = \"http\"; useFixedPort = true; }; };", 1);
-	ck_assert_ptr_null(h);
+	h = dk_harness_new("plugins = { http = { address = \"\"; port = \"7005\"; }; };", 1); /* that of eth0 */
+	ck_assert_ptr_nonnull(h);
+	ck_assert_uint_eq(dk_harness_addr(h, "http")->port, 7005);
+	ck_assert_uint_eq(dk_harness_addr(h, "http")->ip[0], 10);
+	ck_assert(!dk_harness_log_has(h, "may be reached from anywhere"));
+	close_node();
+	h = dk_harness_new("plugins = { http = { address = \"0.0.0.0\"; }; };", 1);
+	ck_assert_ptr_nonnull(h);
+	ck_assert(dk_harness_log_has(h, "may be reached from anywhere"));
+	close_node();
+}
+END_TEST
+
+static const char *const misconfigured[] = {
+	"http = { useFixedPort = true; }; b = { use = \"http\"; useFixedPort = true; };",
+	"http = { address = \"localhost:x\"; };",
+	"http = { address = \"\"; nic = \"eth9\"; };",
+	"http = { port = 70000; };",
+};
+
+START_TEST(misconfigurations)
+{
+	char config[256];
+
+	snprintf(config, sizeof(config), "plugins = { %s };", misconfigured[_i]);
+	ck_assert_ptr_null(dk_harness_new(config, 1));
 }
 END_TEST
 
@@ -795,7 +819,8 @@ int main(void)
 	tcase_add_test(tc, start_page);
 	tcase_add_test(tc, cors);
 	tcase_add_test(tc, before_and_after);
-	tcase_add_test(tc, ports);
+	tcase_add_test(tc, addresses);
+	tcase_add_loop_test(tc, misconfigurations, 0, (int)DK_ARRAY_LEN(misconfigured));
 	suite_add_tcase(suite, tc);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);
