@@ -12,3 +12,6 @@ check_PROGRAMS += %D%/tests/test_room_store
 %C%_tests_test_room_store_LDADD = $(kernel_lib) $(test_libs)
 ## Its own objects: those of the plugin are made by libtool.
 %C%_tests_test_room_store_CPPFLAGS = $(AM_CPPFLAGS)
+check_PROGRAMS += %D%/tests/test_room
+%C%_tests_test_room_SOURCES = %D%/tests/test_room.c
+%C%_tests_test_room_LDADD = $(harness_lib) $(kernel_lib) $(test_libs)

@@ -137,20 +137,20 @@ static int svc_create(struct dk_room *svc, dk_id user, const struct dk_room_opts
 	r->created_s = (uint32_t)(dk_wall_ns(s) / 1000000000u);
 	r->owner = user;
 	room = r->handle;
-	if (o->join) {
-		rc = room_store_join(&s->store, r, user, s->user->uid(s->user, user));
-		if (rc) {
-			room_store_remove(&s->store, r);
-			goto refused;
-		}
-	} else {
+	if (!o->join)
 		dk_timer_start(s, &r->ttl, (uint64_t)r->ttl_s * 1000, 0, on_ttl);
-	}
 	s->n.created++;
 	count(s);
 	dk_emit(&s->svc.created, &((struct dk_room_event){ room, &r->id }));
-	if (o->join && room_store_of(&s->store, user) == room)
-		tell_of_joining(s, room, user, any_room(s, room)->member_n, false);
+	r = o->join ? live_room(s, room) : NULL;
+	if (r) {
+		rc = s->user->exists(s->user, user) ? room_store_join(&s->store, r, user, s->user->uid(s->user, user)) : DK_GONE;
+		if (rc) {
+			discard(s, r);
+			goto refused;
+		}
+		tell_of_joining(s, room, user, r->member_n, false);
+	}
 	*ret_room = room;
 	return 0;
 
