@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Hostile configuration: any bytes as libconfig or JSON, through placeholders and the parsers to a tree, and from the tree to a conf
- * struct with an option of each type. Includes are left out: they would open whatever file the bytes name.
+ * Hostile configuration: any bytes as libconfig or JSON, through placeholders and the parsers to a tree, and from the tree to a
+ * conf struct with an option of each type. Includes are left out: they would open whatever file the bytes name.
  */
 #include "kernel/kernel.h"
 
