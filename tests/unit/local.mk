@@ -34,3 +34,14 @@ check_PROGRAMS += %D%/test_ledger
 check_PROGRAMS += %D%/test_typed
 %C%_test_typed_SOURCES = %D%/test_typed.c
 %C%_test_typed_LDADD = $(kernel_objects) $(test_libs)
+
+## Tests of the kernel as a whole, in the simulator.
+noinst_HEADERS += %D%/node.h
+
+check_PROGRAMS += %D%/test_life
+%C%_test_life_SOURCES = %D%/test_life.c
+%C%_test_life_LDADD = $(harness_lib) $(kernel_lib) $(test_libs)
+
+check_PROGRAMS += %D%/test_graph
+%C%_test_graph_SOURCES = %D%/test_graph.c
+%C%_test_graph_LDADD = $(harness_lib) $(kernel_lib) $(test_libs)
