@@ -72,7 +72,7 @@ static size_t take_back(struct io_state *io, const struct dk_plugin *p, bool lat
 		if (p && h->owner != p)
 			continue;
 		if (p && late)
-			log_kernel(p->k, DK_ERROR, "leftover of %s: a %s, opened by its fini or later", p->instance,
+			log_kernel(p->k, DK_ERROR, "leftover of %s: a %s, opened after it was stopped", p->instance,
 				   names[h->kind]);
 		n++;
 		if (h->kind == HELD_UDP) {
@@ -115,7 +115,7 @@ size_t io_leftovers(struct dk_plugin *p)
 	size_t timers = wheel_purge(p->k->io->wheel, p->self);
 
 	if (timers)
-		log_kernel(p->k, DK_ERROR, "leftover of %s: %zu timer%s, armed by its fini or later", p->instance, timers,
+		log_kernel(p->k, DK_ERROR, "leftover of %s: %zu timer%s, armed after it was stopped", p->instance, timers,
 			   timers == 1 ? "" : "s");
 	return timers + take_back(p->k->io, p, true);
 }

@@ -45,3 +45,17 @@ check_PROGRAMS += %D%/test_life
 check_PROGRAMS += %D%/test_graph
 %C%_test_graph_SOURCES = %D%/test_graph.c
 %C%_test_graph_LDADD = $(harness_lib) $(kernel_lib) $(test_libs)
+
+noinst_HEADERS += %D%/probe.h
+
+check_PROGRAMS += %D%/test_wheel
+%C%_test_wheel_SOURCES = %D%/test_wheel.c
+%C%_test_wheel_LDADD = $(kernel_objects) $(test_libs)
+
+check_PROGRAMS += %D%/test_io
+%C%_test_io_SOURCES = %D%/test_io.c
+%C%_test_io_LDADD = $(harness_lib) $(kernel_lib) $(test_libs)
+
+check_PROGRAMS += %D%/test_sim
+%C%_test_sim_SOURCES = %D%/test_sim.c
+%C%_test_sim_LDADD = $(harness_lib) $(kernel_lib) $(test_libs)
