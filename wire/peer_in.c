@@ -663,7 +663,7 @@ static int take_data(struct in *in, uint32_t seq, enum wire_flag flag, dk_slice 
 		return take_chunk(in, seq, flag, body);
 	}
 	/* A client wraps each chunk into a frame of its own, whose size field is not to be trusted. */
-	if (flag != WIRE_UDP && in->p->role == WIRE_SERVER && body.n > WIRE_FRAME_UP + WIRE_SPLIT_HEAD && wire_is_magic(body.p) &&
+	if (flag != WIRE_UDP && in->p->role == WIRE_SERVER && body.n >= WIRE_FRAME_UP + 4 && wire_is_magic(body.p) &&
 	    wire_is_split(body.p + WIRE_FRAME_UP)) {
 		if (!wire_sid_eq(body.p + 10, in->p->sid))
 			return drop(in, WIRE_DROP_SID);
