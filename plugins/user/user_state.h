@@ -44,6 +44,8 @@ struct user {
 	} uid;
 };
 
+_Static_assert(sizeof(struct user) <= 80, "an idle user is to be small: 100,000 of them are nothing special");
+
 struct user_more {
 	struct user_prop *props; /* newest first */
 	uint32_t prop_n, prop_bytes;

@@ -7,3 +7,6 @@ plugins_mem_la_SOURCES = %D%/mem.c
 plugins_mem_la_LIBADD = $(kernel_lib)
 plugins_mem_la_LDFLAGS = $(plugin_ldflags)
 EXTRA_DIST += %D%/README.md %D%/mem.conf
+check_PROGRAMS += %D%/tests/test_mem
+%C%_tests_test_mem_SOURCES = %D%/tests/test_mem.c
+%C%_tests_test_mem_LDADD = $(harness_lib) $(kernel_lib) $(test_libs)
