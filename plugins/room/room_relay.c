@@ -5,8 +5,8 @@
  * tick, however many messages it holds.
  *
  * Rooms tick on a grid of their interval, each in a phase of its own, so that they do not all send in the same millisecond; a
- * room in which nobody speaks has no timer. Reliable messages keep their order across commands: only the newest list grows, and only
- * by messages of its own kind. A message too large for a list goes out at once, after what waits.
+ * room in which nobody speaks has no timer. Reliable messages keep their order across commands: only the newest list grows, and
+ * only by messages of its own kind. A message too large for a list goes out at once, after what waits.
  *
  * A list is no longer than what leaves in one datagram. Memory is bounded: a room that gathers too much ticks early.
  */

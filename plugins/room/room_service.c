@@ -159,22 +159,13 @@ refused:
 	return rc;
 }
 
-int room_enter(struct rooms *s, dk_id room, dk_id user, dk_slice message, bool *ret_new_owner)
+/* Asks the filters, then looks again at everything they may have changed, and takes the seat. */
+static int ask_and_sit(struct rooms *s, dk_id room, dk_id user, struct dk_room_join *ask, dk_id *ret_owner_before)
 {
-	struct dk_room_join ask = { room, user, message };
-	struct room *r = live_room(s, room);
-	bool new_owner;
-	dk_id in;
+	struct room *r;
 	int rc;
 
-	if (!r)
-		return DK_ROOM_GONE;
-	if (!s->user->exists(s->user, user))
-		return DK_GONE;
-	in = room_store_of(&s->store, user);
-	if (in)
-		return in == room ? DK_EXISTS : DK_ROOM_IN_ANOTHER;
-	if (dk_ask(&s->svc.join_condition, &ask) || dk_ask(&s->svc.may_join, &ask)) {
+	if (dk_ask(&s->svc.join_condition, ask) || dk_ask(&s->svc.may_join, ask)) {
 		s->n.vetoed++;
 		return DK_ROOM_VETOED;
 	}
@@ -184,14 +175,34 @@ int room_enter(struct rooms *s, dk_id room, dk_id user, dk_slice message, bool *
 	if (!s->user->exists(s->user, user))
 		return DK_GONE;
 	room_relay_flush(s, r);
-	in = r->owner;
+	*ret_owner_before = r->owner;
 	rc = room_store_join(&s->store, r, user, s->user->uid(s->user, user));
+	s->n.full += rc == DK_ROOM_IS_FULL;
+	return rc;
+}
+
+int room_enter(struct rooms *s, dk_id room, dk_id user, dk_slice message, bool *ret_new_owner)
+{
+	struct dk_room_join ask = { room, user, message };
+	struct room *r = live_room(s, room);
+	bool new_owner;
+	dk_id in, owner = 0;
+	int rc;
+
+	if (!r)
+		return DK_ROOM_GONE;
+	if (!s->user->exists(s->user, user))
+		return DK_GONE;
+	in = room_store_of(&s->store, user);
+	if (in)
+		return in == room ? DK_EXISTS : DK_ROOM_IN_ANOTHER;
+	rc = ask_and_sit(s, room, user, &ask, &owner);
 	if (rc) {
-		s->n.full += rc == DK_ROOM_IS_FULL;
+		dk_emit(&s->svc.join_failed, &ask);
 		return rc;
 	}
 	dk_timer_stop(&r->ttl);
-	new_owner = r->owner != in;
+	new_owner = r->owner != owner;
 	tell_of_joining(s, room, user, r->member_n, new_owner);
 	*ret_new_owner = new_owner;
 	return 0;

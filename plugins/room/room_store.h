@@ -78,8 +78,8 @@ int room_store_join(struct room_store *s, struct room *r, dk_id user, dk_str uid
 /* The longest member succeeds an owner who leaves; the last one leaves nobody. Returns 0 or DK_ROOM_NOT_MEMBER. */
 int room_store_leave(struct room_store *s, struct room *r, dk_id user);
 
-/* All or nothing; a uid that has a reservation, or is listed twice, counts once. None of them is a member's: the caller leaves those out.
- * Returns 0, DK_ROOM_IS_FULL or -ENOMEM. */
+/* All or nothing; a uid that has a reservation, or is listed twice, counts once. None of them is a member's: the caller leaves
+ * those out. Returns 0, DK_ROOM_IS_FULL or -ENOMEM. */
 int room_store_reserve(struct room_store *s, struct room *r, const dk_str *uids, size_t n);
 /* All or nothing. Returns 0 or DK_ROOM_NO_RESERVATION. */
 int room_store_cancel(struct room_store *s, struct room *r, const dk_str *uids, size_t n);

@@ -105,6 +105,8 @@ struct dk_room {
 	DK_SIGNAL(struct dk_room_owner_event) owner_changed;
 	DK_SIGNAL(struct dk_room_sent) announced; /* SetOnAnnounce: every broadcast, message and announce */
 	DK_SIGNAL(struct dk_room_event) discarded; /* the room's handle is valid inside */
+	/* SetRollbackOnJoinFailure: the filters were asked, and nothing came of the join: undo what they did. */
+	DK_SIGNAL(struct dk_room_join) join_failed;
 
 	/* user: the creator, blank or real; 0 = nobody (allow_empty true, join false). Returns 0, DK_REFUSED
 	 * (node OFFLINE), DK_FULL, DK_GONE (no such user), DK_ROOM_BAD_PARAMS, DK_ROOM_IN_ANOTHER or <0. */

@@ -70,6 +70,11 @@ static int on_may_join(struct probe *p, struct dk_room_join *ask)
 	return p->veto_one;
 }
 
+static void on_join_failed(struct probe *p, const struct dk_room_join *ev)
+{
+	event("failed %s\n", uid(p, ev->user));
+}
+
 static int on_discarding(struct probe *p, struct dk_room_discard *ask)
 {
 	event("discarding %s\n", uid(p, ask->user));
@@ -140,6 +145,7 @@ static int probe_init(void *self)
 	dk_filter_add(p, &p->room->join_condition, on_join_condition);
 	dk_filter_add(p, &p->room->may_join, on_may_join);
 	dk_filter_add(p, &p->room->discarding, on_discarding);
+	dk_connect(p, &p->room->join_failed, on_join_failed);
 	dk_connect(p, &p->room->created, on_created);
 	dk_connect(p, &p->room->changed, on_changed);
 	dk_connect(p, &p->room->joined, on_joined);
@@ -405,11 +411,11 @@ START_TEST(filters)
 	events[0] = '\0';
 	probe->veto_all = 1;
 	ck_assert_int_eq(join(&bob, room, "x"), DK_ROOM_VETOED);
-	expect_events("condition bob x\n");
+	expect_events("condition bob x\nfailed bob\n");
 	probe->veto_all = 0;
 	probe->veto_one = -1;
 	ck_assert_int_eq(join(&bob, room, "x"), DK_ROOM_VETOED);
-	expect_events("condition bob x\nmay bob\n");
+	expect_events("condition bob x\nmay bob\nfailed bob\n");
 	HEARS(ann, "");
 	ck_assert_int_eq(counter("vetoed"), 2);
 	probe->veto_one = 0;
@@ -535,7 +541,9 @@ START_TEST(reservations)
 	ck_assert_int_eq(rooms->reserve(rooms, room, ann.user, eve_and_ann, 2, true), 0);
 	ck_assert_uint_eq(info_of(room).reserved, 1);
 	ck_assert(rooms->is_reserved(rooms, room, dk_str_c("eve")));
+	events[0] = '\0';
 	ck_assert_int_eq(join(&bob, room, ""), DK_ROOM_IS_FULL);
+	expect_events("condition bob \nmay bob\nfailed bob\n");
 	ck_assert_int_eq(counter("full"), 1);
 	ck_assert_int_eq(rooms->reserve(rooms, room, bob.user, eve_and_ann, 2, true), DK_ROOM_NOT_OWNER);
 	ck_assert_int_eq(rooms->reserve(rooms, room, 0, eve_and_ann, 1, true), DK_ROOM_NOT_OWNER);
