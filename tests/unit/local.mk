@@ -63,3 +63,6 @@ check_PROGRAMS += %D%/test_sim
 check_PROGRAMS += %D%/test_uv
 %C%_test_uv_SOURCES = %D%/test_uv.c
 %C%_test_uv_LDADD = $(kernel_lib) $(test_libs)
+check_PROGRAMS += %D%/test_command
+%C%_test_command_SOURCES = %D%/test_command.c
+%C%_test_command_LDADD = $(harness_lib) $(kernel_lib) $(test_libs)
