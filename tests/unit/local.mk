@@ -66,3 +66,11 @@ check_PROGRAMS += %D%/test_uv
 check_PROGRAMS += %D%/test_command
 %C%_test_command_SOURCES = %D%/test_command.c
 %C%_test_command_LDADD = $(harness_lib) $(kernel_lib) $(test_libs)
+
+check_PROGRAMS += %D%/test_log
+%C%_test_log_SOURCES = %D%/test_log.c
+%C%_test_log_LDADD = $(harness_lib) $(kernel_lib) $(JANSSON_LIBS) $(test_libs)
+
+check_PROGRAMS += %D%/test_task
+%C%_test_task_SOURCES = %D%/test_task.c
+%C%_test_task_LDADD = $(harness_lib) $(kernel_lib) $(test_libs)
