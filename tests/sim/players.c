@@ -132,8 +132,11 @@ static void on_in_room(void *arg, struct dkc_client *c, const struct dkc_reply *
 	struct player *p = arg;
 
 	(void)c;
-	if (!dkc_ok(r) || r->payload.n != 4 + DK_ID52_LEN)
+	if (!dkc_ok(r) || r->payload.n != 4 + DK_ID52_LEN) {
+		fprintf(stderr, "player %u at %llu ms: status %u: %.*s\n", p->index, (unsigned long long)dk_sim_now(p->scene->world),
+			r->status, DK_STR_ARG(dkc_reply_error(r, NULL)));
 		die(p->scene, "the room refused a player");
+	}
 	memcpy(p->room, r->payload.p + 4, DK_ID52_LEN);
 	p->in_room = true;
 }
