@@ -615,6 +615,10 @@ static int take_frames(struct in *in, uint32_t seq, enum wire_flag flag, dk_slic
 	authentic(in, flag != WIRE_UDP, seq);
 	*ret_used = used;
 	if (flag != WIRE_UDP) {
+		/* Not acknowledged before the address is proven: the client's own repeats drive the handshake to its end. Were it
+		 * taken now, an answer could wait for a proof that nobody asks for any more. */
+		if (in->p->role == WIRE_SERVER && !in->p->proven)
+			return drop(in, WIRE_DROP_UNPROVEN);
 		if (in->bound && awaits_restart(in)) /* only sequence 0 tells which client this is */
 			return drop(in, WIRE_DROP_SEQUENCE);
 		fate = wire_rudp_look(&in->p->rudp, seq);

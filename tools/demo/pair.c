@@ -7,6 +7,7 @@
  *   demo_pair URL UDP|TCP UID N ROOM         joins it
  */
 #include <diarkis/client.h>
+#include <diarkis/client_http.h>
 #include <diarkis/client_room.h>
 
 #include <stdio.h>
@@ -117,7 +118,7 @@ int main(int argc, char **argv)
 	struct dkc_ctx *ctx;
 	struct dkc_client *c;
 	struct me m = { 0 };
-	char url[512], answer[4096], why[256];
+	char why[256];
 	struct dkc_room_opts ro = { .max_members = 2, .join = true, .ttl_s = 60 };
 	int rc;
 
@@ -129,10 +130,8 @@ int main(int argc, char **argv)
 	m.n = (unsigned)strtoul(argv[4], NULL, 10);
 	m.seen[0] = calloc(m.n, 1);
 	m.seen[1] = calloc(m.n, 1);
-	snprintf(url, sizeof(url), "%s/endpoint/type/%s/user/%s", argv[1], argv[2], m.uid);
-	rc = DEMO_GET(url, answer, sizeof(answer), why, sizeof(why));
-	if (rc || dkc_endpoint_parse(dk_str_c(answer), argv[2][0] == 'T' ? DKC_TCP : DKC_UDP, &ep, why, sizeof(why))) {
-		fprintf(stderr, "%s: no endpoint from %s: %s\n", m.uid, url, why);
+	if (dkc_endpoint_get(argv[1], argv[2], m.uid, NULL, 5000, &ep, why, sizeof(why))) {
+		fprintf(stderr, "%s: no endpoint from %s: %s\n", m.uid, argv[1], why);
 		return 1;
 	}
 	dkc_opts_default(&o);
