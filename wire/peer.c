@@ -190,13 +190,20 @@ void wire_peer_tick(struct wire_ctx *ctx, struct wire_peer *p, uint64_t now, con
 {
 	enum wire_reason reason;
 	struct wire_aside *a;
-	unsigned resends;
+	unsigned resends = 0;
 
 	if (p->state != WIRE_PEER_CLOSED) {
 		resends = wire_rudp_tick(ctx, &p->rudp, now);
 		reason = end_of(ctx, p, now, resends);
 		if (reason)
 			wire_peer_end(ctx, p, reason);
+	}
+	/* Reliable data is not acknowledged before the server heard our answer to its SYN, which may have been lost: from the second
+	 * re-send on it goes along. */
+	if (p->unsure && resends > 1 && p->state == WIRE_PEER_OPEN && wire_rudp_has_next(ctx, &p->rudp)) {
+		a = wire_aside(ctx, p);
+		if (a && !a->n_acks)
+			a->acks[a->n_acks++] = wire_head(p->rudp.rx_first, WIRE_ACK);
 	}
 	if (p->state == WIRE_PEER_OPENING && !p->aside) {
 		a = wire_aside(ctx, p);

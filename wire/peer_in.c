@@ -202,6 +202,7 @@ static int client_syn(struct in *in, uint32_t seq)
 	if (p->state == WIRE_PEER_OPENING) {
 		client_adopt(in, seq);
 		in->bound = true;
+		p->unsure = 1;
 		p->last_valid = in->now;
 		acknowledge(in, seq, WIRE_ACK);
 		set_open(in);
@@ -280,6 +281,7 @@ static int take_ack(struct in *in, uint32_t seq, bool eack)
 	if (in->bound && (p->proven || p->role == WIRE_CLIENT)) {
 		if (wire_rudp_ack(in->ctx, &p->rudp, in->now, seq, eack)) {
 			in->ctx->stats.acks_in++;
+			p->unsure = 0;
 			p->last_valid = in->now;
 			return 0;
 		}
@@ -555,7 +557,8 @@ static int take_chunk(struct in *in, uint32_t seq, enum wire_flag flag, dk_slice
 }
 
 /* A sequence whose frames are authentic: what is new and next is delivered with all that waited for it. */
-static int take_reliable(struct in *in, uint32_t seq, enum wire_flag flag, enum wire_rudp_fate fate, const struct dk_frame *f, unsigned n)
+static int take_reliable(struct in *in, uint32_t seq, enum wire_flag flag, enum wire_rudp_fate fate, const struct dk_frame *f,
+			 unsigned n)
 {
 	enum wire_flag ack = flag == WIRE_DAT ? WIRE_ACK : WIRE_EACK;
 	struct wire_rudp *r = &in->p->rudp;
@@ -603,7 +606,8 @@ static int take_frames(struct in *in, uint32_t seq, enum wire_flag flag, dk_slic
 	do {
 		if (n == FRAMES_MAX)
 			return drop(in, WIRE_DROP_FRAME);
-		d = wire_frame_take(crypto, (enum wire_role)in->p->role, &k, dk_slice_n(bytes.p + used, bytes.n - used), &raw[n], &one);
+		d = wire_frame_take(crypto, (enum wire_role)in->p->role, &k, dk_slice_n(bytes.p + used, bytes.n - used), &raw[n],
+				    &one);
 		if (d != WIRE_PASS)
 			return drop(in, d);
 		n++;

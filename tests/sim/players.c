@@ -133,8 +133,8 @@ static void on_in_room(void *arg, struct dkc_client *c, const struct dkc_reply *
 
 	(void)c;
 	if (!dkc_ok(r) || r->payload.n != 4 + DK_ID52_LEN) {
-		fprintf(stderr, "player %u at %llu ms: status %u: %.*s\n", p->index, (unsigned long long)dk_sim_now(p->scene->world),
-			r->status, DK_STR_ARG(dkc_reply_error(r, NULL)));
+		fprintf(stderr, "player %u at %llu ms: status %u: %.*s\n", p->index,
+			(unsigned long long)dk_sim_now(p->scene->world), r->status, DK_STR_ARG(dkc_reply_error(r, NULL)));
 		die(p->scene, "the room refused a player");
 	}
 	memcpy(p->room, r->payload.p + 4, DK_ID52_LEN);

@@ -156,8 +156,9 @@ int main(int argc, char **argv)
 	if (!poll_until(c, &m, &m.together))
 		return 1;
 	talk(c, &m);
-	printf("  %-6s %s  heard of the other: reliable %u of %u, doubled %u, out of order %u; plain %u of %u (%.1f %%), doubled %u\n", m.uid,
-	       argv[2], m.got[1], m.n, m.doubled[1], m.disorder, m.got[0], m.n, 100.0 * m.got[0] / m.n, m.doubled[0]);
+	printf("  %-6s %s  heard of the other: reliable %u of %u, doubled %u, out of order %u; plain %u of %u (%.1f %%), doubled "
+	       "%u\n",
+	       m.uid, argv[2], m.got[1], m.n, m.doubled[1], m.disorder, m.got[0], m.n, 100.0 * m.got[0] / m.n, m.doubled[0]);
 	rc = m.failed || m.got[1] != m.n || m.doubled[1] || m.disorder;
 	dkc_close(c);
 	dkc_poll(c, 0);
