@@ -9,9 +9,19 @@ lib_LTLIBRARIES += %D%/libdiarkis-client.la
 %C%_libdiarkis_client_la_LDFLAGS = $(AM_LDFLAGS) $(DK_ZDEFS) -version-info 0:0:0
 pkgconfig_DATA += %D%/diarkis-client.pc
 
+diarkisinclude_HEADERS += %D%/diarkis/client_uv.h
+lib_LTLIBRARIES += %D%/libdiarkis-client-uv.la
+%C%_libdiarkis_client_uv_la_SOURCES = %D%/client_uv.c
+%C%_libdiarkis_client_uv_la_LIBADD = $(client_lib) $(UV_LIBS)
+%C%_libdiarkis_client_uv_la_LDFLAGS = $(AM_LDFLAGS) $(DK_ZDEFS) -version-info 0:0:0
+pkgconfig_DATA += %D%/diarkis-client-uv.pc
+
 check_PROGRAMS += %D%/tests/test_client
 %C%_tests_test_client_SOURCES = %D%/tests/test_client.c %D%/tests/world.c %D%/tests/world.h
 %C%_tests_test_client_LDADD = $(client_lib) $(wire_lib) $(test_libs)
 check_PROGRAMS += %D%/tests/test_endpoint
 %C%_tests_test_endpoint_SOURCES = %D%/tests/test_endpoint.c
 %C%_tests_test_endpoint_LDADD = $(client_lib) $(test_libs)
+check_PROGRAMS += %D%/tests/test_drivers
+%C%_tests_test_drivers_SOURCES = %D%/tests/test_drivers.c
+%C%_tests_test_drivers_LDADD = client/libdiarkis-client-uv.la $(client_lib) $(wire_lib) $(UV_LIBS) $(test_libs)

@@ -9,6 +9,12 @@ bin_PROGRAMS += %D%/diarkis-bot
 %C%_diarkis_bot_LDADD = $(client_lib)
 %C%_diarkis_bot_LDFLAGS = $(program_ldflags)
 
+bin_PROGRAMS += %D%/diarkis-cli
+%C%_diarkis_cli_SOURCES = %D%/cli.c %D%/cli.h %D%/cli_command.c %D%/cli_print.c %D%/cli_rows.c \
+	kernel/payload.c kernel/payload.h
+%C%_diarkis_cli_LDADD = $(client_lib) $(JANSSON_LIBS)
+%C%_diarkis_cli_LDFLAGS = $(program_ldflags)
+
 check_PROGRAMS += %D%/tests/test_hist
 %C%_tests_test_hist_SOURCES = %D%/tests/test_hist.c %D%/hist.c
 %C%_tests_test_hist_LDADD = $(test_libs)

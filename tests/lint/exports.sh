@@ -16,7 +16,7 @@ for plugin in $(built_plugins); do
 	[ "$symbols" = "dk_plugin_$name" ] ||
 		complain "$name.so: expected exactly one exported symbol, dk_plugin_$name; found: ${symbols:-none}."
 done
-for library in kernel/.libs/libdiarkis.so client/.libs/libdiarkis-client.so tests/harness/.libs/libdiarkis-test.so; do
+for library in kernel/.libs/libdiarkis.so client/.libs/libdiarkis-client.so client/.libs/libdiarkis-client-uv.so tests/harness/.libs/libdiarkis-test.so; do
 	[ -e "$build/$library" ] || continue
 	for symbol in $(exported "$build/$library"); do
 		[[ $symbol =~ ^dkc?_ ]] || complain "${library##*/}: exports $symbol, which has no dk_ prefix (dkc_ in the client's)."
