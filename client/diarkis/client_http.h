@@ -44,8 +44,8 @@ DK_API void dkc_http_fini(struct dkc_http *h);
 DK_API bool dkc_http_url(dk_str url, dk_str *ret_host, uint16_t *ret_port, dk_str *ret_path);
 
 /*
- * GET, waiting up to timeout_ms. headers: whole lines ending in \r\n, or NULL. The body is NUL-terminated and on the heap, to be freed
- * by the caller, whatever the status. Returns 0 or DKC_MALFORMED or < 0; why then holds a sentence.
+ * GET, waiting up to timeout_ms. headers: whole lines ending in \r\n, or NULL. The body is NUL-terminated and on the heap, to be
+ * freed by the caller, whatever the status. Returns 0 or DKC_MALFORMED or < 0; why then holds a sentence.
  */
 DK_API int dkc_http_get(const char *url, const char *headers, int timeout_ms, int *ret_status, char **ret_body, char *why,
 			size_t cap);

@@ -5,3 +5,4 @@
 ##%C%_cluster_signals_SOURCES = %D%/cluster_signals.c
 ##%C%_cluster_signals_LDADD = $(client_lib) $(test_libs)
 ##cluster_scripts += %D%/install.sh
+cluster_scripts += %D%/bots.sh
