@@ -4,28 +4,28 @@ noinst_LTLIBRARIES += %D%/libkernel.la
 %C%_libkernel_la_SOURCES = \
 	%D%/kernel.h \
 	%D%/env.h \
-	%D%/addr.c \
 	%D%/command.c \
-	%D%/config.c \
 	%D%/error.c \
-	%D%/explain.c \
 	%D%/graph.c \
-	%D%/io.c \
 	%D%/kernel.c \
 	%D%/ledger.c \
 	%D%/life.c \
 	%D%/loader.c \
 	%D%/log.c \
 	%D%/mem.c \
-	%D%/options.c \
 	%D%/payload.c \
 	%D%/payload.h \
-	%D%/source.c \
-	%D%/stream.c \
 	%D%/task.c \
-	%D%/tree.c \
 	%D%/typed.c \
-	%D%/udp.c \
+	%D%/conf/config.c \
+	%D%/conf/explain.c \
+	%D%/conf/options.c \
+	%D%/conf/source.c \
+	%D%/conf/tree.c \
+	%D%/env/addr.c \
+	%D%/env/io.c \
+	%D%/env/stream.c \
+	%D%/env/udp.c \
 	%D%/env/uv.c \
 	%D%/env/wheel.c
 %C%_libkernel_la_CPPFLAGS = $(AM_CPPFLAGS) -DDK_PLUGIN_DIR='"$(plugindir)"' -DDK_SYSCONF_DIR='"$(diarkissysconfdir)"'

@@ -20,8 +20,9 @@ struct hello {
 	} n;
 };
 
-#define HELLO_COMMANDS(X, R)                                                                                                      \
-	X(struct hello, 2, 10, "hello.greet", on_greet, DK_CLIENT | DK_ADMIN, "greet somebody", DK_IN(str16(name)), DK_OUT(str16(text)))
+#define HELLO_COMMANDS(X, R)                                                                                                       \
+	X(struct hello, 2, 10, "hello.greet", on_greet, DK_CLIENT | DK_ADMIN, "greet somebody", DK_IN(str16(name)),                \
+	  DK_OUT(str16(text)))
 DK_COMMANDS(hello, HELLO_COMMANDS)
 
 static int on_greet(struct hello *h, struct dk_call *call, dk_str name)

@@ -10,7 +10,7 @@
  */
 #include <stdlib.h>
 
-#include "kernel/env.h"
+#include "../env.h"
 
 enum { LEVELS = 11, SLOTS = 64, BITS = 6 };
 

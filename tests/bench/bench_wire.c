@@ -56,7 +56,8 @@ static double cpu_ns(void)
 }
 
 /* Carries what both ends have to say until they are silent. */
-static void talk(struct bench *b, struct wire_peer *s, struct wire_peer *c, uint64_t now, const struct dk_addr *server, const struct dk_addr *client)
+static void talk(struct bench *b, struct wire_peer *s, struct wire_peer *c, uint64_t now, const struct dk_addr *server,
+		 const struct dk_addr *client)
 {
 	uint8_t buf[WIRE_SLOT];
 	struct dk_addr to;
@@ -214,7 +215,8 @@ int main(int argc, char **argv)
 
 	if (!b || !rounds || rounds > DK_ARRAY_LEN(ns) || size > WIRE_DATAGRAM_OUT - 100)
 		return 1;
-	printf("%zu bytes, %d connections, ns of CPU each: median (min); struct wire_peer %zu bytes\n", size, PEERS, sizeof(struct wire_peer));
+	printf("%zu bytes, %d connections, ns of CPU each: median (min); struct wire_peer %zu bytes\n", size, PEERS,
+	       sizeof(struct wire_peer));
 	for (int sealed = 0; sealed < 2; sealed++) {
 		set_up(b, sealed, size);
 		for (size_t c = 0; c < DK_ARRAY_LEN(cases); c++) {

@@ -103,7 +103,7 @@ static uint16_t port_in(const char *line, const char *instance)
 	colon = strpbrk(at, " \n");
 	while (colon && colon > at && *--colon != ':')
 		;
-	return colon ? (uint16_t)atoi(colon + 1) : 0;
+	return colon ? (uint16_t)strtoul(colon + 1, NULL, 10) : 0;
 }
 
 void rig_node_start(struct rig_node *n, const char *config)

@@ -44,18 +44,18 @@ needs_of()
 own='"[a-z0-9_]+\.h"'
 
 only "$(in_dir include/diarkis)" "$libc|$public" "libc and public headers"
-for file in kernel/*.[ch]; do
+for file in kernel/*.[ch] kernel/conf/*.[ch]; do
 	extra=
 	case $file in
 	kernel/typed*.[ch]) extra='|<ffi\.h>' ;;
-	kernel/config*.[ch]) extra='|<libconfig\.h>|<jansson\.h>' ;;
+	kernel/conf/config*.[ch]) extra='|<libconfig\.h>|<jansson\.h>' ;;
 	esac
-	only "$file" "$libc|$config|$public|$own$extra" \
-		"libc, public headers and kernel.h (libffi in typed.c, libconfig and jansson in config*.c, libuv in env/ only)"
+	only "$file" "$libc|$config|$public|$own|\"\.\./[a-z0-9_]+\.h\"$extra" \
+		"libc, public headers and kernel.h (libffi in typed.c, libconfig and jansson in conf/config*.c, libuv in env/ only)"
 done
 only "$(in_dir kernel/env)" "$libc|$config|$public|$own|\"(\.\./|kernel/)[a-z0-9_]+\.h\"|<uv\.h>" \
 	"libc, libuv, public headers and the kernel's"
-only "$(in_dir wire)" "$libc|$openssl|<diarkis/(base|cursor)\.h>|$own|\"wire/[a-z0-9_]+\.h\"" \
+only "$(in_dir wire)" "$libc|$openssl|<sanitizer/asan_interface\.h>|<diarkis/(base|cursor)\.h>|$own|\"wire/[a-z0-9_]+\.h\"" \
 	"libc, the crypto library, <diarkis/base.h>, <diarkis/cursor.h> and wire's own"
 
 for dir in plugins/*/ plugins/transports/*/; do
@@ -78,5 +78,5 @@ done
 only "$(in_dir client)" "$libc|$public|\"wire/[a-z0-9_]+\.h\"|$own|<(uv|jansson)\.h>|<diarkis/[a-z0-9_]+\.h>" \
 	"libc, libuv, jansson, public headers, wire/ and its own"
 only "$(in_dir diarkisd)" "$libc|$config|$public|$own" "libc, public headers and its own"
-only "$(find examples -name '*.[ch]')" "$libc|$own|<diarkis/[a-z0-9_]+\.h>" "what an installed tree has"
+only "$(find examples -name '*.[ch]')" "$libc|$own|<check\.h>|<diarkis/[a-z0-9_]+\.h>" "what an installed tree has"
 finish "Folders depend on each other in one direction; ask for what is missing through a service or a public header."

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# The kernel is small: what grows belongs into a plugin.
+# The kernel is small: what grows belongs into a plugin. The core, the reading of configuration and the seam to the world
+# have a limit each, comments and blank lines included.
 # shellcheck source=lib.sh
 . "$TEST_SRCDIR/tests/lint/lib.sh"
 
@@ -14,5 +15,6 @@ count()
 }
 
 count kernel 5000
-count kernel/env 1500
+count kernel/conf 2100
+count kernel/env 2600
 finish "The kernel knows no feature: move the newest one into a plugin, or make two places share their logic."

@@ -31,7 +31,7 @@ source_files()
 		args+=(-o -name "$name")
 	done
 	find include kernel diarkisd wire plugins client tools examples tests etc \
-		\( -name node_modules -o -name parser -o -name log -o -name .libs \) -prune -o \
+		\( -name node_modules -o -name parser -o -name log -o -name corpus -o -name .libs \) -prune -o \
 		-type f \( "${args[@]:1}" \) ! -path include/diarkis/version.h -print | sort
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Players in a simulated world: real clients (the library's core) on scripted UDP sockets, talking to a real node. Used by the tests
- * of whole rooms and by the lag lab.
+ * Players in a simulated world: real clients (the library's core) on scripted UDP
+ * sockets, talking to a real node. Used by the tests of whole rooms and by the lag lab.
  */
 #ifndef SIM_PLAYERS_H
 #define SIM_PLAYERS_H
@@ -31,8 +31,8 @@ struct scene_opts {
 	void *arg;
 };
 
-/* A node, `players` connected clients, all in one room. The link's faults hold from the first packet on. Exits with a sentence when that
- * does not come about within a minute of the world's time. */
+/* A node, `players` connected clients, all in one room. The link's faults hold from the first packet
+ * on. Exits with a sentence when that does not come about within a minute of the world's time. */
 struct scene *scene_new(const struct scene_opts *o);
 /* Takes all down; returns what dk_harness_free() does. */
 int scene_free(struct scene *s);

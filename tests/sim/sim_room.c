@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A room of 16 over a bad network: 30 % loss, 10 % reordering, 5 % duplication, both ways. Every reliable message reaches every
- * member exactly once and in the order of its sender. The node, its plugins and the clients are the real ones; only the wires and the
- * clock are not.
+ * member exactly once and in the order of its sender. The node, its plugins
+ * and the clients are the real ones; only the wires and the clock are not.
  *
  *   sim_room                    the seeds of make check: 20, or 2 under a sanitizer
  *   sim_room FIRST LAST         these seeds; one line each, so that a long run can be resumed where it stopped

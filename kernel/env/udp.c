@@ -7,7 +7,7 @@
  * oldest datagrams, because what is newest is worth most to a game; it asks the system again at every 16th of them only, so
  * that a congested link does not cost a system call per packet.
  */
-#include "kernel.h"
+#include "../kernel.h"
 
 #include <errno.h>
 #include <stdlib.h>

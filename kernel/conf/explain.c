@@ -4,8 +4,8 @@
  * origin of each value, in a form that the kernel would read again (secrets are masked). All of it comes from rows; nothing here
  * knows a plugin.
  */
-#include "kernel.h"
-#include "payload.h"
+#include "../kernel.h"
+#include "../payload.h"
 
 #include <stdarg.h>
 #include <stdio.h>

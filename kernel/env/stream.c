@@ -7,7 +7,7 @@
  * ends one, plugin, peer or kernel, only marks it: the next flush tells the plugin by closed() and frees it, and nothing else
  * does. So plugins may close anything from anywhere, and no caller is left with a pointer to nothing.
  */
-#include "kernel.h"
+#include "../kernel.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -5,7 +5,7 @@
  *
  * It does not read files (config.c) and knows no option (options.c).
  */
-#include "kernel.h"
+#include "../kernel.h"
 
 #include <ctype.h>
 #include <errno.h>

@@ -2,7 +2,7 @@
 /*
  * Addresses as text. Numbers only: nothing here asks a resolver, and `localhost` is 127.0.0.1 by definition.
  */
-#include "kernel.h"
+#include "../kernel.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

@@ -6,7 +6,7 @@
  * The world is asked for one wake-up only, that of the earliest timer, and only when it comes earlier than the last wish: a
  * timer that is stopped or moved to a later time costs the world nothing but one wake-up in vain.
  */
-#include "kernel.h"
+#include "../kernel.h"
 
 #include <errno.h>
 #include <stdlib.h>

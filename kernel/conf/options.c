@@ -6,7 +6,7 @@
  *
  * Everything that a conf struct points to is copied into the arena that it is filled from; no pointer into a file's tree is left.
  */
-#include "kernel.h"
+#include "../kernel.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -6,7 +6,7 @@
  *
  * A placeholder inside a string is escaped, elsewhere it is pasted as it is. Its value has no line break, so line numbers hold.
  */
-#include "kernel.h"
+#include "../kernel.h"
 
 #include <ctype.h>
 #include <errno.h>

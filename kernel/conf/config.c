@@ -9,7 +9,7 @@
  * What a plugin's conf struct points to lives in an arena of its own, so that a reload can keep the struct of a plugin whose values
  * are unchanged while the files' tree is replaced under it.
  */
-#include "kernel.h"
+#include "../kernel.h"
 
 #include <errno.h>
 #include <glob.h>
