@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One of two players of the demo, as a process of its own: asks for an endpoint, connects, makes or joins a room, sends N reliable and N
- * plain messages and counts what the other one sent. Prints the room's id when it made it, and one line at the end.
+ * One of two players of the demo, as a process of its own: asks for an endpoint, connects, makes or joins a room, sends N reliable
+ * and N plain messages and counts what the other one sent. Prints the room's id when it made it, and one line at the end.
  *
  *   demo_pair URL UDP|TCP UID N              makes the room
  *   demo_pair URL UDP|TCP UID N ROOM         joins it
