@@ -6,3 +6,7 @@ if !ENABLE_INSTRUMENTED
 check_scripts += $(examples_script)
 endif
 EXTRA_DIST += $(examples_script)
+
+check_PROGRAMS += %D%/plugin_contract
+%C%_plugin_contract_SOURCES = %D%/plugin_contract.c
+%C%_plugin_contract_LDADD = $(harness_lib) $(kernel_lib) $(test_libs)
