@@ -12,8 +12,8 @@ struct attack {
 	struct dk_room *room;
 };
 
-#define ATTACK_COMMANDS(X, R)                                                                                                     \
-	X(struct attack, 2, 300, "attack.hit", on_hit, DK_CLIENT | DK_USER | DK_PUFFER, "hit; all in the room see the damage",    \
+#define ATTACK_COMMANDS(X, R)                                                                                                      \
+	X(struct attack, 2, 300, "attack.hit", on_hit, DK_CLIENT | DK_USER | DK_PUFFER, "hit; all in the room see the damage",     \
 	  DK_IN(u8(type)), DK_OUT(u16(damage), u16(totalDamage), u8(type), str16(uid)))
 DK_COMMANDS(attack, ATTACK_COMMANDS)
 

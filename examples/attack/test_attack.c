@@ -36,32 +36,32 @@ static void hit(struct dk_test_user *who, uint8_t type)
 }
 
 /* The next frame of attack that a player gets has this status and, after skip bytes, these bytes. */
-static void expect(struct dk_test_user *who, int status, size_t skip, const char *bytes, size_t n)
+static void expect(struct dk_test_user *who, int status, size_t skip, const uint8_t *bytes)
 {
 	struct dk_frame f;
 
 	ck_assert(dk_test_user_await(who, 2, 300, &f));
 	ck_assert_int_eq(f.status, status);
-	ck_assert_uint_eq(f.payload.n, skip + n);
-	ck_assert_mem_eq(f.payload.p + skip, bytes, n);
+	ck_assert_uint_eq(f.payload.n, skip + 10);
+	ck_assert_mem_eq(f.payload.p + skip, bytes, 10);
 }
-#define PUSH(who, bytes) expect(who, DK_STATUS_PUSH, 4, bytes, sizeof(bytes) - 1)
-#define ANSWER(who, bytes) expect(who, DK_STATUS_OK, 0, bytes, sizeof(bytes) - 1)
+#define PUSH(who, bytes) expect(who, DK_STATUS_PUSH, 4, bytes)
+#define ANSWER(who, bytes) expect(who, DK_STATUS_OK, 0, bytes)
 
 /* damage u16, totalDamage u16, type u8, uid string: the fields in alphabetical order, as docs/PLUGIN.md works it out */
-#define ANN_60 "\x00\x3c\x00\x3c\x02\x00\x03" "ann"
-#define BOB_10 "\x00\x0a\x00\x46\x00\x00\x03" "bob"
+static const uint8_t ann_60[10] = { 0, 60, 0, 60, 2, 0, 3, 'a', 'n', 'n' };
+static const uint8_t bob_10[10] = { 0, 10, 0, 70, 0, 0, 3, 'b', 'o', 'b' };
 
 START_TEST(everybody_sees_it)
 {
 	hit(ann, 2);
-	PUSH(ann, ANN_60);
-	ANSWER(ann, ANN_60);
-	PUSH(bob, ANN_60);
+	PUSH(ann, ann_60);
+	ANSWER(ann, ann_60);
+	PUSH(bob, ann_60);
 	hit(bob, 0);
-	PUSH(ann, BOB_10);
-	PUSH(bob, BOB_10);
-	ANSWER(bob, BOB_10);
+	PUSH(ann, bob_10);
+	PUSH(bob, bob_10);
+	ANSWER(bob, bob_10);
 }
 END_TEST
 
