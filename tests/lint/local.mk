@@ -4,7 +4,8 @@ lint_scripts += \
 	%D%/includes.sh \
 	%D%/headers.sh \
 	%D%/style.sh \
-	%D%/kernel-size.sh
+	%D%/kernel-size.sh \
+	%D%/docs.sh
 ## These look at symbols, among which instrumented builds have their own.
 built_lint_scripts = \
 	%D%/globals.sh \
