@@ -4,3 +4,6 @@ sim_sources = %D%/sim.h %D%/sim.c %D%/sim_link.c %D%/sim_tcp.c %D%/sim_udp.c
 check_PROGRAMS += %D%/sim_room
 %C%_sim_room_SOURCES = %D%/sim_room.c %D%/players.c %D%/players.h
 %C%_sim_room_LDADD = $(harness_lib) $(client_lib) $(kernel_lib) $(test_libs)
+noinst_PROGRAMS += %D%/lag_lab
+%C%_lag_lab_SOURCES = %D%/lag_lab.c %D%/players.c %D%/players.h
+%C%_lag_lab_LDADD = $(harness_lib) $(client_lib) $(kernel_lib)
