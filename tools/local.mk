@@ -15,6 +15,11 @@ bin_PROGRAMS += %D%/diarkis-cli
 %C%_diarkis_cli_LDADD = $(client_lib) $(JANSSON_LIBS)
 %C%_diarkis_cli_LDFLAGS = $(program_ldflags)
 
+## One player of ./dev demo.
+noinst_PROGRAMS += %D%/demo/demo_pair
+%C%_demo_demo_pair_SOURCES = %D%/demo/pair.c
+%C%_demo_demo_pair_LDADD = $(client_lib)
+
 check_PROGRAMS += %D%/tests/test_hist
 %C%_tests_test_hist_SOURCES = %D%/tests/test_hist.c %D%/hist.c
 %C%_tests_test_hist_LDADD = $(test_libs)
