@@ -7,3 +7,4 @@ check_PROGRAMS += %D%/sim_room
 noinst_PROGRAMS += %D%/lag_lab
 %C%_lag_lab_SOURCES = %D%/lag_lab.c %D%/players.c %D%/players.h
 %C%_lag_lab_LDADD = $(harness_lib) $(client_lib) $(kernel_lib)
+EXTRA_DIST += %D%/many-seeds.sh
