@@ -5,4 +5,5 @@ nobase_dist_doc_DATA += \
 	%D%/ABI.md %D%/DEPENDENCIES.md %D%/FEATURES.md %D%/MIGRATION.md %D%/OPERATIONS.md %D%/PERFORMANCE.md %D%/PLUGIN.md \
 	%D%/PRINCIPLES.md %D%/TOUR.md %D%/WIRE.md \
 	%D%/notes/2026-11-id52.md %D%/notes/2026-11-legacy-bytes.md %D%/notes/2026-11-one-loop-per-node.md \
-	%D%/notes/2026-11-timers-and-output.md
+	%D%/notes/2026-11-timers-and-output.md \
+	plugins/endpoint/README.md plugins/room/README.md

@@ -48,18 +48,20 @@ if [ -n "$prefix" ]; then
 	sed -i "s|^PKG_CONFIG ?= pkg-config\$|&\nexport PKG_CONFIG_PATH := $prefix/lib/pkgconfig:\$(PKG_CONFIG_PATH)|" "$dir/Makefile"
 fi
 
+say()
+{
+	printf '  %-46s # %s\n' "$1" "$2"
+}
+
 echo "Made $dir: $name.c, test_$name.c, Makefile. What next:"
+echo
 if [ -z "$prefix" ]; then
-	echo
-	echo "  ./dev install ~/diarkis                  # once, in the source tree: headers, libraries, plugins"
-	echo "  export PKG_CONFIG_PATH=~/diarkis/lib/pkgconfig"
+	say "./dev install ~/diarkis" "once, in the source tree: headers, libraries, plugins"
+	say "export PKG_CONFIG_PATH=~/diarkis/lib/pkgconfig" "so that make finds them"
 fi
-cat <<END
-
-  make -C $dir check                       # build it and run its test
-  make -C $dir install                     # put $name.so beside the other plugins
-                                           # then one line in diarkis.conf, under plugins:   $name = {};
-  diarkisd --explain $name                 # its options and commands, as the kernel sees them
-
-The command is (2, 10) "$name.greet" in $name.c; docs/PLUGIN.md turns such a file into something for players.
-END
+say "make -C $dir check" "build it and run its test"
+say "make -C $dir install" "put $name.so beside the other plugins"
+say "${prefix:+$prefix/bin/}diarkisd --explain $name" "its options and commands, as the kernel sees them"
+echo
+echo "A section \"$name = {};\" under plugins in diarkis.conf switches it on. Its command is (2, 10) \"$name.greet\" in $name.c;"
+echo "docs/PLUGIN.md turns such a file into something for players."
