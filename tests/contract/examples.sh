@@ -51,6 +51,10 @@ for name in hello attack; do
 	grep -q '^100%: Checks: [1-9]' "$log" || fail "the test of $name says nothing of its checks"
 done
 
+# test: the_tutorial_is_complete
+awk '/^```c attack\.c/ { shown = 1; next } /^```/ { shown = 0 } shown' "$tree/share/doc/diarkis/docs/PLUGIN.md" >"$work/attack/attack.c"
+run "the test of attack, as docs/PLUGIN.md shows it," make -C "$work/attack" check
+
 # test: a_new_plugin_passes_its_test
 (cd "$work" && run "new-plugin.sh" "$tree/share/diarkis/new-plugin.sh" greet)
 run "the test of a new plugin" make -C "$work/greet" check
