@@ -216,6 +216,7 @@ struct scene *scene_new(const struct scene_opts *o)
 	users = dk_harness_service(s->node, DK_USER_NAME);
 	dkc_ctx_opts_default(&co);
 	co.ttl_ms = 60000;
+	co.max_retry = 200;
 	co.random = sim_random;
 	co.arg = s;
 	if (dkc_ctx_new(&co, &s->ctx))
