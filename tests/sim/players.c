@@ -204,10 +204,12 @@ struct scene *scene_new(const struct scene_opts *o)
 	char conf[512];
 
 	s->o = *o;
-	snprintf(conf, sizeof(conf),
-		 "plugins = { user = {}; room = {}; udp = { address = \"10.0.0.1\"; connectionTTL = 60; packetRate = 100000; %s }; "
-		 "};",
-		 o->udp ? o->udp : "");
+	snprintf(
+		conf, sizeof(conf),
+		/* maxRetry: with a third of the acknowledgements lost, ten re-sends would now and then end a connection that is well. */
+		"plugins = { user = {}; room = {};"
+		" udp = { address = \"10.0.0.1\"; connectionTTL = 60; maxRetry = 200; packetRate = 100000; %s }; };",
+		o->udp ? o->udp : "");
 	s->world = dk_env_sim(o->seed);
 	dk_sim_link(s->world, NULL, NULL, &o->link);
 	s->node = dk_harness_open(&(const struct dk_harness_opts){ .config = conf, .world = s->world });
