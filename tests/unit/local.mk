@@ -74,3 +74,8 @@ check_PROGRAMS += %D%/test_log
 check_PROGRAMS += %D%/test_task
 %C%_test_task_SOURCES = %D%/test_task.c
 %C%_test_task_LDADD = $(harness_lib) $(kernel_lib) $(test_libs)
+
+check_PROGRAMS += %D%/test_oom
+%C%_test_oom_SOURCES = %D%/test_oom.c
+%C%_test_oom_LDADD = $(kernel_objects) $(test_libs)
+%C%_test_oom_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc

@@ -355,6 +355,7 @@ START_TEST(udp_slots)
 	dk_harness_advance(h, 10);
 	ck_assert(dk_sim_udp_next(u, &from, &bytes));
 	ck_assert_mem_eq(bytes.p, "last", 4);
+	ck_assert_uint_eq(from.ip[1], 0); /* its own address again, not the one that this slot had before */
 	ck_assert_int_eq(dk_harness_free(h), 0);
 }
 END_TEST

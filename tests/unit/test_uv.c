@@ -551,20 +551,24 @@ static void count_turn(struct probe *p)
 
 START_TEST(timers_and_sleep)
 {
+	struct rusage before, after;
 	uint64_t began_us;
 	struct bed b;
 
 	begin(&b, DK_BOOT_NO_SIGNALS);
-	b.want = 0;
+	b.want = 1;
 	wait_for(&b, turn_done);
 	b.p->on_turn_end = count_turn;
+	getrusage(RUSAGE_SELF, &before);
 	began_us = b.env->ops->now_us(b.env);
 	dk_timer_start(b.p, &b.p->timer, 50, 20, count_tick);
 	b.want = 3;
 	wait_for(&b, has_ticks);
 	ck_assert_uint_ge(b.env->ops->now_us(b.env) - began_us, 89000); /* never early, but for the millisecond begun */
-	/* The guard's turns and the timer's, some more for cascades: a loop that spins has thousands. */
-	ck_assert_uint_lt(b.p->batches, (b.env->ops->now_us(b.env) - began_us) / 1000);
+	/* The guard's turns and the timer's, some more for cascades; and between them the loop slept. */
+	getrusage(RUSAGE_SELF, &after);
+	ck_assert_uint_lt(b.p->batches, 90);
+	ck_assert_int_ge(after.ru_nvcsw - before.ru_nvcsw, 5);
 	b.p->on_turn_end = NULL;
 	end(&b);
 }
@@ -623,7 +627,7 @@ START_TEST(jobs)
 {
 	pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
 	struct work w[10], first = { .gate = &gate };
-	int code, all = 0;
+	int code;
 	struct bed b;
 
 	begin(&b, DK_BOOT_NO_SIGNALS);
@@ -647,9 +651,7 @@ START_TEST(jobs)
 	for (size_t i = 0; i < DK_ARRAY_LEN(w); i++) {
 		ck_assert_int_eq(w[i].dropped, 1);
 		ck_assert_int_eq(w[i].done, 0);
-		all += w[i].worked;
 	}
-	ck_assert_int_le(all, (int)DK_ARRAY_LEN(w));
 	dk_env_free(b.env);
 }
 END_TEST
