@@ -77,10 +77,21 @@ static void set_open(const struct in *in)
 		in->ev->opened(in->ev->arg, in->from);
 }
 
+/* The client was heard, where it is known to be. */
+static void heard(const struct in *in)
+{
+	struct wire_aside *a = in->p->aside;
+
+	in->p->last_valid = in->now;
+	if (a && a->mark && in->now - a->marked_at >= WIRE_MARK_GRACE_MS)
+		a->mark = 0;
+}
+
 static void move_to(struct in *in)
 {
 	in->p->addr = *in->from;
 	in->bound = true;
+	heard(in);
 	if (in->ev->moved)
 		in->ev->moved(in->ev->arg, in->from);
 }
@@ -97,6 +108,7 @@ static void restart(struct in *in, uint32_t seq)
 	p->aside->restart_until = p->aside->syn_until = 0;
 	p->addr = *in->from;
 	in->bound = true;
+	heard(in);
 	set_open(in);
 }
 
@@ -120,16 +132,16 @@ static void challenge(const struct in *in, enum wire_proof kind)
 
 /*
  * A frame with a valid tag (or, without encryption, with the sid) came. Binds a server's connection to its first address, for
- * no more bytes than come from there; lets a proven one answer a new address with a challenge.
+ * no more bytes than come from there; lets a proven one answer a new address with a challenge. Where in->bound is false
+ * afterwards the frame may be a copy that somebody recorded, and must do nothing.
  */
 static void authentic(struct in *in, bool reliable, uint32_t seq)
 {
 	struct wire_peer *p = in->p;
 	struct wire_aside *a = p->aside;
 
-	p->last_valid = in->now;
-	if (a && a->mark && in->now - a->marked_at >= WIRE_MARK_GRACE_MS)
-		a->mark = 0;
+	if (in->bound || !p->proven)
+		heard(in);
 	if (in->bound && p->proven && !(a && in->now < a->restart_until))
 		return;
 	if (p->role == WIRE_CLIENT) {
@@ -618,6 +630,8 @@ static int take_frames(struct in *in, uint32_t seq, enum wire_flag flag, dk_slic
 
 	authentic(in, flag != WIRE_UDP, seq);
 	*ret_used = used;
+	if (!in->bound)
+		return drop(in, WIRE_DROP_UNPROVEN);
 	if (flag != WIRE_UDP) {
 		/* Not acknowledged before the address is proven: the client's own repeats drive the handshake to its end. Were it
 		 * taken now, an answer could wait for a proof that nobody asks for any more. */

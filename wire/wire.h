@@ -38,7 +38,7 @@ enum wire_drop {
 	WIRE_DROP_SEQUENCE, /* outside the receive window */
 	WIRE_DROP_DUPLICATE, /* already delivered; acknowledged again */
 	WIRE_DROP_ADDRESS, /* not from the proven address */
-	WIRE_DROP_UNPROVEN, /* needs a proven address first (split chunks, R7, R9) */
+	WIRE_DROP_UNPROVEN, /* needs a proven address first: split chunks, reliable data, any frame from a new address */
 	WIRE_DROP_SPLIT, /* split header or set inconsistent */
 	WIRE_DROP_SPLIT_LIMIT, /* reassembly beyond its byte or time limit */
 	WIRE_DROP_ACK, /* acknowledges nothing that is in flight, or a wrong SYN answer */
