@@ -57,7 +57,7 @@ static struct {
 	struct wire_ctx *wire;
 	int fd[SOCKETS];
 	struct sockaddr_in server;
-	uint64_t deliveries, sent, lat_sum, lat_n;
+	uint64_t deliveries, sent, datagrams, lat_n;
 	uint32_t hist[4096]; /* latency in steps of 16 us up to 65 ms, then the last one */
 	uint64_t now_ms;
 	unsigned current;
@@ -292,6 +292,7 @@ static void udp_in(void)
 
 				if (who >= g.n)
 					continue;
+				g.datagrams++;
 				if (g.bare) {
 					if (g.o.seal) { /* not opened: the generator is not what is measured */
 						g.deliveries += rx[i].msg_len / (g.o.size + 4)
@@ -362,6 +363,7 @@ static void tcp_in(int ep)
 
 struct result {
 	double ns, user_share, per_s, cpu;
+	double allocations, calls; /* per packet, received and sent together; < 0: not counted */
 	uint32_t p50, p99;
 };
 
@@ -562,7 +564,8 @@ static struct result run(bool bare)
 	struct rig_node node = { 0 };
 	struct rig_cpu a, b;
 	struct result r;
-	uint64_t t0, t1, d0;
+	uint64_t t0, t1, d0, p0;
+	struct counts c0 = { 0 };
 	uint16_t port;
 	char conf[1024];
 	pid_t pid;
@@ -619,10 +622,22 @@ static struct result run(bool bare)
 	a = rig_cpu_of(pid);
 	t0 = rig_now_us();
 	d0 = g.deliveries;
+	p0 = g.datagrams + g.sent;
+	if (node.counts)
+		c0 = *node.counts;
 	generate(t0 + (uint64_t)g.o.secs * 1000000u);
 	t1 = rig_now_us();
 	b = rig_cpu_of(pid);
 	g.measure = false;
+	r.allocations = r.calls = -1;
+	if (node.counts) {
+		struct counts c1 = *node.counts;
+		double packets = (double)(g.datagrams + g.sent - p0);
+
+		r.allocations = (double)(c1.allocations - c0.allocations) / packets;
+		r.calls = (double)(c1.sends + c1.receives + c1.polls + c1.others - c0.sends - c0.receives - c0.polls - c0.others) /
+			  packets;
+	}
 	d0 = g.deliveries - d0;
 	r.cpu = (double)(b.user + b.sys - a.user - a.sys) / (double)(t1 - t0);
 	r.ns = d0 ? (double)(b.user + b.sys - a.user - a.sys) * 1000 / (double)d0 : 0;
@@ -649,7 +664,7 @@ static struct result run(bool bare)
 		kill(pid, SIGINT);
 		kill(pid, SIGINT);
 		waitpid(pid, NULL, 0);
-		unlink(node.config);
+		rig_node_forget(&node);
 	} else {
 		kill(pid, SIGKILL);
 		waitpid(pid, NULL, 0);
@@ -663,6 +678,8 @@ static void show(const char *who, const struct result *r)
 	if (!g.o.json)
 		printf("  %-9s %7.0f ns/delivery  (%2.0f %% user)  %9.0f deliveries/s  %3.0f %% of a core  p50 %u us  p99 %u us\n",
 		       who, r->ns, r->user_share * 100, r->per_s, r->cpu * 100, r->p50, r->p99);
+	if (!g.o.json && r->calls >= 0)
+		printf("            %.5f allocations and %.5f system calls (1/%.0f) a packet\n", r->allocations, r->calls, 1 / r->calls);
 	fflush(stdout);
 }
 

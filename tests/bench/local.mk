@@ -7,3 +7,7 @@ bench_programs += %D%/bench_wire
 bench_programs += %D%/bench_fanout
 %C%_bench_fanout_SOURCES = %D%/bench_fanout.c %D%/bare.c %D%/bare.h %D%/rig.c %D%/rig.h
 %C%_bench_fanout_LDADD = $(wire_lib)
+## Counts allocations and system calls of a program that is measured; BENCH_COUNT names it.
+noinst_LTLIBRARIES += %D%/count.la
+%C%_count_la_SOURCES = %D%/count.c %D%/count.h
+%C%_count_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared -rpath /nowhere

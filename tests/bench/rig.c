@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -106,6 +107,34 @@ static uint16_t port_in(const char *line, const char *instance)
 	return colon ? (uint16_t)strtoul(colon + 1, NULL, 10) : 0;
 }
 
+static void map_counts(struct rig_node *n)
+{
+	void *m;
+	int fd;
+
+	n->counts = NULL;
+	if (!getenv("BENCH_COUNT"))
+		return;
+	snprintf(n->count_file, sizeof(n->count_file), "/tmp/diarkis-count-XXXXXX");
+	fd = mkstemp(n->count_file);
+	if (fd < 0 || ftruncate(fd, sizeof(struct counts)) < 0)
+		rig_die("cannot make %s", n->count_file);
+	m = mmap(NULL, sizeof(struct counts), PROT_READ, MAP_SHARED, fd, 0);
+	close(fd);
+	if (m == MAP_FAILED)
+		rig_die("cannot map %s", n->count_file);
+	n->counts = m;
+}
+
+void rig_node_forget(struct rig_node *n)
+{
+	unlink(n->config);
+	if (n->counts) {
+		munmap((void *)(uintptr_t)n->counts, sizeof(struct counts));
+		unlink(n->count_file);
+	}
+}
+
 void rig_node_start(struct rig_node *n, const char *config)
 {
 	const char *program = getenv("BENCH_DIARKISD"), *plugins = getenv("BENCH_PLUGINS");
@@ -121,9 +150,14 @@ void rig_node_start(struct rig_node *n, const char *config)
 	if (fd < 0 || write(fd, config, strlen(config)) != (ssize_t)strlen(config) || pipe(out) < 0)
 		rig_die("cannot write %s: %s", n->config, strerror(errno));
 	close(fd);
+	map_counts(n);
 	start = rig_now_us();
 	n->pid = fork();
 	if (n->pid == 0) {
+		if (n->counts) {
+			setenv("BENCH_COUNT_FILE", n->count_file, 1);
+			setenv("LD_PRELOAD", getenv("BENCH_COUNT"), 1);
+		}
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		dup2(out[1], 1);
 		close(out[0]);
@@ -148,7 +182,7 @@ int rig_node_stop(struct rig_node *n)
 
 	kill(n->pid, SIGTERM);
 	waitpid(n->pid, &status, 0);
-	unlink(n->config);
+	rig_node_forget(n);
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 

@@ -3,6 +3,8 @@
 #ifndef BENCH_RIG_H
 #define BENCH_RIG_H
 
+#include "count.h"
+
 #include <diarkis/base.h>
 
 #include <stdio.h>
@@ -25,9 +27,12 @@ struct rig_node {
 	uint16_t http, udp, tcp;
 	uint64_t ready_us; /* from fork to the ready line */
 	char config[64];
+	const struct counts *counts; /* NULL unless BENCH_COUNT names count.so */
+	char count_file[64];
 };
 void rig_node_start(struct rig_node *n, const char *config);
 int rig_node_stop(struct rig_node *n); /* SIGTERM; returns its exit code */
+void rig_node_forget(struct rig_node *n); /* for a node that was ended otherwise: removes its files */
 
 /* n users of one type, over a few kept-alive connections; creds is filled. */
 void rig_users(const struct rig_node *n, const char *type, const char *prefix, size_t count, struct dk_credential *creds);
