@@ -32,6 +32,7 @@ static const char help[] =
 	"  --client-key KEY   where the server wants one\n"
 	"  --json             figures as one JSON object on standard output\n"
 	"  --quiet            no line per second on standard error\n"
+	"  --batch US         look at the sockets only so often: cheaper, latencies grow by it (default 0: at once)\n"
 	"room:\n"
 	"  --room-size K      members of a room (default 16)\n"
 	"  --rate HZ          messages a second of each bot (default 20)\n"
@@ -73,7 +74,8 @@ enum {
 	OPT_RETRY,
 	OPT_MAX_RETRY,
 	OPT_TTL,
-	OPT_PID
+	OPT_PID,
+	OPT_BATCH
 };
 
 static const struct option options[] = { { "endpoint", required_argument, NULL, OPT_ENDPOINT },
@@ -98,6 +100,7 @@ static const struct option options[] = { { "endpoint", required_argument, NULL, 
 					 { "max-retry", required_argument, NULL, OPT_MAX_RETRY },
 					 { "ttl", required_argument, NULL, OPT_TTL },
 					 { "pid", required_argument, NULL, OPT_PID },
+					 { "batch", required_argument, NULL, OPT_BATCH },
 					 { "help", no_argument, NULL, 'h' },
 					 { "version", no_argument, NULL, 'V' },
 					 { NULL, 0, NULL, 0 } };
@@ -211,6 +214,9 @@ static int read_options(int argc, char **argv, struct bot_options *o, bool *ret_
 			break;
 		case OPT_PID:
 			ok = number(name, optarg, 1, 4194304, &o->pid);
+			break;
+		case OPT_BATCH:
+			ok = number(name, optarg, 0, 10000, &o->batch_us);
 			break;
 		case 'h':
 			fputs(help, stdout);

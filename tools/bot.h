@@ -10,7 +10,7 @@
 struct bot_options {
 	const char *endpoint, *type, *client_key, *prefix;
 	enum dkc_protocol protocol;
-	uint32_t bots, room_size, size, seconds, messages, interval_ms, echo_ms, ttl_s, first, pid, retry_ms, max_retry;
+	uint32_t bots, room_size, size, seconds, messages, interval_ms, echo_ms, ttl_s, first, pid, batch_us, retry_ms, max_retry;
 	double rate;
 	const char *join;
 	bool reliable, json, quiet;

@@ -141,7 +141,7 @@ static void http_ready(void *arg, uint32_t events)
 
 static int set_up(struct run *r)
 {
-	struct net_opts net = { r->o->protocol, r->o->bots, sizeof(struct bot), NULL, http_ready, r };
+	struct net_opts net = { r->o->protocol, r->o->bots, sizeof(struct bot), NULL, r->o->batch_us, http_ready, r };
 	struct dkc_ctx_opts ctx;
 
 	r->bots = calloc(r->o->bots, sizeof(*r->bots));

@@ -23,9 +23,9 @@
 #define BATCH 64
 #define BATCHES_MAX 4 /* per lane and turn, so that no lane starves the timers */
 #define SLOT_LEN 1536 /* more than the longest datagram that anybody may send */
-#define LANE_BOTS 64
-#define LANES_MAX 1024
+#define LANE_BOTS_MAX 1024
 #define LANE_BUFFER (4 << 20)
+#define LANE_BUFFER_BOT 8192 /* receive buffer that one bot's share of a burst may take, as the kernel counts it */
 #define WHEEL_SLOTS 8192
 #define NONE UINT32_MAX
 #define STREAM_BUFFER (256 << 10)
@@ -63,7 +63,7 @@ struct net {
 	uint64_t start_us, now_ns;
 	uint32_t *dirty, *spare, dirty_n;
 	struct sockaddr_in *servers; /* of each bot: who may speak to it */
-	uint32_t ring_n, ring_lane;
+	uint32_t ring_n, ring_lane, lane_bots;
 	struct batch *in, *out;
 	uint8_t *stream;
 	char host[DKC_HOST_MAX + 1]; /* the last name resolved */
@@ -105,6 +105,22 @@ const struct net_stats *net_stats(const struct net *net)
 	return &net->stats;
 }
 
+/* As many as the receive buffer that the system grants can hold a burst for. */
+static uint32_t lane_bots(void)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), size = LANE_BUFFER;
+	socklen_t n = sizeof(size);
+	uint32_t bots;
+
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size)) ||
+	    getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, &n))
+		size = 0;
+	if (fd >= 0)
+		close(fd);
+	bots = (uint32_t)size / LANE_BUFFER_BOT;
+	return bots < 16 ? 16 : bots > LANE_BOTS_MAX ? LANE_BOTS_MAX : bots;
+}
+
 int net_new(const struct net_opts *opts, struct net **ret_net)
 {
 	struct net *net = calloc(1, sizeof(*net));
@@ -114,6 +130,7 @@ int net_new(const struct net_opts *opts, struct net **ret_net)
 		goto no_memory;
 	net->o = *opts;
 	net->watch = -1;
+	net->lane_bots = lane_bots();
 	net->epoll = epoll_create1(EPOLL_CLOEXEC);
 	net->lane_n = opts->bots;
 	net->lanes = calloc(net->lane_n, sizeof(*net->lanes));
@@ -520,12 +537,13 @@ static int lane_open(struct net *net, uint32_t lane)
 {
 	struct sockaddr_in any = { .sin_family = AF_INET };
 	struct epoll_event e = { .events = EPOLLIN, .data.u64 = TAG_LANE | lane };
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), one = 1, size = LANE_BUFFER;
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), one = 1, size = LANE_BUFFER, df = IP_PMTUDISC_PROBE;
 
 	if (fd < 0)
 		return -errno;
 	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
 	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+	setsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, &df, sizeof(df)); /* unfragmentable packets need no id, which costs */
 	if (setsockopt(fd, IPPROTO_IP, IP_PKTINFO, &one, sizeof(one)) || bind(fd, (struct sockaddr *)&any, sizeof(any)) ||
 	    epoll_ctl(net->epoll, EPOLL_CTL_ADD, fd, &e)) {
 		int rc = -errno;
@@ -541,13 +559,12 @@ static int lane_open(struct net *net, uint32_t lane)
 static int dial_udp(struct net *net, uint32_t bot, bool loopback)
 {
 	struct net_bot *b = bot_at(net, bot);
-	uint32_t lanes = (net->o.bots + LANE_BOTS - 1) / LANE_BOTS, lane;
+	uint32_t lane;
 	int rc = 0;
 
 	if (!b->lane) {
 		/* neighbours share a lane: whoever sends in turn sends together */
-		lanes = lanes > LANES_MAX ? LANES_MAX : lanes;
-		lane = loopback ? (uint32_t)((uint64_t)bot * lanes / net->o.bots) : bot;
+		lane = loopback ? bot / net->lane_bots : bot;
 		if (!loopback)
 			net->lanes[lane].owner = bot;
 		b->lane = lane + 1;
@@ -641,8 +658,14 @@ void net_turn(struct net *net, uint64_t wait_us)
 
 	if (wait_us > 1000)
 		wait_us = 1000; /* the wheel's grain */
-	if (net->dirty_n)
+	if (net->dirty_n) {
 		wait_us = 0;
+	} else if (net->o.batch_us) {
+		t.tv_sec = 0;
+		t.tv_nsec = (long)net->o.batch_us * 1000;
+		nanosleep(&t, NULL); /* what comes meanwhile is taken together */
+		wait_us = 0;
+	}
 	t.tv_sec = 0;
 	t.tv_nsec = (long)wait_us * 1000;
 	n = epoll_pwait2(net->epoll, ev, DK_ARRAY_LEN(ev), &t, NULL);

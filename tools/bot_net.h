@@ -30,6 +30,7 @@ struct net_opts {
 	uint32_t bots;
 	size_t stride; /* bytes from one bot to the next: they lie in one array */
 	void *first; /* its first struct net_bot */
+	uint32_t batch_us; /* look at the sockets only so often; 0 = whenever something comes */
 	void (*http)(void *arg, uint32_t events); /* the file descriptor of net_watch() is ready */
 	void *arg;
 };

@@ -347,11 +347,13 @@ static int report(struct run *r)
 		       ", \"out_of_order\": %" PRIu64 ", \"foreign\": %" PRIu64 ", \"refused\": %" PRIu64
 		       ", \"disconnected\": %u, \"sent_per_s\": %.0f, "
 		       "\"delivered_per_s\": %.0f, \"cpu_s\": %.3f, \"datagrams_in\": %" PRIu64 ", \"datagrams_out\": %" PRIu64
-		       ", \"resends\": %" PRIu64 ", \"unsent\": %" PRIu64 ", \"sockets\": %u",
+		       ", \"resends\": %" PRIu64 ", \"unsent\": %" PRIu64 ", \"sends\": %" PRIu64 ", \"receives\": %" PRIu64
+		       ", \"sockets\": %u",
 		       r->o->type, r->o->bots, r->room_n, r->o->room_size, r->o->rate, r->o->size, r->o->interval_ms,
 		       r->o->reliable ? "true" : "false", seconds, r->sent, expected, r->delivered, lost, r->duplicated,
 		       r->out_of_order, r->foreign, r->refused, r->lost_bots, (double)r->sent / seconds,
-		       (double)r->delivered / seconds, cpu, n->received, n->sent, s.resends, n->unsent, n->sockets);
+		       (double)r->delivered / seconds, cpu, n->received, n->sent, s.resends, n->unsent, n->sends, n->receives,
+		       n->sockets);
 		print_quantiles("rtt", rtt, true);
 		print_quantiles("delivery", &r->latency, true);
 		printf("}\n");
@@ -447,7 +449,7 @@ static void http_ready(void *arg, uint32_t events)
 static int set_up(struct run *r)
 {
 	const struct bot_options *o = r->o;
-	struct net_opts net = { o->protocol, o->bots, sizeof(struct bot), NULL, http_ready, r };
+	struct net_opts net = { o->protocol, o->bots, sizeof(struct bot), NULL, o->batch_us, http_ready, r };
 	struct dkc_ctx_opts ctx;
 
 	r->shared = o->join || o->bots < o->room_size;
