@@ -13,7 +13,7 @@ diarkisinclude_HEADERS += %D%/diarkis/client_uv.h
 lib_LTLIBRARIES += %D%/libdiarkis-client-uv.la
 %C%_libdiarkis_client_uv_la_SOURCES = %D%/client_uv.c
 %C%_libdiarkis_client_uv_la_LIBADD = $(client_lib) $(UV_LIBS)
-%C%_libdiarkis_client_uv_la_LDFLAGS = $(AM_LDFLAGS) $(DK_ZDEFS) -version-info 0:0:0
+%C%_libdiarkis_client_uv_la_LDFLAGS = $(AM_LDFLAGS) $(DK_ZDEFS) -version-info 0:0:0 -Wl,-rpath,'$$ORIGIN'
 pkgconfig_DATA += %D%/diarkis-client-uv.pc
 
 check_PROGRAMS += %D%/tests/test_client

@@ -40,16 +40,17 @@ struct lane {
 	uint32_t owner; /* the only bot on it, or NONE */
 };
 
-struct control {
+/* One control message that holds a struct in_pktinfo. */
+union control {
 	struct cmsghdr head;
-	struct in_pktinfo info;
-} __attribute__((aligned(8)));
+	uint8_t bytes[CMSG_SPACE(sizeof(struct in_pktinfo))];
+};
 
 struct batch {
 	struct mmsghdr msg[BATCH];
 	struct iovec iov[BATCH];
 	struct sockaddr_in addr[BATCH];
-	struct control control[BATCH];
+	union control control[BATCH];
 	uint8_t buf[BATCH][SLOT_LEN];
 };
 
@@ -333,8 +334,10 @@ static void send_datagrams(struct net *net, uint32_t bot)
 			return;
 		o->iov[i].iov_len = n;
 		if (net->lanes[lane].owner == NONE) {
-			o->control[i] = (struct control){ { CMSG_LEN(sizeof(struct in_pktinfo)), IPPROTO_IP, IP_PKTINFO },
-							  { .ipi_spec_dst.s_addr = htonl(LOCAL_BASE + bot) } };
+			struct in_pktinfo info = { .ipi_spec_dst.s_addr = htonl(LOCAL_BASE + bot) };
+
+			o->control[i].head = (struct cmsghdr){ CMSG_LEN(sizeof(info)), IPPROTO_IP, IP_PKTINFO };
+			memcpy(CMSG_DATA(&o->control[i].head), &info, sizeof(info));
 			o->msg[i].msg_hdr.msg_control = &o->control[i];
 			o->msg[i].msg_hdr.msg_controllen = sizeof(o->control[i]);
 			o->msg[i].msg_hdr.msg_name = &net->servers[bot];
@@ -349,14 +352,16 @@ static void send_datagrams(struct net *net, uint32_t bot)
 static uint32_t owner_of(struct net *net, uint32_t lane, int i)
 {
 	const struct msghdr *h = &net->in->msg[i].msg_hdr;
-	const struct control *control = &net->in->control[i];
+	union control *control = &net->in->control[i];
+	struct in_pktinfo info;
 	uint32_t bot;
 
 	if (net->lanes[lane].owner != NONE)
 		return net->lanes[lane].owner;
-	if (h->msg_controllen < sizeof(*control) || control->head.cmsg_type != IP_PKTINFO)
+	if (h->msg_controllen < CMSG_LEN(sizeof(info)) || control->head.cmsg_type != IP_PKTINFO)
 		return NONE;
-	bot = ntohl(control->info.ipi_addr.s_addr) - LOCAL_BASE;
+	memcpy(&info, CMSG_DATA(&control->head), sizeof(info));
+	bot = ntohl(info.ipi_addr.s_addr) - LOCAL_BASE;
 	if (bot >= net->o.bots || bot_at(net, bot)->lane != lane + 1 || net->in->addr[i].sin_port != net->servers[bot].sin_port ||
 	    net->in->addr[i].sin_addr.s_addr != net->servers[bot].sin_addr.s_addr)
 		return NONE;
