@@ -65,14 +65,20 @@ static void on_crash(int signum)
 	raise(signum);
 }
 
-static void catch_crashes(void)
+/* Returns the handler's own stack, for a plugin may crash by using up the other one. */
+static stack_t catch_crashes(void)
 {
 	static const int signals[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT };
-	struct sigaction sa = { .sa_handler = on_crash, .sa_flags = (int)(SA_RESETHAND | SA_NODEFER) };
+	struct sigaction sa = { .sa_handler = on_crash, .sa_flags = (int)(SA_RESETHAND | SA_NODEFER | SA_ONSTACK) };
+	stack_t stack = { .ss_size = 65536 };
 
+	stack.ss_sp = malloc(stack.ss_size);
+	if (stack.ss_sp)
+		sigaltstack(&stack, NULL);
 	for (size_t i = 0; i < DK_ARRAY_LEN(signals); i++)
 		sigaction(signals[i], &sa, NULL);
 	signal(SIGPIPE, SIG_IGN);
+	return stack;
 }
 
 static void print_version(int times)
@@ -220,10 +226,13 @@ int main(int argc, char **argv)
 		if (o.plugins || o.explaining || o.dump || o.check) {
 			rc = look(k, &o);
 		} else {
+			stack_t stack = catch_crashes();
+
 			crash_node = k;
-			catch_crashes();
 			rc = dk_start(k);
 			crash_node = NULL;
+			sigaltstack(&(stack_t){ .ss_flags = SS_DISABLE, .ss_size = stack.ss_size }, NULL);
+			free(stack.ss_sp);
 		}
 		dk_kernel_free(k);
 	}

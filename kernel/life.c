@@ -44,6 +44,7 @@ struct callbacks {
 struct life_state {
 	struct callbacks start, ready, started, stop, terminate, hup;
 	struct dk_step *steps; /* every one ever handed out; freed with the kernel, so a late answer is harmless */
+	struct dk_step *spare; /* one for each callback and each phase of a plugin that may still ask for it */
 	struct dk_step *current; /* of the phases that go one by one */
 	size_t cursor, sub; /* plugin, and callback of app, that comes next */
 	struct dk_timer tick;
@@ -61,6 +62,14 @@ int life_init(struct dk_kernel *k)
 	return k->lives ? 0 : -ENOMEM;
 }
 
+static void steps_free(struct dk_step *s)
+{
+	for (struct dk_step *next; s; s = next) {
+		next = s->next;
+		free(s);
+	}
+}
+
 void life_fini(struct dk_kernel *k)
 {
 	struct life_state *l = k->lives;
@@ -68,12 +77,8 @@ void life_fini(struct dk_kernel *k)
 
 	if (!l)
 		return;
-	while (l->steps) {
-		struct dk_step *s = l->steps;
-
-		l->steps = s->next;
-		free(s);
-	}
+	steps_free(l->steps);
+	steps_free(l->spare);
 	for (size_t i = 0; i < DK_ARRAY_LEN(all); i++)
 		free(all[i]->at);
 	free(l);
@@ -82,18 +87,26 @@ void life_fini(struct dk_kernel *k)
 
 /* ---- steps ---- */
 
+/* Steps are made ahead, so that no phase can fail for want of memory. */
+static int steps_reserve(struct dk_kernel *k, size_t n)
+{
+	while (n--) {
+		struct dk_step *s = calloc(1, sizeof(*s));
+
+		if (!s)
+			return -ENOMEM;
+		s->next = k->lives->spare;
+		k->lives->spare = s;
+	}
+	return 0;
+}
+
 static struct dk_step *step_new(struct dk_kernel *k, const char *who, const char *phase)
 {
-	struct dk_step *s = calloc(1, sizeof(*s));
+	struct dk_step *s = k->lives->spare;
 
-	if (!s) {
-		log_kernel(k, DK_FATAL, "out of memory in phase %s of %s", phase, who);
-		abort();
-	}
-	s->k = k;
-	s->who = who;
-	s->phase = phase;
-	s->next = k->lives->steps;
+	k->lives->spare = s->next;
+	*s = (struct dk_step){ .next = k->lives->steps, .k = k, .who = who, .phase = phase };
 	k->lives->steps = s;
 	return s;
 }
@@ -442,7 +455,7 @@ int dk_begin(struct dk_kernel *k)
 {
 	struct life_state *l = k->lives;
 
-	if (k->life != LIFE_NEW)
+	if (k->life != LIFE_NEW || steps_reserve(k, 3 * k->plugin_n) < 0) /* ready, drain, stop */
 		return DK_EXIT_RUNTIME;
 	kernel_turn_begin(k);
 	k->life = LIFE_STARTING;
@@ -658,6 +671,8 @@ static int add(struct dk_kernel *k, struct callbacks *list, enum life until, str
 
 	if (k->life >= until)
 		return -EBUSY;
+	if (c.async && steps_reserve(k, 1) < 0)
+		return -ENOMEM;
 	at = realloc(list->at, (list->n + 1) * sizeof(*at));
 	if (!at)
 		return -ENOMEM;
