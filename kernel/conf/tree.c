@@ -66,16 +66,17 @@ char *arena_str(struct arena *a, const char *p, size_t n)
 
 char *arena_printf(struct arena *a, const char *fmt, ...)
 {
-	char *text = NULL, *s;
 	va_list ap;
+	char *s;
 	int n;
 
 	va_start(ap, fmt);
-	n = vasprintf(&text, fmt, ap);
+	n = vsnprintf(NULL, 0, fmt, ap);
 	va_end(ap);
-	s = arena_str(a, text, n < 0 ? 0 : (size_t)n);
-	if (n >= 0)
-		free(text);
+	s = arena_take(a, (size_t)(n < 0 ? 0 : n) + 1);
+	va_start(ap, fmt);
+	vsnprintf(s, (size_t)(n < 0 ? 0 : n) + 1, fmt, ap);
+	va_end(ap);
 	return s;
 }
 

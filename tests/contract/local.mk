@@ -10,3 +10,11 @@ EXTRA_DIST += $(examples_script)
 check_PROGRAMS += %D%/plugin_contract
 %C%_plugin_contract_SOURCES = %D%/plugin_contract.c
 %C%_plugin_contract_LDADD = $(harness_lib) $(kernel_lib) $(test_libs)
+
+## It brings an allocator of its own, which a sanitizer would not stand.
+if !ENABLE_INSTRUMENTED
+check_PROGRAMS += %D%/alloc_failure
+endif
+%C%_alloc_failure_SOURCES = %D%/alloc_failure.c
+%C%_alloc_failure_LDADD = $(harness_lib) $(kernel_lib) $(test_libs)
+EXTRA_DIST += %D%/alloc_failure.c

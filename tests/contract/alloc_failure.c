@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Every allocation of a small node's life fails once: the node of plugins user, room and mem, with two users in a room, from its
+ * making to its end, in the simulator. Whatever fails, nothing crashes, nothing leaks, and what claims to have worked did, and
+ * who comes after the failure is served.
+ *
+ * This program has malloc and its kin of its own, which count and refuse. Each attempt runs in a child. Besides a clean end two
+ * are documented: a configuration without memory ends the process with a sentence (kernel/conf/tree.c), and so does the simulator
+ * itself, which is none of the product. The configuration is JSON, since libconfig does not check its own allocations.
+ */
+#include <diarkis/test.h>
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tests/unit/unit.h"
+
+/* ---- the allocator ---- */
+
+extern void *__libc_malloc(size_t n);
+extern void *__libc_realloc(void *p, size_t n);
+extern void __libc_free(void *p);
+
+#define HEAD_MAGIC 0x6b1f00d5ca11ab1eu
+
+struct head { /* in front of each block */
+	uint64_t magic, counted;
+};
+
+static bool armed;
+static unsigned calls, fail_at; /* the first call is 1; 0: none fails */
+static long live; /* blocks taken while armed and not given back */
+
+static bool refused(void)
+{
+	return armed && ++calls == fail_at;
+}
+
+static struct head *head_of(void *p)
+{
+	struct head *h = (struct head *)p - 1;
+
+	return h->magic == HEAD_MAGIC ? h : NULL; /* NULL: from memalign and the like, which stay the library's */
+}
+
+static void *begin_block(struct head *h)
+{
+	if (!h)
+		return NULL;
+	*h = (struct head){ HEAD_MAGIC, armed };
+	live += armed;
+	return h + 1;
+}
+
+static void *take(size_t n)
+{
+	return refused() ? NULL : begin_block(__libc_malloc(n + sizeof(struct head)));
+}
+
+DK_API void *malloc(size_t n)
+{
+	return take(n);
+}
+
+DK_API void *calloc(size_t n, size_t size)
+{
+	void *p = n && size > (SIZE_MAX >> 1) / n ? NULL : take(n * size); /* not malloc(): a compiler makes that calloc() */
+
+	return p ? memset(p, 0, n * size) : NULL;
+}
+
+DK_API void free(void *p)
+{
+	struct head *h = p ? head_of(p) : NULL;
+
+	if (h) {
+		live -= (long)h->counted;
+		h->magic = 0;
+	}
+	__libc_free(h ? (void *)h : p);
+}
+
+DK_API void *realloc(void *p, size_t n)
+{
+	struct head *h = p ? head_of(p) : NULL;
+
+	if (!p)
+		return take(n);
+	if (refused())
+		return NULL;
+	if (!h)
+		return __libc_realloc(p, n);
+	h = __libc_realloc(h, n + sizeof(*h));
+	return h ? h + 1 : NULL;
+}
+
+/* ---- what is done ---- */
+
+static const struct dk_plugin_desc *plugins[4];
+
+static const struct dk_plugin_desc *plugin(const char *name)
+{
+	const char *tree = getenv("TEST_BUILDDIR");
+	char path[4096], symbol[64];
+	void *so;
+
+	snprintf(path, sizeof(path), "%s/plugins/.libs/%s.so", tree ? tree : ".", name);
+	snprintf(symbol, sizeof(symbol), "dk_plugin_%s", name);
+	so = dlopen(path, RTLD_NOW);
+	ck_assert_msg(so != NULL, "%s", dlerror());
+	return dlsym(so, symbol);
+}
+
+static struct dk_test_user *enter(struct dk_harness *h, const char *uid)
+{
+	return h ? dk_harness_user(h, uid) : NULL;
+}
+
+enum { GOOD = 0, NOT_REACHED = 10, LEAKED = 11, DIFFERENT = 12 };
+
+/* Check's own assertions take memory. */
+static void claim(bool is_so, const char *otherwise)
+{
+	if (is_so)
+		return;
+	dprintf(2, "%s\n", otherwise);
+	_exit(DIFFERENT);
+}
+
+/* Sends a command and awaits its reply; false when something on the way had no memory. */
+static bool ask(struct dk_test_user *u, uint16_t cmd, const struct dk_writer *w, struct dk_frame *ret_frame)
+{
+	return u && dk_test_user_send(u, 1, cmd, dk_written(w)) == 0 && dk_test_user_await(u, 1, cmd, ret_frame) &&
+	       ret_frame->status == DK_STATUS_OK;
+}
+
+/* Two users, a room, a message. False: not all of it came about. What came is checked. */
+static bool talk(struct dk_harness *h)
+{
+	struct dk_test_user *ann = enter(h, "ann"), *bob = enter(h, "bob");
+	struct dk_frame f = { .ver = 0 };
+	struct dk_cursor c;
+	struct dk_writer w;
+	struct dk_id52 room;
+	uint8_t buf[256];
+	const uint8_t *p;
+
+	/* room.create: max_members, allow_empty, join, ttl_s, unused, interval_ms */
+	w = dk_writer_on(buf, sizeof(buf));
+	dk_wr_u16(&w, 4);
+	dk_wr_u8(&w, 0);
+	dk_wr_u8(&w, 1);
+	dk_wr_u16(&w, 60);
+	dk_wr_u16(&w, 0);
+	dk_wr_u32(&w, 0);
+	if (!ask(ann, 100, &w, &f))
+		return false;
+	c = dk_cursor_of(f.payload);
+	dk_rd_u32(&c);
+	p = dk_rd_take(&c, sizeof(room.c));
+	claim(p != NULL, "the answer has no room");
+	memcpy(room.c, p, sizeof(room.c));
+
+	w = dk_writer_on(buf, sizeof(buf)); /* room.join: room, message */
+	dk_wr_slice(&w, dk_slice_n(room.c, sizeof(room.c)));
+	if (!ask(bob, 101, &w, &f))
+		return false;
+
+	w = dk_writer_on(buf, sizeof(buf)); /* room.broadcast: reliable, room, message */
+	dk_wr_u8(&w, 1);
+	dk_wr_slice(&w, dk_slice_n(room.c, sizeof(room.c)));
+	dk_wr_slice(&w, dk_slice_n("hello", 5));
+	if (dk_test_user_send(ann, 1, 103, dk_written(&w)) != 0 || !dk_test_user_await(bob, 1, 103, &f))
+		return false;
+	c = dk_cursor_of(f.payload);
+	claim(dk_str_eq(dk_str_of(dk_rd_bytes32(&c)), dk_str_c("hello")) && dk_rd_done(&c), "it is another message");
+	dk_test_user_leave(bob);
+	dk_harness_advance(h, 100);
+	return true;
+}
+
+static bool life(void)
+{
+	static const char config[] = "{ \"plugins\": { \"user\": {}, \"room\": {}, \"mem\": {} } }";
+	struct dk_harness *h = dk_harness_open(&(struct dk_harness_opts){ .config = config, .plugins = plugins, .seed = 1 });
+	bool talked, survived;
+	unsigned before;
+
+	if (!h)
+		return false;
+	talked = talk(h);
+	before = calls;
+	survived = enter(h, "eve") != NULL;
+	/* One refusal is over when it is over: who comes later is served. */
+	claim(survived || !fail_at || fail_at > before, "after it nobody can enter");
+	dk_harness_stop(h);
+	claim(!dk_harness_log_has(h, "leftover of"), dk_harness_log(h));
+	dk_harness_free(h);
+	return talked && survived;
+}
+
+/* ---- once for each allocation ---- */
+
+static int attempt(unsigned n, char *said, size_t size)
+{
+	int fds[2], status;
+	ssize_t got;
+	size_t at = 0;
+	pid_t pid;
+
+	ck_assert_int_eq(pipe2(fds, O_CLOEXEC), 0);
+	pid = fork();
+	ck_assert_int_ge(pid, 0);
+	if (pid == 0) {
+		bool whole;
+
+		dup2(fds[1], 2);
+		fail_at = n;
+		armed = true;
+		whole = life();
+		armed = false;
+		if (live)
+			dprintf(2, "%ld blocks leaked\n", live);
+		_exit(live ? LEAKED : calls < n ? NOT_REACHED : !n && !whole ? DIFFERENT : GOOD);
+	}
+	close(fds[1]);
+	while ((got = read(fds[0], said + at, size - 1 - at)) > 0 || (got < 0 && errno == EINTR))
+		at += got > 0 ? (size_t)got : 0;
+	said[at] = '\0';
+	close(fds[0]);
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	return status;
+}
+
+static bool good_end(int status, const char *said)
+{
+	if (WIFSIGNALED(status))
+		return WTERMSIG(status) == SIGABRT &&
+		       (strstr(said, "diarkis: no memory for the configuration") || strstr(said, "simulator: out of memory"));
+	return WEXITSTATUS(status) == GOOD;
+}
+
+START_TEST(each_fails_once)
+{
+	static char said[65536];
+	unsigned n, bad = 0;
+	int status;
+
+	plugins[0] = plugin("user");
+	plugins[1] = plugin("room");
+	plugins[2] = plugin("mem");
+	ck_assert_msg(life(), "it does not even work with all memory"); /* also fills what libraries keep for ever */
+	status = attempt(0, said, sizeof(said));
+	ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == GOOD, "without a failure: status %#x\n%s", (unsigned)status, said);
+	for (n = 1;; n++) {
+		status = attempt(n, said, sizeof(said));
+		if (WIFEXITED(status) && WEXITSTATUS(status) == NOT_REACHED)
+			break;
+		if (!good_end(status, said)) {
+			fprintf(stderr, "allocation %u: status %#x\n%s\n", n, (unsigned)status, said);
+			bad++;
+		}
+	}
+	printf("%u allocations failed, %u badly\n", n - 1, bad);
+	ck_assert_uint_gt(n, 100);
+	ck_assert_uint_eq(bad, 0);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("alloc_failure");
+	TCase *tc = tcase_create("alloc_failure");
+	SRunner *runner;
+	int failed;
+
+	tcase_set_timeout(tc, 300);
+	tcase_add_test(tc, each_fails_once);
+	suite_add_tcase(suite, tc);
+	runner = srunner_create(suite);
+	srunner_run_all(runner, CK_ENV);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed != 0;
+}
