@@ -27,6 +27,10 @@ noinst_LTLIBRARIES += %D%/libkernel.la
 	%D%/env/stream.c \
 	%D%/env/udp.c \
 	%D%/env/uv.c \
+	%D%/env/uv_sock.c \
+	%D%/env/uv_tcp.c \
+	%D%/env/uv_udp.c \
+	%D%/env/uv_world.h \
 	%D%/env/wheel.c
 %C%_libkernel_la_CPPFLAGS = $(AM_CPPFLAGS) -DDK_PLUGIN_DIR='"$(plugindir)"' -DDK_SYSCONF_DIR='"$(diarkissysconfdir)"'
 %C%_libkernel_la_LIBADD = $(UV_LIBS) $(LIBCONFIG_LIBS) $(LIBFFI_LIBS) $(JANSSON_LIBS)
