@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # Usage: run-tests.sh PROGRAM|SCRIPT.sh...
 #
-# Runs test programs written with Check, and lint scripts, at most two at a time. A program prints Check's summary line;
-# a script counts as one check and fails by its exit status. Each gets one line with its time, a failing one its output.
+# Runs test programs written with Check, and scripts, at most two at a time. A program prints Check's summary line; so may a
+# script, which else counts as one check and fails by its exit status. Each gets one line with its time, a failing one its output.
 # The last two lines are Check's totals over all of them, and "N passed, N failed". Fails when anything failed, and when
 # nothing ran.
 #
@@ -31,13 +31,13 @@ run_one()
 	*) timeout "$DK_TEST_TIMEOUT" "./$name" >"$log" 2>&1 </dev/null || rc=$? ;;
 	esac
 	took=$(((${EPOCHREALTIME/./} - ${start/./}) / 1000))
-	if [[ $name == *.sh ]]; then
+	summary=$(grep -E '^[0-9]+%: Checks: [0-9]+, Failures: [0-9]+, Errors: [0-9]+' "$log" | tail -n 1)
+	if [[ $summary =~ Checks:\ ([0-9]+),\ Failures:\ ([0-9]+),\ Errors:\ ([0-9]+) ]]; then
+		checks=${BASH_REMATCH[1]} failures=${BASH_REMATCH[2]} errors=${BASH_REMATCH[3]}
+	fi
+	if [ -z "$summary" ] && [[ $name == *.sh ]]; then
 		[ $rc -eq 0 ] || failures=1
 	else
-		summary=$(grep -E '^[0-9]+%: Checks: [0-9]+, Failures: [0-9]+, Errors: [0-9]+' "$log" | tail -n 1)
-		if [[ $summary =~ Checks:\ ([0-9]+),\ Failures:\ ([0-9]+),\ Errors:\ ([0-9]+) ]]; then
-			checks=${BASH_REMATCH[1]} failures=${BASH_REMATCH[2]} errors=${BASH_REMATCH[3]}
-		fi
 		# Without a summary, or failing behind Check's back, the program itself is the error.
 		if [ -z "$summary" ] || { [ $rc -ne 0 ] && [ $((failures + errors)) -eq 0 ]; }; then
 			errors=$((errors + 1)) checks=$((checks > 0 ? checks : 1))

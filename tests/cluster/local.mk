@@ -5,4 +5,5 @@
 ##%C%_cluster_signals_SOURCES = %D%/cluster_signals.c
 ##%C%_cluster_signals_LDADD = $(client_lib) $(test_libs)
 ##cluster_scripts += %D%/install.sh
-cluster_scripts += %D%/bots.sh
+cluster_scripts += %D%/bots.sh %D%/boot.sh %D%/stop.sh %D%/http.sh %D%/crowd.sh
+EXTRA_DIST += %D%/lib.sh
