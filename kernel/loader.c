@@ -21,6 +21,7 @@ static bool each_dir(struct dk_kernel *k, bool (*fn)(void *arg, const char *dir)
 {
 	const struct kernel_conf *c = k->config ? config_kernel(k->config) : NULL;
 	char buf[4096];
+	Dl_info where;
 
 	for (size_t i = 0; k->plugin_dirs && k->plugin_dirs[i]; i++)
 		if (fn(arg, k->plugin_dirs[i]))
@@ -28,10 +29,13 @@ static bool each_dir(struct dk_kernel *k, bool (*fn)(void *arg, const char *dir)
 	for (size_t i = 0; c && i < c->plugin_dirs.n; i++)
 		if (fn(arg, c->plugin_dirs.at[i]))
 			return true;
-	/* An installed tree may have been moved: beside the program first, then where it was configured to be. */
-	snprintf(buf, sizeof(buf), "%s/../lib/diarkis/plugins", k->path);
-	if (access(buf, X_OK) == 0 && fn(arg, buf))
-		return true;
+	/* An installed tree may have been moved: beside this library first, then where it was configured to be. */
+	buf[0] = '\0';
+	if (dladdr(dk_node_roles, &where) && where.dli_fname && strchr(where.dli_fname, '/')) {
+		snprintf(buf, sizeof(buf), "%.*s/diarkis/plugins", (int)(strrchr(where.dli_fname, '/') - where.dli_fname), where.dli_fname);
+		if (access(buf, X_OK) == 0 && fn(arg, buf))
+			return true;
+	}
 	return strcmp(buf, DK_PLUGIN_DIR) != 0 && fn(arg, DK_PLUGIN_DIR);
 }
 
@@ -226,9 +230,38 @@ static const struct dk_plugin_desc app_desc = {
 };
 
 /* The file or the linked-in constant of a name; NULL after logging. */
+static const char *name_at(const void *arg, size_t i)
+{
+	return ((const char *const *)arg)[i];
+}
+
+/* Collects the plugin among those that can be found whose name is nearest to s->name. */
+static bool near_dir(void *arg, const char *dir)
+{
+	struct search *s = arg;
+	DIR *d = opendir(dir);
+	struct dirent *e;
+
+	while (d && (e = readdir(d))) {
+		size_t n = strlen(e->d_name);
+		const char *pair[2] = { s->found, e->d_name };
+
+		if (n <= 3 || strcmp(e->d_name + n - 3, ".so"))
+			continue;
+		e->d_name[n - 3] = '\0';
+		if (kernel_nearest(s->name, name_at, pair, 2) == e->d_name)
+			snprintf(s->found, sizeof(s->found), "%s", e->d_name);
+	}
+	if (d)
+		closedir(d);
+	return false;
+}
+
 static const struct dk_plugin_desc *find(struct dk_kernel *k, const char *name, const char *file, const char *origin,
 					 struct search *s)
 {
+	char hint[512] = "check the spelling of the section";
+
 	s->found[0] = s->looked[0] = '\0';
 	s->name = name;
 	for (size_t i = 0; !file && k->builtin && k->builtin[i]; i++)
@@ -239,9 +272,11 @@ static const struct dk_plugin_desc *find(struct dk_kernel *k, const char *name, 
 	else
 		each_dir(k, search_dir, s);
 	if (!s->found[0]) {
-		log_kernel(k, DK_ERROR,
-			   "%s: no plugin %s.so in %s; check the spelling of the section, or name its folder with plugin_dir",
-			   origin, name, s->looked);
+		each_dir(k, near_dir, s);
+		if (s->found[0])
+			snprintf(hint, sizeof(hint), "did you mean \"%.400s\"? Check the section", s->found);
+		log_kernel(k, DK_ERROR, "%s: no plugin %s.so in %s; %s, or name the plugin's folder with plugin_dir", origin, name,
+			   s->looked, hint);
 		return NULL;
 	}
 	return open_so(k, s->found, name);

@@ -23,8 +23,3 @@ noinst_PROGRAMS += %D%/demo/demo_pair
 check_PROGRAMS += %D%/tests/test_hist
 %C%_tests_test_hist_SOURCES = %D%/tests/test_hist.c %D%/hist.c
 %C%_tests_test_hist_LDADD = $(test_libs)
-
-## Parts of ./dev demo.
-noinst_PROGRAMS += %D%/demo/demo_pair
-%C%_demo_demo_pair_SOURCES = %D%/demo/pair.c
-%C%_demo_demo_pair_LDADD = $(client_lib)

@@ -203,7 +203,7 @@ START_TEST(no_plugin_of_that_name)
 {
 	refused("plugins = {\n  alone = {};\n  rooom = {};\n};");
 	node_assert_said(&n, "test.conf:3: no plugin rooom.so in ");
-	node_assert_said(&n, "check the spelling of the section, or name its folder with plugin_dir");
+	node_assert_said(&n, "or name the plugin's folder with plugin_dir");
 	node_fini(&n);
 }
 END_TEST
