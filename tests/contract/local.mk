@@ -16,5 +16,5 @@ if !ENABLE_INSTRUMENTED
 check_PROGRAMS += %D%/alloc_failure
 endif
 %C%_alloc_failure_SOURCES = %D%/alloc_failure.c
-%C%_alloc_failure_LDADD = $(harness_lib) $(kernel_lib) $(test_libs)
+%C%_alloc_failure_LDADD = $(harness_lib) $(kernel_lib) $(CRYPTO_LIBS) $(test_libs)
 EXTRA_DIST += %D%/alloc_failure.c
