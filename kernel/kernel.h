@@ -291,14 +291,19 @@ size_t scratch_mark(struct dk_kernel *k);
 void scratch_release(struct dk_kernel *k, size_t mark);
 
 /* ---- io.c, udp.c, stream.c: timers, chance, sockets, streams and jobs of one node; what all worlds share ---- */
-struct io_counts { /* what the system did not take or a limit refused, over all plugins */
-	uint64_t udp_dropped; /* oldest datagrams of a send ring that ran over */
-	uint64_t udp_failed; /* datagrams that the system refused to send */
-	uint64_t udp_oversize; /* received and longer than DK_UDP_SLOT */
-	uint64_t stream_full; /* writes refused because a stream's output was full */
-	uint64_t stream_late; /* closed with output that nobody took in time */
-	uint64_t accept_failed; /* connections refused for want of memory */
+/* The state of `app`: what the system did not take or a limit refused, over all plugins. */
+struct app_state {
+	struct dk_self base;
+	struct {
+		uint64_t udp_dropped, udp_failed, udp_oversize;
+		uint64_t stream_full, stream_late, accept_failed;
+	} n;
 };
+extern const struct dk_counter io_counters[];
+static inline struct app_state *io_app(const struct dk_kernel *k)
+{
+	return (struct app_state *)(void *)k->app->self;
+}
 /* What a plugin holds of the world: the first member of sockets, listeners, streams and jobs. */
 enum held_kind { HELD_UDP, HELD_LISTENER, HELD_STREAM, HELD_JOB };
 struct held {
@@ -315,7 +320,6 @@ struct io_state {
 	struct dk_timer late_timer; /* stream.c: looks for streams that were to flush and do not */
 	struct out *out_pool; /* stream.c: free output buffers */
 	size_t out_pool_n;
-	struct io_counts n;
 	size_t random_left;
 	uint8_t random[4096];
 };

@@ -226,7 +226,8 @@ fail:
 
 static const struct dk_plugin_desc app_desc = {
 	DK_PLUGIN_HEAD("app", DK_VERSION, "the program that holds this node"),
-	.self_size = sizeof(struct dk_self),
+	.self_size = sizeof(struct app_state),
+	.counters = io_counters,
 };
 
 /* The file or the linked-in constant of a name; NULL after logging. */

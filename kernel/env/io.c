@@ -11,6 +11,16 @@
 #include <errno.h>
 #include <stdlib.h>
 
+const struct dk_counter io_counters[] = {
+	DK_COUNTER(struct app_state, udp_dropped, "oldest datagrams of a send ring that ran over"),
+	DK_COUNTER(struct app_state, udp_failed, "datagrams that the system refused to send"),
+	DK_COUNTER(struct app_state, udp_oversize, "datagrams received that were longer than a slot"),
+	DK_COUNTER(struct app_state, stream_full, "writes refused because a stream's output was full"),
+	DK_COUNTER(struct app_state, stream_late, "streams cut off because nobody took their last output in time"),
+	DK_COUNTER(struct app_state, accept_failed, "connections refused for want of memory"),
+	{ .name = NULL },
+};
+
 struct job {
 	struct held held; /* owner NULL: its plugin has stopped */
 	void (*done)(void *self, void *arg);

@@ -154,7 +154,7 @@ static void look_for_late(void *kernel, struct dk_timer *t)
 		if (h->kind != HELD_STREAM || s->state != FLUSHING || !s->out)
 			continue;
 		if (k->clock.ms >= s->out->close_at_ms) {
-			k->io->n.stream_late++;
+			io_app(k)->n.stream_late++;
 			end(s, -ETIMEDOUT);
 		} else {
 			more = true;
@@ -275,7 +275,7 @@ uint8_t *dk_stream_slot(struct dk_stream *s, size_t cap)
 	if (cap <= s->max_output && dk_stream_waiting(s) <= s->max_output - cap)
 		p = out_reserve(io, &s->out, cap);
 	if (!p)
-		io->n.stream_full++;
+		io_app(s->held.owner->k)->n.stream_full++;
 	return p;
 }
 
@@ -350,7 +350,7 @@ struct dk_stream *io_accept(struct dk_listener *l, struct env_stream *es, const 
 	struct dk_stream *s = stream_new(p, l->ops, peer, l->max_output);
 
 	if (!s) {
-		p->k->io->n.accept_failed++;
+		io_app(p->k)->n.accept_failed++;
 		return NULL;
 	}
 	s->es = es;

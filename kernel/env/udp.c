@@ -56,7 +56,7 @@ static void ring_flush(struct dk_udp *udp)
 			return;
 		}
 		if (taken < 0) {
-			k->io->n.udp_failed++;
+			io_app(k)->n.udp_failed++;
 			taken = 1;
 		}
 		ring_drop(udp, (uint32_t)taken);
@@ -73,7 +73,7 @@ uint8_t *dk_udp_slot(struct dk_udp *udp, const struct dk_addr *to, size_t cap)
 		ring_flush(udp);
 	if (udp->n == RING) {
 		ring_drop(udp, 1);
-		udp->held.owner->k->io->n.udp_dropped++;
+		io_app(udp->held.owner->k)->n.udp_dropped++;
 	}
 	i = (udp->head + udp->n) % RING;
 	udp->to[i] = *to;
@@ -135,7 +135,7 @@ void io_udp_received(struct dk_udp *udp, const struct dk_datagram *v, size_t n)
 
 void io_udp_oversize(struct dk_udp *udp, size_t n)
 {
-	udp->held.owner->k->io->n.udp_oversize += n;
+	io_app(udp->held.owner->k)->n.udp_oversize += n;
 }
 
 int dk_udp_open(void *self, const struct dk_udp_opts *opts, dk_udp_fn *fn, struct dk_udp **ret_udp)
@@ -177,7 +177,7 @@ void dk_udp_close(struct dk_udp *udp)
 	io = udp->held.owner->k->io;
 	if (udp->n)
 		ring_flush(udp);
-	io->n.udp_dropped += udp->n;
+	io_app(udp->held.owner->k)->n.udp_dropped += udp->n;
 	udp->held.owner->k->env->ops->udp_close(udp->eu);
 	if (udp->dirty) {
 		struct dk_udp **at = &io->udps_dirty;

@@ -25,9 +25,9 @@ static struct dk_harness *begin(struct probe **ret_probe)
 	return h;
 }
 
-static const struct io_counts *counts(struct dk_harness *h)
+static int64_t count_of(struct dk_harness *h, const char *name)
 {
-	return &dk_harness_kernel(h)->io->n;
+	return dk_harness_counter(h, "app", name);
 }
 
 static dk_slice text(const char *s)
@@ -269,14 +269,14 @@ START_TEST(udp_batches)
 		ck_assert(dk_addr_eq(&from, &to));
 	}
 	ck_assert_uint_eq(back, 200);
-	ck_assert_uint_eq(counts(h)->udp_dropped, 0);
+	ck_assert_int_eq(count_of(h, "udp_dropped"), 0);
 
 	uint8_t big[DK_UDP_SLOT + 1] = { 0 };
 
 	dk_sim_udp_send(u, &to, dk_slice_n(big, sizeof(big)));
 	dk_sim_udp_send(u, &to, dk_slice_n(big, sizeof(big) - 1));
 	dk_harness_advance(h, 10);
-	ck_assert_uint_eq(counts(h)->udp_oversize, 1);
+	ck_assert_int_eq(count_of(h, "udp_oversize"), 1);
 	ck_assert_uint_eq(p->datagrams, 201);
 	ck_assert_uint_eq(p->last_n, DK_UDP_SLOT);
 	ck_assert_int_eq(dk_harness_free(h), 0);
@@ -305,7 +305,7 @@ START_TEST(udp_would_block)
 		send_number(p, &to, i);
 	dk_harness_advance(h, 100);
 	ck_assert(!dk_sim_udp_next(u, NULL, &bytes));
-	ck_assert_uint_eq(counts(h)->udp_dropped, 200 - 64);
+	ck_assert_int_eq(count_of(h, "udp_dropped"), 200 - 64);
 	dk_sim_stall(dk_harness_world(h), false);
 	dk_harness_advance(h, 100);
 	for (; dk_sim_udp_next(u, NULL, &bytes); n++) { /* what is left is the newest, and in order */
@@ -319,7 +319,7 @@ START_TEST(udp_would_block)
 	for (n = 0; dk_sim_udp_next(u, NULL, &bytes); n++)
 		;
 	ck_assert_uint_eq(n, 100);
-	ck_assert_uint_eq(counts(h)->udp_dropped, 200 - 64);
+	ck_assert_int_eq(count_of(h, "udp_dropped"), 200 - 64);
 	ck_assert_int_eq(dk_harness_free(h), 0);
 }
 END_TEST
@@ -520,7 +520,7 @@ START_TEST(slow_reader)
 	}
 	ck_assert_uint_eq(written, 500000); /* 256 KiB are on the way, the rest is held back up to the limit */
 	ck_assert_uint_eq(dk_stream_waiting(p->stream), 500000 - 262144);
-	ck_assert_uint_gt(counts(h)->stream_full, 0);
+	ck_assert_int_gt(count_of(h, "stream_full"), 0);
 	ck_assert_int_eq(dk_stream_write(p->stream, dk_slice_n(block, 300001)), DK_FULL);
 	ck_assert_uint_eq(p->drained, 0);
 	for (int turn = 0; turn < 200 && read < written; turn++) {
@@ -599,7 +599,7 @@ START_TEST(closing_with_flush)
 	dk_harness_advance(h, 500);
 	ck_assert_uint_eq(p->closed, 2);
 	ck_assert_int_eq(p->closed_err, -ETIMEDOUT);
-	ck_assert_uint_eq(counts(h)->stream_late, 1);
+	ck_assert_int_eq(count_of(h, "stream_late"), 1);
 	dk_sim_tcp_close(t, false);
 
 	t = knock(h, "10.0.0.1:80"); /* and one that is cut off gets nothing */

@@ -188,7 +188,7 @@ START_TEST(udp)
 	b.want = 101;
 	wait_for(&b, has_datagrams);
 	ck_assert_uint_eq(b.p->last_n, 4);
-	ck_assert_uint_eq(b.k->io->n.udp_oversize, 1);
+	ck_assert_uint_eq(io_app(b.k)->n.udp_oversize, 1);
 	end(&b);
 }
 END_TEST
