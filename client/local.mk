@@ -1,5 +1,6 @@
 ## SPDX-License-Identifier: Apache-2.0
 ## libdiarkis-client: a core without I/O, a poll API; libdiarkis-client-uv: the same driven by libuv.
+EXTRA_DIST += %D%/README.md
 plugin_includes += -I$(top_srcdir)/%D%
 diarkisinclude_HEADERS += %D%/diarkis/client.h %D%/diarkis/client_http.h %D%/diarkis/client_room.h
 lib_LTLIBRARIES += %D%/libdiarkis-client.la

@@ -108,6 +108,21 @@ START_TEST(answers_find_their_requests)
 }
 END_TEST
 
+START_TEST(answers_may_change_places)
+{
+	plain(_i == 1);
+	dkc_request(w->client, 2, 10, text(""), on_reply, "ten");
+	dkc_request(w->client, 2, 11, text(""), on_reply, "eleven");
+	dkc_request(w->client, 3, 10, text(""), on_reply, "three");
+	world_run(w, 100000);
+	server_send(&w->server[0], 3, 10, DK_STATUS_OK, text("a"), DK_RELIABLE);
+	server_send(&w->server[0], 2, 11, DK_STATUS_OK, text("b"), DK_RELIABLE);
+	server_send(&w->server[0], 2, 10, DK_STATUS_OK, text("c"), DK_RELIABLE);
+	world_run(w, 1000000);
+	ck_assert_str_eq(w->log, "dial:127.0.0.1:7100 connected three:10:1:a eleven:11:1:b ten:10:1:c ");
+}
+END_TEST
+
 static void refuse(struct server *s, const struct dk_frame *f, bool reliable)
 {
 	static const uint8_t coded[] = { 0, 0, 0x0f, 0xa9, 'T', 'i', 'm', 'e' };
@@ -323,6 +338,22 @@ START_TEST(nothing_new_goes_to_the_old_server)
 	ck_assert(world_until(w, "again "));
 	ck_assert_uint_eq(w->server[0].frames, before);
 	ck_assert(wire_peer_drained(&w->server[0].peer)); /* the instruction was acknowledged */
+}
+END_TEST
+
+START_TEST(what_was_sent_is_acknowledged_first)
+{
+	plain(false);
+	world_second(w);
+	w->server[0].frame = w->server[1].frame = note_down;
+	dkc_send(w->client, 2, 48, text("warm"), DK_RELIABLE);
+	world_run(w, 1000000);
+	dkc_send(w->client, 2, 49, text("before"), DK_RELIABLE);
+	w->lose_up = 1;
+	instruct(&w->server[0], "127.0.0.2:7101", DK_STATUS_PUSH);
+	ck_assert(world_until(w, "again "));
+	ck_assert_str_eq(w->log, "dial:127.0.0.1:7100 connected 0:r2:48:warm moving:127.0.0.2:7101 0:r2:49:before "
+				 "dial:127.0.0.2:7101 again ");
 }
 END_TEST
 
@@ -560,6 +591,7 @@ int main(void)
 	tcase_add_loop_test(c, the_client_key_goes_first, 0, 2);
 	tcase_add_loop_test(c, without_a_key_none_is_sent, 0, 2);
 	tcase_add_loop_test(c, answers_find_their_requests, 0, 2);
+	tcase_add_loop_test(c, answers_may_change_places, 0, 2);
 	tcase_add_test(c, refusals_have_words);
 	tcase_add_loop_test(c, lists_of_pushes_are_unpacked, 0, 2);
 	tcase_add_test(c, a_malformed_list_ends_where_it_breaks);
@@ -568,6 +600,7 @@ int main(void)
 	tcase_add_loop_test(c, follows_the_instruction_to_move, 0, 4);
 	tcase_add_test(c, an_answer_may_come_from_the_new_server);
 	tcase_add_test(c, nothing_new_goes_to_the_old_server);
+	tcase_add_test(c, what_was_sent_is_acknowledged_first);
 	tcase_add_loop_test(c, a_nonsense_instruction_is_ignored, 0, 5);
 	tcase_add_loop_test(c, a_move_to_nowhere_ends, 0, 2);
 	tcase_add_loop_test(c, the_server_says_goodbye, 0, 2);

@@ -330,6 +330,17 @@ START_TEST(nobody_listens)
 }
 END_TEST
 
+START_TEST(the_server_hangs_up)
+{
+	run_init(&run, true, _i);
+	dkc_connect(run.client);
+	until(&run, "connected ");
+	shutdown(run.server[0].conn, SHUT_WR);
+	until(&run, "disconnected:2 ");
+	run_fini(&run);
+}
+END_TEST
+
 START_TEST(closed_in_the_middle)
 {
 	run_init(&run, _i & 1, _i & 2);
@@ -408,6 +419,7 @@ int main(void)
 	tcase_add_loop_test(c, talks, 0, 4);
 	tcase_add_loop_test(c, moves, 0, 4);
 	tcase_add_loop_test(c, nobody_listens, 0, 4);
+	tcase_add_loop_test(c, the_server_hangs_up, 0, 2);
 	tcase_add_loop_test(c, closed_in_the_middle, 0, 8);
 	tcase_add_loop_test(c, http_get, 0, (int)DK_ARRAY_LEN(answers));
 	suite_add_tcase(s, c);

@@ -146,6 +146,10 @@ static void fly(struct world *w, bool up, int server, const uint8_t *p, size_t n
 	uint64_t at[2];
 	int copies = wire_link_pass(up ? &w->up : &w->down, w->now, n, at);
 
+	if (up && w->lose_up) {
+		w->lose_up--;
+		return;
+	}
 	for (int i = 0; i < copies; i++) {
 		struct flight *f = malloc(sizeof(*f));
 

@@ -57,6 +57,7 @@ struct world {
 	char log[WORLD_LOG]; /* one word per event */
 	size_t log_n;
 	uint32_t pushes, responses, echoes;
+	uint32_t lose_up; /* so many datagrams from the client get lost now */
 	void (*event)(struct world *w, const struct dkc_event *e);
 	void *arg;
 };
