@@ -31,6 +31,10 @@ check_PROGRAMS += %D%/test_ledger
 %C%_test_ledger_SOURCES = %D%/test_ledger.c
 %C%_test_ledger_LDADD = $(kernel_objects) $(test_libs)
 
+check_PROGRAMS += %D%/test_kernel
+%C%_test_kernel_SOURCES = %D%/test_kernel.c
+%C%_test_kernel_LDADD = $(kernel_objects) $(test_libs)
+
 check_PROGRAMS += %D%/test_typed
 %C%_test_typed_SOURCES = %D%/test_typed.c
 %C%_test_typed_LDADD = $(kernel_objects) $(test_libs)
