@@ -477,20 +477,6 @@ static void deliver_packed(struct in *in, const struct wire_block *b)
 	}
 }
 
-/*
- * A message is given up when others overtake it for WIRE_SPLIT_IDLE_MS. Time in which nothing is delivered does not count: then the
- * missing chunk is what everybody waits for, its sender repeats it, and to drop the rest would lose what was acknowledged.
- */
-static void give_up_message(const struct in *in)
-{
-	struct wire_aside *a = in->p->aside;
-
-	if (!a || !a->set || in->now - wire_split_progress(a->set) < WIRE_SPLIT_IDLE_MS)
-		return;
-	drop(in, WIRE_DROP_SPLIT_LIMIT);
-	wire_split_clear(in->ctx, &a->set);
-}
-
 /* What was held for the sequences that follow. Each is out of the window before its frames are shown. */
 static void deliver_held(struct in *in)
 {
@@ -507,12 +493,11 @@ static void deliver_held(struct in *in)
 			wire_chunk_read(dk_slice_n(held->data, held->len), &c); /* it was read before it was held */
 			d = add_chunk(in, &c, &whole);
 			if (d == WIRE_DROP_MEMORY)
-				return; /* it stays; the next datagram tries again */
+				return; /* it stays, and the next datagram tries again */
 			wire_block_free(in->ctx, wire_rudp_pop_held(in->ctx, r));
 			chunk_added(in, d, whole);
 		} else {
 			b = wire_rudp_pop_held(in->ctx, r);
-			give_up_message(in);
 			deliver_packed(in, b);
 			wire_block_free(in->ctx, b);
 		}
@@ -566,6 +551,20 @@ static int take_chunk(struct in *in, uint32_t seq, enum wire_flag flag, dk_slice
 	chunk_added(in, d, whole);
 	deliver_held(in);
 	return d != WIRE_PASS;
+}
+
+/*
+ * A message is given up when others overtake it for WIRE_SPLIT_IDLE_MS. Time in which nothing is delivered does not count: then the
+ * missing chunk is what everybody waits for, its sender repeats it, and to drop the rest would lose what was acknowledged.
+ */
+static void give_up_message(const struct in *in)
+{
+	struct wire_aside *a = in->p->aside;
+
+	if (!a || !a->set || in->now - wire_split_progress(a->set) < WIRE_SPLIT_IDLE_MS)
+		return;
+	drop(in, WIRE_DROP_SPLIT_LIMIT);
+	wire_split_clear(in->ctx, &a->set);
 }
 
 /* A sequence whose frames are authentic: what is new and next is delivered with all that waited for it. */
@@ -723,6 +722,8 @@ int wire_peer_recv(struct wire_ctx *ctx, struct wire_peer *p, uint64_t now, cons
 		}
 	}
 	ctx->stats.datagrams_in++;
+	if (p->rudp.rx)
+		deliver_held(&in); /* what there was no memory for before */
 	do {
 		uint32_t seq = (uint32_t)left.p[0] | (uint32_t)left.p[1] << 8 | (uint32_t)left.p[2] << 16;
 		enum wire_flag flag = left.p[3];

@@ -142,6 +142,11 @@ START_TEST(syn_answer)
 	ck_assert_int_eq(server_gets(&t, &t.away, &syn), 0);
 	b = server_sends_to(&t, &t.away);
 	ck_assert_uint_ne(seq_of(&a), seq_of(&b));
+	t.away = t.home;
+	t.away.port++;
+	ck_assert_int_eq(server_gets(&t, &t.away, &syn), 0);
+	b = server_sends_to(&t, &t.away);
+	ck_assert_uint_ne(seq_of(&a), seq_of(&b));
 	ck_assert_uint_eq(wire_peer_addr(&t.server)->family, 0);
 	ck_assert_ptr_null(t.server.aside);
 	t.now += 30000;
@@ -236,6 +241,42 @@ START_TEST(unproven_budget)
 		}
 	}
 	ck_abort_msg("an unproven connection takes everything");
+}
+END_TEST
+
+/* Acknowledgements and questions count too, and what one address sent buys nothing for another. */
+START_TEST(unproven_budget_of_each)
+{
+	size_t in = 0, out = 0;
+	struct scene t;
+	struct bytes b;
+
+	scene_init(&t, true, false);
+	t.client.state = WIRE_PEER_OPEN; /* as it thinks itself */
+	for (int i = 0; i < 50; i++) {
+		b = client_says(&t, &t.client, "x", DK_RELIABLE);
+		in += b.n;
+		ck_assert_int_eq(server_gets(&t, &t.home, &b), 0);
+		server_says(&t, "a reply that is a good deal longer than what it answers, so that it must wait at times", DK_UNRELIABLE);
+		while ((b = take_out(t.ctx, &t.server, t.now, NULL)).n) {
+			out += b.n;
+			if (b.b[3] == WIRE_ACK)
+				client_gets(&t, &b);
+		}
+		ck_assert_uint_le(out, in);
+	}
+	for (int i = 0; i < 10; i++) {
+		b = client_says(&t, &t.client, "y", DK_UNRELIABLE);
+		ck_assert_int_eq(server_gets(&t, &t.home, &b), 0);
+	}
+	b = client_says(&t, &t.client, "z", DK_UNRELIABLE);
+	in = b.n;
+	ck_assert_int_eq(server_gets(&t, &t.away, &b), 0);
+	for (out = 0; (b = take_out(t.ctx, &t.server, t.now, &t.up.at)).n;)
+		if (dk_addr_eq(&t.up.at, &t.away))
+			out += b.n;
+	ck_assert_uint_le(out, in);
+	scene_fini(&t);
 }
 END_TEST
 
@@ -341,6 +382,28 @@ START_TEST(lost_handshake_ack)
 }
 END_TEST
 
+/* Even when all its DAT are acknowledged and only plain frames come, the server goes on asking who has sent DAT. */
+START_TEST(lost_handshake_ack_then_plain)
+{
+	struct scene t;
+	struct bytes b;
+
+	scene_init(&t, true, false);
+	t.client.state = WIRE_PEER_OPEN;
+	b = client_says(&t, &t.client, "key", DK_RELIABLE);
+	ck_assert_int_eq(server_gets(&t, &t.home, &b), 0);
+	while ((b = take_out(t.ctx, &t.server, t.now, NULL)).n)
+		if (b.b[3] == WIRE_ACK)
+			client_gets(&t, &b);
+	t.now += 1000;
+	b = client_says(&t, &t.client, "echo", DK_UNRELIABLE);
+	ck_assert_int_eq(server_gets(&t, &t.home, &b), 0);
+	b = server_sends_to(&t, &t.home);
+	ck_assert_uint_eq(b.b[3], WIRE_SYN);
+	scene_fini(&t);
+}
+END_TEST
+
 /* The answer that reached the client was of an older slot than what the server asks now: it starts over from the new number. */
 START_TEST(handshake_across_slots)
 {
@@ -439,6 +502,10 @@ START_TEST(forged_fin)
 	ck_assert_int_eq(server_gets(&t, &t.home, &b), 0);
 	server_sends_to(&t, &t.home);
 	t.now += 100;
+	b = control(0, WIRE_FIN); /* said once more: it counts from the first */
+	ck_assert_int_eq(server_gets(&t, &t.home, &b), 0);
+	ck_assert_uint_eq(t.server.aside->marked_at, t.now - 100);
+	server_sends_to(&t, &t.home);
 	b = client_says(&t, &t.client, "overtaken", DK_UNRELIABLE);
 	ck_assert_int_eq(server_gets(&t, &t.home, &b), 0);
 	ck_assert_int_ne(t.server.aside->mark, 0);
@@ -688,6 +755,39 @@ START_TEST(new_client_same_port)
 		start_anew(&t, &t.home, reorder);
 		scene_fini(&t);
 	}
+}
+END_TEST
+
+/* A straggler of the old client, on the same port, is not the new one's first frame: only sequence 0 is. */
+START_TEST(straggler)
+{
+	struct scene t;
+	struct bytes b, old;
+
+	scene_init(&t, true, true);
+	b = client_says(&t, &t.client, "one", DK_RELIABLE);
+	server_gets(&t, &t.home, &b);
+	old = client_says(&t, &t.client, "two", DK_RELIABLE); /* on its way for long */
+	/* "one" has not been acknowledged: the new client must not get to hear of its number either. */
+	t.now += 3000;
+	b = control(0, WIRE_SYN);
+	server_gets(&t, &t.home, &b);
+	b = server_sends_to(&t, &t.home);
+	ck_assert_uint_eq(b.b[3], WIRE_SYN);
+	b = control(seq_of(&b), WIRE_ACK);
+	ck_assert_int_eq(server_gets(&t, &t.home, &b), 0);
+	ck_assert_int_eq(server_gets(&t, &t.home, &old), 1);
+	ck_assert_uint_eq(t.up.n, 1);
+	ck_assert_uint_eq(t.up.opened, 0);
+	wire_rudp_start_tx(t.ctx, &t.client.rudp, 0);
+	b = client_says(&t, &t.client, "new", DK_RELIABLE);
+	b = b.b[0] == 0 ? b : take_out(t.ctx, &t.client, t.now, NULL);
+	ck_assert_int_eq(server_gets(&t, &t.home, &b), 0);
+	ck_assert_uint_eq(t.up.opened, 1);
+	b = server_sends_to(&t, &t.home);
+	assert_bytes(b.b, b.n, "00000004");
+	server_is_silent(&t);
+	scene_fini(&t);
 }
 END_TEST
 
@@ -967,9 +1067,11 @@ static void fill(Suite *s)
 	ADD(s, old_syn_answer);
 	ADD(s, guessing);
 	ADD(s, unproven_budget);
+	ADD(s, unproven_budget_of_each);
 	ADD(s, plain_udp_user);
 	ADD(s, lost_questions);
 	ADD(s, lost_handshake_ack);
+	ADD(s, lost_handshake_ack_then_plain);
 	ADD(s, handshake_across_slots);
 	ADD(s, late_handshake_ack);
 	ADD(s, fin);
@@ -981,6 +1083,7 @@ static void fill(Suite *s)
 	ADD(s, roaming_by_mac_alone);
 	ADD(s, new_client_elsewhere);
 	ADD(s, new_client_same_port);
+	ADD(s, straggler);
 	ADD(s, forged_syn);
 	ADD(s, repeated_syn);
 	ADD(s, client_side);

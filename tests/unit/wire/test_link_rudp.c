@@ -434,6 +434,36 @@ START_TEST(gives_up)
 }
 END_TEST
 
+/* A block that the other end never acknowledges does not end a connection over which authentic frames come. */
+START_TEST(unacknowledged_but_alive)
+{
+	struct wire_link_opts o = { .delay_ms = 10 };
+	struct world *w = calloc(1, sizeof(*w));
+	struct dk_frame f = { 0, 0, WIRE_CMD_ECHO, { (const uint8_t *)"stamp...", 8 } };
+	struct bytes b;
+
+	world_init(w, 1, &o, true);
+	run_until(w, w->now_us + 1000000);
+	say(w, &w->server, false);
+	for (int i = 0; i < 100; i++) {
+		while (take_out(w->ctx, &w->server.peer, now_ms(w), NULL).n) /* into nowhere */
+			;
+		ck_assert_int_eq(wire_peer_send(w->ctx, &w->client.peer, now_ms(w), &f, DK_UNRELIABLE), 0);
+		b = take_out(w->ctx, &w->client.peer, now_ms(w), NULL);
+		wire_peer_recv(w->ctx, &w->server.peer, now_ms(w), &w->client_addr, slice_of(&b), &w->server.ev);
+		w->now_us += 500000;
+		wire_peer_tick(w->ctx, &w->server.peer, now_ms(w), &w->server.ev);
+	}
+	ck_assert_uint_eq(w->server.closed, 0);
+	w->now_us += 3000000;
+	wire_peer_tick(w->ctx, &w->server.peer, now_ms(w), &w->server.ev);
+	ck_assert_uint_eq(w->server.closed, 1);
+	ck_assert_int_eq(w->server.reason, WIRE_CLOSED_RETRY);
+	world_fini(w);
+	free(w);
+}
+END_TEST
+
 /* Full: the queue says so, and what was accepted arrives. */
 START_TEST(back_pressure)
 {
@@ -492,6 +522,7 @@ static void fill(Suite *s)
 	ADD(s, wrap);
 	ADD(s, blackout);
 	ADD(s, gives_up);
+	ADD(s, unacknowledged_but_alive);
 	ADD(s, back_pressure);
 	ADD(s, round_trip);
 }

@@ -79,6 +79,7 @@ static void assert_list(const struct seen *s, unsigned i, uint16_t cmd, const ch
 START_TEST(lists)
 {
 	static const unsigned hows[] = { DK_UNRELIABLE, DK_RELIABLE };
+	struct dk_frame other = test_frame(2, 103, DK_STATUS_PUSH, "f");
 
 	for (size_t i = 0; i < 2; i++) {
 		struct pair t;
@@ -89,8 +90,10 @@ START_TEST(lists)
 		push(&t, 104, "c", hows[i]);
 		push(&t, 103, "d", hows[i]);
 		push(&t, 103, "e", hows[i]);
+		ck_assert_int_eq(wire_peer_send(t.ctx, &t.server, 0, &other, hows[i]), 0);
 		ck_assert_uint_eq(deliver(&t, 0), 1);
-		ck_assert_uint_eq(t.down.n, 3);
+		ck_assert_uint_eq(t.down.n, 4);
+		assert_list(&t.down, 3, 103, "f");
 		assert_list(&t.down, 0, 103, "ab");
 		assert_list(&t.down, 1, 104, "c");
 		assert_list(&t.down, 2, 103, "de");
@@ -167,6 +170,28 @@ START_TEST(packing)
 }
 END_TEST
 
+/* Reliable frames of one flush are one block as long as it stays short. */
+START_TEST(reliable_packing)
+{
+	struct dk_frame f = { 2, DK_STATUS_OK, 10, { (const uint8_t *)"", 0 } };
+	uint8_t text[200] = { 0 };
+	unsigned datagrams = 0;
+	struct pair t;
+	struct bytes b;
+
+	pair_init(&t, true, NULL);
+	f.payload = dk_slice_n(text, sizeof(text));
+	for (int i = 0; i < 20; i++)
+		ck_assert_int_eq(wire_peer_send(t.ctx, &t.server, 0, &f, DK_RELIABLE), 0);
+	while ((b = take_out(t.ctx, &t.server, 0, NULL)).n) {
+		ck_assert_uint_le(b.n, WIRE_DATAGRAM_OUT);
+		datagrams++;
+	}
+	ck_assert_uint_eq(datagrams, 5); /* 255 bytes each, four to a block */
+	pair_fini(&t);
+}
+END_TEST
+
 /* One queue by itself: bytes, order, and a list that grows out of its chunk. */
 START_TEST(queue)
 {
@@ -194,6 +219,8 @@ START_TEST(queue)
 	ck_assert(wire_outq_peek(q, &g));
 	ck_assert_uint_eq(g.payload.n, 900);
 	wire_outq_pop(ctx, &q);
+	ck_assert_uint_eq(wire_outq_bytes(q), 1040);
+	ck_assert_uint_eq(wire_outq_since(q), 7);
 	ck_assert(wire_outq_peek(q, &g));
 	ck_assert_uint_eq(g.payload.n, 1040);
 	f.payload.n = 50;
@@ -501,6 +528,7 @@ static void fill(Suite *s)
 	ADD(s, reliable_and_not_are_apart);
 	ADD(s, ready_lists_and_replies);
 	ADD(s, packing);
+	ADD(s, reliable_packing);
 	ADD(s, queue);
 	ADD(s, interval);
 	ADD(s, limits);

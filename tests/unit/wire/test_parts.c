@@ -83,6 +83,9 @@ START_TEST(split_sets)
 	ck_assert_int_eq(wire_split_add(ctx, &set, &a, 65536, 1, &whole), WIRE_DROP_MEMORY);
 	ck_assert_int_eq(wire_split_add(ctx, &set, &a, 65536, 1, &whole), WIRE_PASS);
 	wire_split_clear(ctx, &set);
+	/* A count that the limit cannot hold is refused by the first chunk. */
+	ck_assert_int_eq(wire_split_add(ctx, &set, &a, PIECES - 2, 1, &whole), WIRE_DROP_SPLIT_LIMIT);
+	ck_assert_ptr_null(set);
 	test_ctx_free(ctx, &m);
 }
 END_TEST
@@ -207,6 +210,108 @@ START_TEST(timers)
 }
 END_TEST
 
+static uint32_t send_next(struct wire_ctx *ctx, struct wire_rudp *r, uint64_t now, bool expect_again)
+{
+	uint32_t seq;
+	bool again;
+
+	ck_assert_ptr_nonnull(wire_rudp_next(ctx, r, now, 1400, &seq, &again));
+	ck_assert_int_eq(again, expect_again);
+	return seq;
+}
+
+/* Several in flight: the earliest timer counts, all are sent again, and again; an ACK in between takes its block out. */
+START_TEST(several_timers)
+{
+	struct wire_rudp r = { 0 };
+	struct memory m;
+	struct wire_ctx *ctx = test_ctx(&m, NULL);
+
+	for (uint32_t i = 0; i < 3; i++) {
+		ck_assert_int_eq(wire_rudp_ready(ctx, &r, block(ctx, 1)), 0);
+		ck_assert_uint_eq(send_next(ctx, &r, 1000 + i * 10, false), i);
+	}
+	ck_assert_uint_eq(wire_rudp_due(&r), 1200);
+	wire_rudp_tick(ctx, &r, 1200);
+	ck_assert_uint_eq(wire_rudp_due(&r), 1210);
+	wire_rudp_tick(ctx, &r, 1220);
+	for (uint32_t i = 0; i < 3; i++)
+		ck_assert_uint_eq(send_next(ctx, &r, 1220, true), i);
+	ck_assert(!wire_rudp_has_next(ctx, &r));
+	wire_rudp_tick(ctx, &r, 1600);
+	/* The original's ACK, late: 600 ms from then, not 380 from the re-send. */
+	ck_assert(wire_rudp_ack(ctx, &r, 1600, 0, false));
+	ck_assert_uint_eq(r.srtt8, 600 * 8);
+	ck_assert_uint_eq(send_next(ctx, &r, 1600, true), 1);
+	ck_assert(wire_rudp_ack(ctx, &r, 1601, 2, false));
+	ck_assert(!wire_rudp_has_next(ctx, &r));
+	ck_assert(wire_rudp_ack(ctx, &r, 1700, 1, true));
+	ck_assert(wire_rudp_idle(&r));
+	ck_assert_uint_eq(wire_rudp_due(&r), WIRE_NEVER);
+	test_ctx_free(ctx, &m);
+}
+END_TEST
+
+/* Renumbering: what was in flight goes first, as new, and what is made ready later comes after it. */
+START_TEST(renumbered)
+{
+	struct wire_rudp r = { 0 };
+	struct memory m;
+	struct wire_ctx *ctx = test_ctx(&m, NULL);
+	uint32_t seq;
+	bool again;
+
+	for (uint8_t i = 0; i < 3; i++) {
+		ck_assert_int_eq(wire_rudp_ready(ctx, &r, block(ctx, i)), 0);
+		send_next(ctx, &r, 0, false);
+	}
+	ck_assert(wire_rudp_ack(ctx, &r, 10, 1, false));
+	wire_rudp_tick(ctx, &r, 5000);
+	send_next(ctx, &r, 5000, true);
+	wire_rudp_start_tx(ctx, &r, 5000000);
+	ck_assert_uint_eq(wire_rudp_due(&r), WIRE_NEVER);
+	ck_assert_int_eq(wire_rudp_ready(ctx, &r, block(ctx, 9)), 0);
+	for (uint32_t i = 0; i < 3; i++) {
+		const struct wire_block *b = wire_rudp_next(ctx, &r, 6000, 1400, &seq, &again);
+
+		ck_assert_ptr_nonnull(b);
+		ck_assert_uint_eq(seq, 5000000 + i);
+		ck_assert(!again);
+		ck_assert_uint_eq(b->data[0], i == 0 ? 0 : i == 1 ? 2 : 9);
+		ck_assert_uint_eq(b->resends, 0);
+	}
+	ck_assert_ptr_null(wire_rudp_next(ctx, &r, 6000, 1400, &seq, &again));
+	ck_assert(!wire_rudp_ack(ctx, &r, 6010, 5000000, false)); /* it may be the handshake's */
+	ck_assert(wire_rudp_ack(ctx, &r, 6010, 5000001, false));
+	wire_rudp_fini(ctx, &r);
+	test_ctx_free(ctx, &m);
+}
+END_TEST
+
+START_TEST(bytes_in_flight)
+{
+	struct wire_rudp r = { 0 };
+	struct wire_limits l;
+	struct memory m;
+	struct wire_ctx *ctx;
+	uint32_t seq;
+	bool again;
+
+	wire_limits_default(&l);
+	l.max_in_flight_bytes = 25;
+	ctx = test_ctx(&m, &l);
+	for (int i = 0; i < 6; i++)
+		ck_assert_int_eq(wire_rudp_ready(ctx, &r, block(ctx, 1)), 0);
+	for (uint32_t i = 0; i < 3; i++)
+		send_next(ctx, &r, 0, false);
+	ck_assert_ptr_null(wire_rudp_next(ctx, &r, 0, 1400, &seq, &again));
+	ck_assert(wire_rudp_ack(ctx, &r, 1, 1, false));
+	ck_assert_uint_eq(send_next(ctx, &r, 1, false), 3);
+	wire_rudp_fini(ctx, &r);
+	test_ctx_free(ctx, &m);
+}
+END_TEST
+
 /* retryInterval below 500 ms is the cap. */
 START_TEST(timer_cap)
 {
@@ -276,7 +381,7 @@ START_TEST(echo_payloads)
 {
 	struct bytes first = hex("0000000000408f40 00000003 616263"), bad = hex("0000000000408f40 00000004 616263");
 	struct bytes old = hex("01 0000000000408f40 3132372e302e302e313a35303030"), r = hex("03 0000000000408f40 313a32 000b");
-	struct bytes short_note = hex("01 0000000000408f40 313a32 0004 0000 000b"), beyond = hex("01 0000000000408f40 313a32 000d");
+	struct bytes short_note = hex("01 0000000000408f40 313a32 0004 0000 000c"), beyond = hex("01 0000000000408f40 313a32 000d");
 	struct wire_echo e;
 	struct wire_echo_reply y;
 	uint8_t buf[16];
@@ -379,6 +484,9 @@ static void fill(Suite *s)
 	ADD(s, sequence_arithmetic);
 	ADD(s, receive_window);
 	ADD(s, timers);
+	ADD(s, several_timers);
+	ADD(s, renumbered);
+	ADD(s, bytes_in_flight);
 	ADD(s, timer_cap);
 	ADD(s, siphash);
 	ADD(s, pools);
