@@ -110,9 +110,9 @@ enum wire_drop wire_split_add(struct wire_ctx *ctx, struct wire_split_set **set,
 		ctx->drops[WIRE_DROP_SPLIT]++;
 		wire_split_clear(ctx, set);
 	}
-	if (c->count - 1u > limit)
-		return WIRE_DROP_SPLIT_LIMIT;
 	if (!*set) {
+		if (c->count - 1u > limit)
+			return WIRE_DROP_SPLIT_LIMIT;
 		*set = set_new(ctx, c);
 		if (!*set)
 			return WIRE_DROP_MEMORY;
