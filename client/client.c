@@ -66,7 +66,7 @@ int dkc_ctx_new(const struct dkc_ctx_opts *opts, struct dkc_ctx **ret_ctx)
 	o.limits.retry_interval_ms = ctx->opts.retry_interval_ms;
 	o.limits.max_retry = ctx->opts.max_retry;
 	o.limits.flush_ms = ctx->opts.send_interval_ms;
-	o.limits.max_frame = ctx->opts.max_frame;
+	o.limits.max_frame = o.limits.max_frame_out = ctx->opts.max_frame;
 	if (ctx->opts.random) {
 		o.random = ctx->opts.random;
 		o.arg = ctx->opts.arg;

@@ -40,6 +40,7 @@ void wire_limits_default(struct wire_limits *l)
 	l->max_in_flight_bytes = 256 * 1024;
 	l->max_queued_bytes = 1024 * 1024;
 	l->max_frame = 64 * 1024;
+	l->max_frame_out = 64 * 1024;
 }
 
 int wire_ctx_new(const struct wire_ctx_opts *opts, struct wire_ctx **ret_ctx)
@@ -101,4 +102,6 @@ void wire_ctx_set_limits(struct wire_ctx *ctx, const struct wire_limits *limits)
 	ctx->limits = *limits;
 	if (ctx->limits.max_frame > most)
 		ctx->limits.max_frame = most;
+	if (ctx->limits.max_frame_out > most)
+		ctx->limits.max_frame_out = most;
 }

@@ -92,6 +92,8 @@ void wire_peer_close(struct wire_ctx *ctx, struct wire_peer *p, uint64_t now)
 {
 	struct wire_aside *a;
 
+	if (p->state == WIRE_PEER_CLOSING)
+		p->aside->close_by = now;
 	if (p->state == WIRE_PEER_CLOSING || p->state == WIRE_PEER_CLOSED)
 		return;
 	a = p->state == WIRE_PEER_OPEN ? wire_aside(ctx, p) : NULL;

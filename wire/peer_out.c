@@ -22,7 +22,7 @@ int wire_peer_send(struct wire_ctx *ctx, struct wire_peer *p, uint64_t now, cons
 		return WIRE_GONE;
 	if (frame->status == DK_STATUS_PUSH && !(how & DK_LISTED))
 		n += 4;
-	if (n > ctx->limits.max_frame || (!reliable && WIRE_HEADER_LEN + wire_frame_len(p->role, &k, n) > WIRE_CHUNK))
+	if (n > ctx->limits.max_frame_out || (!reliable && WIRE_HEADER_LEN + wire_frame_len(p->role, &k, n) > WIRE_CHUNK))
 		return WIRE_TOO_LONG;
 	if (!reliable && p->role == WIRE_SERVER && !p->proven && most > UNPROVEN_QUEUE)
 		most = UNPROVEN_QUEUE;

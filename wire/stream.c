@@ -66,8 +66,30 @@ static size_t frame_length(enum wire_role to, const uint8_t *p, size_t n)
 	return n < 8 ? 0 : head + ((size_t)p[5] << 16 | (size_t)p[6] << 8 | p[7]);
 }
 
-/* Decrypts and shows one frame. */
-static enum wire_drop take(struct wire_ctx *ctx, struct wire_stream *s, const struct wire_raw *raw, const struct wire_events *ev)
+/* The whole frame at p, n bytes being there: WIRE_PASS with its parts and length; or *ret_len is 0 and more is needed. */
+static enum wire_drop next_frame(struct wire_ctx *ctx, const struct wire_stream *s, const uint8_t *p, size_t n, struct wire_raw *ret_raw,
+				 size_t *ret_len)
+{
+	enum wire_role role = (enum wire_role)s->role;
+	struct wire_codec k = codec(s);
+	size_t len, used;
+
+	*ret_len = 0;
+	if (n < 4)
+		return WIRE_PASS;
+	if (!wire_is_magic(p))
+		return WIRE_DROP_MAGIC;
+	len = frame_length(role, p, n);
+	if (len > wire_frame_len((enum wire_role)!role, &k, ctx->limits.max_frame) + WIRE_SEAL_TRAIL_MAX)
+		return WIRE_DROP_FRAME;
+	if (len == 0 || n < len)
+		return WIRE_PASS;
+	*ret_len = len;
+	return wire_frame_take(ctx->crypto, role, &k, dk_slice_n(p, len), ret_raw, &used);
+}
+
+/* Decrypts one frame and shows it, unless ev is NULL. */
+static enum wire_drop take(struct wire_ctx *ctx, const struct wire_stream *s, const struct wire_raw *raw, const struct wire_events *ev)
 {
 	struct wire_codec k = codec(s);
 	size_t mark = wire_scratch_mark(ctx), n = raw->body.n;
@@ -83,7 +105,7 @@ static enum wire_drop take(struct wire_ctx *ctx, struct wire_stream *s, const st
 			return WIRE_DROP_MEMORY;
 	}
 	d = wire_frame_open(ctx->crypto, &k, raw, plain, &f);
-	if (d == WIRE_PASS) {
+	if (d == WIRE_PASS && ev) {
 		ctx->stats.frames_in++;
 		if (ev->frame)
 			ev->frame(ev->arg, &f, true);
@@ -94,32 +116,40 @@ static enum wire_drop take(struct wire_ctx *ctx, struct wire_stream *s, const st
 	return d;
 }
 
+int wire_stream_greet(struct wire_ctx *ctx, const struct wire_stream *s, dk_slice bytes)
+{
+	struct wire_raw raw;
+	enum wire_drop d;
+	size_t len;
+
+	d = next_frame(ctx, s, bytes.p, bytes.n, &raw, &len);
+	if (d == WIRE_PASS && !len)
+		return 0;
+	if (d == WIRE_PASS)
+		d = take(ctx, s, &raw, NULL);
+	if (d == WIRE_PASS)
+		return 1;
+	wire_drop(ctx, d);
+	return -EPROTO;
+}
+
 int wire_stream_feed(struct wire_ctx *ctx, struct wire_stream *s, dk_slice bytes, const struct wire_events *ev)
 {
-	enum wire_role role = (enum wire_role)s->role;
-	struct wire_codec k = codec(s);
-	const uint8_t *p = bytes.p;
-	size_t left = bytes.n, len, used;
+	size_t used = 0, len;
 	struct wire_raw raw;
 	enum wire_drop d;
 
-	while (left >= 4 && !s->broken) {
-		if (!wire_is_magic(p))
-			return broken(ctx, s, WIRE_DROP_MAGIC);
-		len = frame_length(role, p, left);
-		if (len > wire_frame_len((enum wire_role)!role, &k, ctx->limits.max_frame) + WIRE_SEAL_TRAIL_MAX)
-			return broken(ctx, s, WIRE_DROP_FRAME);
-		if (len == 0 || left < len)
-			break;
-		d = wire_frame_take(ctx->crypto, role, &k, dk_slice_n(p, len), &raw, &used);
+	while (!s->broken) {
+		d = next_frame(ctx, s, bytes.p + used, bytes.n - used, &raw, &len);
+		if (d == WIRE_PASS && !len)
+			return (int)used;
 		if (d == WIRE_PASS)
 			d = take(ctx, s, &raw, ev);
 		if (d != WIRE_PASS)
 			return broken(ctx, s, d);
-		p += len;
-		left -= len;
+		used += len;
 	}
-	return s->broken ? -EPROTO : (int)(bytes.n - left);
+	return -EPROTO;
 }
 
 int wire_stream_send(struct wire_ctx *ctx, struct wire_stream *s, const struct dk_frame *frame, unsigned how)
@@ -128,7 +158,7 @@ int wire_stream_send(struct wire_ctx *ctx, struct wire_stream *s, const struct d
 
 	if (s->broken)
 		return WIRE_GONE;
-	if (n > ctx->limits.max_frame)
+	if (n > ctx->limits.max_frame_out)
 		return WIRE_TOO_LONG;
 	if (wire_outq_bytes(s->out) + n > ctx->limits.max_queued_bytes)
 		return WIRE_FULL;

@@ -61,7 +61,7 @@ struct wire_limits {
 	uint32_t max_in_flight; /* 256 DAT */
 	uint32_t max_in_flight_bytes; /* 256 KiB */
 	uint32_t max_queued_bytes; /* accepted but not yet in flight; beyond it send answers WIRE_FULL */
-	uint32_t max_frame; /* largest frame accepted, plain bytes of its payload */
+	uint32_t max_frame, max_frame_out; /* largest frame accepted, and sent: plain bytes of its payload */
 	bool roaming_mac_only; /* R6 (b) is waived: a valid MAC alone moves the address */
 };
 void wire_limits_default(struct wire_limits *l);
@@ -120,7 +120,8 @@ void wire_peer_fini(struct wire_ctx *ctx, struct wire_peer *p);
 /* Client: queue the SYN. Repeats by itself until answered. server: where it goes, and the only address that is listened to; NULL:
  * the caller knows (*ret_to of wire_peer_out() is empty), and the first answer binds the address. */
 void wire_peer_open(struct wire_ctx *ctx, struct wire_peer *p, uint64_t now, const struct dk_addr *server);
-/* Queue a FIN after what is queued already; the caller finishes the object when it likes. */
+/* Queue a FIN after what is queued already; the caller finishes the object when it likes. Called again, the FIN waits for no more
+ * acknowledgements. */
 void wire_peer_close(struct wire_ctx *ctx, struct wire_peer *p, uint64_t now);
 
 /* Takes one datagram. Returns 0, or 1 when it was dropped (a counter tells why). */
@@ -129,7 +130,7 @@ int wire_peer_recv(struct wire_ctx *ctx, struct wire_peer *p, uint64_t now, cons
 
 enum { WIRE_FULL = 1, WIRE_GONE = 2, WIRE_TOO_LONG = 3 };
 /* Copies the frame into the peer's output. Returns 0, WIRE_FULL, WIRE_GONE (closed), WIRE_TOO_LONG (unreliable and over one
- * datagram, or over max_frame). Pushes of one (ver, cmd, reliability) that wait together become one list. */
+ * datagram, or over max_frame_out). Pushes of one (ver, cmd, reliability) that wait together become one list. */
 int wire_peer_send(struct wire_ctx *ctx, struct wire_peer *p, uint64_t now, const struct dk_frame *frame, unsigned how);
 
 /* Writes the next datagram to send now into slot (cap >= WIRE_SLOT) and its destination to *ret_to; 0 = nothing (more) to send.
@@ -156,6 +157,9 @@ struct wire_stream; /* stream.h */
 int wire_stream_peek_sid(dk_slice bytes, const uint8_t **ret_sid);
 int wire_stream_init(struct wire_ctx *ctx, struct wire_stream *s, enum wire_role role, const struct dk_credential *cred);
 void wire_stream_fini(struct wire_ctx *ctx, struct wire_stream *s);
+/* Whether the first frame in bytes, which came over a socket that is nobody's yet, is one of this connection's: 1 = yes, 0 = more
+ * bytes are needed, <0 = no (a counter tells why). The connection itself is as it was. */
+int wire_stream_greet(struct wire_ctx *ctx, const struct wire_stream *s, dk_slice bytes);
 /* Delivers every whole frame in bytes; returns how many bytes it used (the caller keeps the rest and adds to it), or <0 when the
  * stream is broken and must be closed (a counter tells why). */
 int wire_stream_feed(struct wire_ctx *ctx, struct wire_stream *s, dk_slice bytes, const struct wire_events *ev);

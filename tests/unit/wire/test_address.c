@@ -1001,6 +1001,17 @@ START_TEST(server_closes)
 	ck_assert_int_eq(t.down.reason, WIRE_CLOSED_FIN);
 	scene_fini(&t);
 
+	/* Who cannot wait for acknowledgements says so by closing again. */
+	scene_init(&t, true, true);
+	server_says(&t, "unheard", DK_RELIABLE);
+	server_sends_to(&t, &t.home);
+	wire_peer_close(t.ctx, &t.server, t.now);
+	server_is_silent(&t);
+	wire_peer_close(t.ctx, &t.server, t.now);
+	b = server_sends_to(&t, &t.home);
+	ck_assert_uint_eq(b.b[3], WIRE_FIN);
+	scene_fini(&t);
+
 	/* One that nobody ever came to is simply over. */
 	scene_init(&t, true, false);
 	wire_peer_close(t.ctx, &t.server, t.now);

@@ -165,7 +165,41 @@ START_TEST(size_limit)
 	n = wire_stream_out(t.ctx, &t.client, buf, need, &need);
 	ck_assert_uint_gt(n, 8000);
 	ck_assert_int_lt(wire_stream_feed(t.ctx, &t.server, dk_slice_n(buf, 20), &t.up.ev), 0);
+	ck_assert_int_eq(wire_stream_send(t.ctx, &t.client, &f, 0), 0); /* the other direction has a limit of its own */
+	l.max_frame_out = 8000;
+	wire_ctx_set_limits(t.ctx, &l);
 	ck_assert_int_eq(wire_stream_send(t.ctx, &t.client, &f, 0), WIRE_TOO_LONG);
+	pair_fini(&t);
+}
+END_TEST
+
+/* A socket that is nobody's yet shows a frame: only a good and whole one speaks for it, and a bad one harms nobody. */
+START_TEST(greet)
+{
+	static const char *const bad[] = {
+		"febedeee",
+		"febedeef 02 ffffff 000a",
+		"febedeef 02 000044 000a 004142434445464748494a4b4c4d4e4f 00000005 "
+		"9efc000f743a0f7f1f6a965e8e479998705fde577f4c2bce5d711746c531d6c5 4bedca3f3c64215c2a43ee0d1866bcc1",
+		"febedeef 02 000044 000a SID 00000005 9efc000f743a0f7f1f6a965e8e479998705fde577f4c2bce5d711746c531d6c5 "
+		"4bedca3f3c64215c2a43ee0d1866bcc2",
+		"febedeef 02 000044 000a SID 00000004 9efc000f743a0f7f1f6a965e8e479998705fde577f4c2bce5d711746c531d6c5 "
+		"4bedca3f3c64215c2a43ee0d1866bcc1",
+	};
+	struct bytes good = hex(HELLO_UP), b;
+	struct pair t;
+
+	pair_init(&t, true, NULL);
+	for (size_t i = 0; i < DK_ARRAY_LEN(bad); i++) {
+		b = hex(bad[i]);
+		ck_assert_int_lt(wire_stream_greet(t.ctx, &t.server, slice_of(&b)), 0);
+	}
+	for (size_t n = 0; n < good.n; n++)
+		ck_assert_int_eq(wire_stream_greet(t.ctx, &t.server, dk_slice_n(good.b, n)), 0);
+	ck_assert_int_eq(wire_stream_greet(t.ctx, &t.server, slice_of(&good)), 1);
+	ck_assert_uint_eq(t.up.n, 0);
+	ck_assert_int_eq(wire_stream_feed(t.ctx, &t.server, slice_of(&good), &t.up.ev), (int)good.n);
+	ck_assert_uint_eq(t.up.n, 1);
 	pair_fini(&t);
 }
 END_TEST
@@ -230,6 +264,7 @@ static void fill(Suite *s)
 	ADD(s, any_pieces);
 	ADD(s, what_breaks_it);
 	ADD(s, size_limit);
+	ADD(s, greet);
 	ADD(s, lists_and_back_pressure);
 	ADD(s, peek_sid);
 }
