@@ -116,7 +116,7 @@ static bool awaits_restart(const struct in *in)
 {
 	const struct wire_aside *a = in->p->aside;
 
-	return a && in->now < a->restart_until && dk_addr_eq(&a->restart_addr, in->from);
+	return a && in->p->state == WIRE_PEER_OPEN && in->now < a->restart_until && dk_addr_eq(&a->restart_addr, in->from);
 }
 
 /* A SYN to an address that has not proven itself, no more often than now and then. */

@@ -43,8 +43,8 @@ enum utility utility_frame(const struct utility_peer *p, const struct dk_frame *
 	if (frame->ver != 0)
 		return UTILITY_NONE;
 	switch (frame->cmd) {
-	case WIRE_CMD_FIN:
-		return UTILITY_CLOSE;
+	case WIRE_CMD_FIN: /* a seal says nothing of its command: what was recorded under another one must not end anything */
+		return frame->payload.n ? UTILITY_BAD : UTILITY_CLOSE;
 	case WIRE_CMD_ECHO:
 		return echo(p, frame, buf, ret_reply);
 	case WIRE_CMD_PING:
@@ -92,13 +92,20 @@ void utility_host(const struct dk_addr *a, char buf[DK_ADDR_TEXT])
 	buf[n] = '\0';
 }
 
+bool utility_is_loopback(const struct dk_addr *a)
+{
+	static const uint8_t v6[16] = { [15] = 1 };
+
+	return a->family == 6 ? memcmp(a->ip, v6, sizeof(v6)) == 0 : a->ip[0] == 127;
+}
+
 bool utility_is_private(const struct dk_addr *a)
 {
 	const uint8_t *b = a->ip;
 
+	if (utility_is_loopback(a))
+		return true;
 	if (a->family == 6)
-		return (b[0] & 0xfe) == 0xfc || (b[0] == 0xfe && (b[1] & 0xc0) == 0x80) ||
-		       !memcmp(b, "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\1", 16);
-	return b[0] == 127 || b[0] == 10 || (b[0] == 172 && (b[1] & 0xf0) == 16) || (b[0] == 192 && b[1] == 168) ||
-	       (b[0] == 169 && b[1] == 254);
+		return (b[0] & 0xfe) == 0xfc || (b[0] == 0xfe && (b[1] & 0xc0) == 0x80);
+	return b[0] == 10 || (b[0] == 172 && (b[1] & 0xf0) == 16) || (b[0] == 192 && b[1] == 168) || (b[0] == 169 && b[1] == 254);
 }

@@ -31,6 +31,7 @@ enum utility utility_frame(const struct utility_peer *p, const struct dk_frame *
 int utility_bind_address(void *self, const char *address, const char *nic, uint16_t port, struct dk_addr *ret_addr);
 /* An address as clients are told it, without the port. */
 void utility_host(const struct dk_addr *a, char buf[DK_ADDR_TEXT]);
+bool utility_is_loopback(const struct dk_addr *a);
 /* True for loopback and private addresses. */
 bool utility_is_private(const struct dk_addr *a);
 

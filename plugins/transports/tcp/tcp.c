@@ -2,10 +2,14 @@
 /*
  * Realtime connections over TCP: the wire's frames back to back. A peer is made by admit() and waits; a socket becomes its peer's
  * with the first frame that names the sid and opens under its keys, so knowing a sid is not enough to push somebody out. A second
- * socket of the same credential replaces the first (a client that changed its network).
+ * socket of the same credential replaces the first (a client that changed its network). A socket that ends leaves its peer waiting
+ * for another until connectionTTL has passed.
  *
  * A socket that has not shown a good frame yet is a stranger: it gets no answer, holds at most one frame's bytes, and has
- * connectionTTL seconds.
+ * connectionTTL seconds; beyond maxStrangers of them the oldest goes.
+ *
+ * A peer is dead when the sink was told; its memory goes when it is out of the list of dirty peers and not the one whose bytes are
+ * being handled. A connection is over when its stream was closed; its memory goes when the stream says so.
  */
 #include <diarkis/plugin.h>
 #include <diarkis/transport.h>
@@ -18,12 +22,12 @@
 #include <errno.h>
 
 #define SCAN_PORTS 1000
-#define OUT_STEP 4096
-#define FRAME_MORE 64 /* header, sid, seal: what maxRcvSize does not count */
+#define FRAME_MORE 128 /* header, sid, seal: what maxRcvSize does not count */
+#define LINGER_MS 300 /* at the node's end */
 
 struct tcp_conf {
 	const char *address, *nic, *type;
-	int64_t port, connection_ttl, max_rcv, max_peers, max_output;
+	int64_t port, connection_ttl, max_rcv, max_peers, max_output, max_strangers;
 	bool enable_encryption, no_delay;
 };
 
@@ -31,21 +35,21 @@ struct tcp_peer;
 
 struct tcp_conn {
 	struct dk_stream *stream;
-	struct tcp_peer *peer; /* NULL: a stranger */
-	dk_id candidate; /* the peer whose sid a stranger named */
+	struct tcp_peer *peer; /* NULL: a stranger, or over */
 	uint8_t *buf; /* the start of a frame whose end has not come; NULL mostly */
 	uint32_t used, cap;
-	struct dk_timer timer; /* strangers only */
+	struct tcp_conn *older, *newer; /* among strangers */
+	uint64_t came_ms;
+	bool stranger, over;
 };
 
 struct tcp_peer {
 	struct wire_stream wire;
 	struct tcp_conn *conn; /* NULL: waits for its client */
-	uint64_t user;
 	struct dk_timer timer;
 	struct tcp_peer *next_dirty;
+	uint64_t user;
 	uint64_t heard_ms;
-	uint8_t sid[WIRE_SID_LEN];
 	dk_id id;
 	bool dirty, opened, dead, slow;
 };
@@ -61,12 +65,17 @@ struct tcp {
 	struct dk_map by_sid;
 	struct tcp_peer *dirty;
 	struct tcp_peer *current; /* whose bytes are being handled */
-	struct tcp_conn *current_conn;
+	struct tcp_conn *oldest, *newest; /* strangers */
+	int64_t strangers;
+	struct dk_timer strangers_timer;
+	struct dk_step *stopping; /* ends when no socket is left */
+	struct dk_timer linger;
 	char host[DK_ADDR_TEXT];
 	struct {
-		uint64_t accepted, bytes_in, frames_in, frames_out, unknown_sid, no_frame, too_long, strangers_late, slow,
-			bad_utility;
-		uint64_t drop_mac, drop_plain, drop_magic, drop_frame, drop_sid;
+		uint64_t accepted, bytes_in, bytes_out, frames_in, frames_out, unknown_sid, no_frame, strangers_late,
+			strangers_pushed;
+		uint64_t slow, bad_utility;
+		uint64_t drop[WIRE_DROPS];
 		int64_t peers, sockets;
 	} n;
 };
@@ -93,7 +102,7 @@ static struct tcp_peer *at_slot(const struct tcp *t, uint32_t slot)
 
 static bool same_sid(const void *arg, uint32_t slot, const void *sid)
 {
-	return memcmp(at_slot(arg, slot)->sid, sid, WIRE_SID_LEN) == 0;
+	return memcmp(at_slot(arg, slot)->wire.sid, sid, WIRE_SID_LEN) == 0;
 }
 
 static struct tcp_peer *by_sid(const struct tcp *t, const uint8_t *sid)
@@ -119,39 +128,41 @@ static void mark_dirty(struct tcp *t, struct tcp_peer *p)
 	t->dirty = p;
 }
 
-static void bury(struct tcp *t, struct tcp_peer *p)
+/* Gives the peer's memory back as soon as nobody holds its pointer any more. */
+static void settle(struct tcp *t, struct tcp_peer *p)
 {
-	if (p->dirty)
-		for (struct tcp_peer **at = &t->dirty; *at; at = &(*at)->next_dirty)
-			if (*at == p) {
-				*at = p->next_dirty;
-				break;
-			}
+	if (!p->dead || p->dirty || p == t->current)
+		return;
 	dk_timer_stop(&p->timer);
-	dk_map_remove(&t->by_sid, sid_hash(p->sid), dk_id_slot(p->id));
+	dk_map_remove(&t->by_sid, sid_hash(p->wire.sid), dk_id_slot(p->id));
 	wire_stream_fini(t->wire, &p->wire);
 	dk_table_remove(&t->peers, p->id);
-	t->n.peers = t->peers.used;
 }
 
-/* The peer goes; its socket, if any, is closed after what is queued. */
+static void close_conn(struct tcp *t, struct tcp_conn *c, bool flush);
+
+/* The peer goes; its socket, if any, is closed, after what is queued if flush says so. */
 static void end_peer(struct tcp *t, struct tcp_peer *p, enum dk_reason reason, bool flush)
 {
-	struct tcp_conn *c = p->conn;
-
 	if (p->dead)
 		return;
 	p->dead = true;
-	p->conn = NULL;
-	if (c) {
-		c->peer = NULL;
-		c->candidate = 0;
-		dk_stream_close(c->stream, flush);
-	}
+	t->n.peers--;
+	if (p->conn)
+		close_conn(t, p->conn, flush);
 	if (t->sink)
 		t->sink->closed(t->sink->self, p->user, p->id, reason);
-	if (p != t->current)
-		bury(t, p);
+	settle(t, p);
+}
+
+static void on_peer_timer(void *self, struct dk_timer *timer);
+
+/* Lazy: what comes meanwhile only moves heard_ms. */
+static void arm_peer(struct tcp *t, struct tcp_peer *p)
+{
+	uint64_t due = p->heard_ms + (uint64_t)((const struct tcp_conf *)t->base.conf)->connection_ttl * 1000, now = dk_now(t);
+
+	dk_timer_start(t, &p->timer, due > now ? due - now : 1, 0, on_peer_timer);
 }
 
 static void on_peer_timer(void *self, struct dk_timer *timer)
@@ -159,13 +170,54 @@ static void on_peer_timer(void *self, struct dk_timer *timer)
 	struct tcp *t = self;
 	const struct tcp_conf *c = t->base.conf;
 	struct tcp_peer *p = dk_container_of(timer, struct tcp_peer, timer);
-	uint64_t due = p->heard_ms + (uint64_t)c->connection_ttl * 1000;
 
-	/* Lazy: what came meanwhile only moved heard_ms. */
-	if (due > dk_now(t))
-		dk_timer_start(t, timer, due - dk_now(t), 0, on_peer_timer);
+	if (dk_now(t) - p->heard_ms < (uint64_t)c->connection_ttl * 1000)
+		arm_peer(t, p);
 	else
 		end_peer(t, p, p->opened ? DK_REASON_SILENCE : DK_REASON_NEVER, false);
+}
+
+/* ---- strangers: a queue, oldest first ---- */
+
+static void strangers_remove(struct tcp *t, struct tcp_conn *c)
+{
+	if (!c->stranger)
+		return;
+	c->stranger = false;
+	*(c->older ? &c->older->newer : &t->oldest) = c->newer;
+	*(c->newer ? &c->newer->older : &t->newest) = c->older;
+	t->strangers--;
+}
+
+static void on_strangers_late(void *self, struct dk_timer *timer)
+{
+	struct tcp *t = self;
+	uint64_t ttl = (uint64_t)((const struct tcp_conf *)t->base.conf)->connection_ttl * 1000;
+
+	while (t->oldest && dk_now(t) - t->oldest->came_ms >= ttl) {
+		t->n.strangers_late++;
+		close_conn(t, t->oldest, false);
+	}
+	if (t->oldest)
+		dk_timer_start(t, timer, t->oldest->came_ms + ttl - dk_now(t), 0, on_strangers_late);
+}
+
+static void strangers_add(struct tcp *t, struct tcp_conn *c)
+{
+	const struct tcp_conf *conf = t->base.conf;
+
+	if (t->strangers >= conf->max_strangers) {
+		t->n.strangers_pushed++;
+		close_conn(t, t->oldest, false);
+	}
+	c->came_ms = dk_now(t);
+	c->stranger = true;
+	c->older = t->newest;
+	*(c->older ? &c->older->newer : &t->oldest) = c;
+	t->newest = c;
+	t->strangers++;
+	if (!dk_timer_armed(&t->strangers_timer))
+		dk_timer_start(t, &t->strangers_timer, (uint64_t)conf->connection_ttl * 1000, 0, on_strangers_late);
 }
 
 /* ---- sockets ---- */
@@ -177,23 +229,30 @@ static void drop_buffer(struct tcp *t, struct tcp_conn *c)
 	c->used = c->cap = 0;
 }
 
-/* A good frame came: the socket is the peer's from here on. */
+static void close_conn(struct tcp *t, struct tcp_conn *c, bool flush)
+{
+	if (c->peer)
+		c->peer->conn = NULL;
+	c->peer = NULL;
+	c->over = true;
+	strangers_remove(t, c);
+	dk_stream_close(c->stream, flush);
+}
+
+/* The socket showed a good frame: it is the peer's from here on. */
 static void adopt(struct tcp *t, struct tcp_conn *c, struct tcp_peer *p)
 {
-	struct tcp_conn *old = p->conn;
 	bool again = p->opened;
 
-	if (old) {
-		old->peer = NULL;
-		old->candidate = 0;
-		dk_stream_close(old->stream, false);
-	}
-	dk_timer_stop(&c->timer);
+	if (p->conn)
+		close_conn(t, p->conn, false);
+	strangers_remove(t, c);
 	c->peer = p;
 	p->conn = c;
 	p->opened = true;
 	if (t->sink)
 		t->sink->opened(t->sink->self, p->user, p->id, dk_stream_peer(c->stream), again);
+	mark_dirty(t, p); /* what was sent before anybody was there */
 }
 
 static void on_frame(void *arg, const struct dk_frame *frame, bool reliable)
@@ -208,12 +267,7 @@ static void on_frame(void *arg, const struct dk_frame *frame, bool reliable)
 	if (p->dead)
 		return;
 	p->heard_ms = dk_now(t);
-	t->n.frames_in++;
-	if (p->conn != t->current_conn)
-		adopt(t, t->current_conn, p);
-	if (p->dead)
-		return;
-	up.addr = dk_stream_peer(t->current_conn->stream);
+	up.addr = dk_stream_peer(p->conn->stream);
 	switch (frame->ver ? UTILITY_NONE : utility_frame(&up, frame, buf, &reply)) {
 	case UTILITY_REPLY:
 		wire_stream_send(t->wire, &p->wire, &reply, DK_RELIABLE);
@@ -234,136 +288,139 @@ static void on_frame(void *arg, const struct dk_frame *frame, bool reliable)
 
 static const struct wire_events tcp_events = { .frame = on_frame };
 
-/* The peer that a stranger's first bytes name. NULL: not known yet (*ret_wait) or nobody's. */
-static struct tcp_peer *identify(struct tcp *t, struct tcp_conn *c, dk_slice bytes, bool *ret_wait)
+/* Whose peer a stranger's first frame makes it; NULL: nobody's yet, or it was sent away. */
+static struct tcp_peer *identify(struct tcp *t, struct tcp_conn *c, dk_slice bytes)
 {
 	const uint8_t *sid;
 	struct tcp_peer *p;
 	int rc = wire_stream_peek_sid(bytes, &sid);
 
-	*ret_wait = rc == 0;
 	if (rc == 0)
 		return NULL;
-	if (rc < 0) {
+	p = rc > 0 ? by_sid(t, sid) : NULL;
+	if (rc < 0)
 		t->n.no_frame++;
-		return NULL;
-	}
-	p = by_sid(t, sid);
-	if (!p || p->dead) {
+	else if (!p || p->dead)
 		t->n.unknown_sid++;
+	else
+		rc = wire_stream_greet(t->wire, &p->wire, bytes);
+	if (!p || p->dead || rc < 0) {
+		close_conn(t, c, false);
 		return NULL;
 	}
-	c->candidate = p->id;
-	return p;
+	return rc ? p : NULL;
 }
 
-/* Uses what can be used of bytes; returns how much, or <0: the socket must go. */
-static int feed(struct tcp *t, struct tcp_conn *c, dk_slice bytes)
+/* Uses what can be used of bytes and returns how much that was. The connection may be over afterwards. */
+static size_t feed(struct tcp *t, struct tcp_conn *c, dk_slice bytes)
 {
 	struct wire_events ev = tcp_events;
-	struct tcp_peer *p = c->peer ? c->peer : alive(t, c->candidate);
-	bool wait = false;
-	int used;
+	struct tcp_peer *p = c->peer ? c->peer : identify(t, c, bytes);
+	int used = 0;
 
 	if (!p)
-		p = identify(t, c, bytes, &wait);
-	if (!p)
-		return wait ? 0 : -EPROTO;
+		return 0;
 	ev.arg = t;
 	t->current = p;
-	t->current_conn = c;
-	used = wire_stream_feed(t->wire, &p->wire, bytes, &ev);
-	t->current = NULL;
-	t->current_conn = NULL;
-	if (p->dead) {
-		bury(t, p);
-		return (int)bytes.n; /* the socket is closing already */
-	}
-	if (used < 0 && c->peer) {
+	if (!c->peer)
+		adopt(t, c, p);
+	if (!p->dead)
+		used = wire_stream_feed(t->wire, &p->wire, bytes, &ev);
+	if (used < 0)
 		end_peer(t, p, DK_REASON_PROTOCOL, false);
-		return (int)bytes.n;
-	}
-	return used;
+	t->current = NULL;
+	settle(t, p);
+	return used < 0 ? 0 : (size_t)used;
 }
 
-static bool keep(struct tcp *t, struct tcp_conn *c, dk_slice rest)
+/* Room for cap bytes in the connection's buffer. */
+static bool reserve(struct tcp *t, struct tcp_conn *c, size_t cap)
 {
-	const struct tcp_conf *conf = t->base.conf;
-	size_t limit = (size_t)conf->max_rcv + FRAME_MORE, want = c->used + rest.n;
+	size_t grown = c->cap ? c->cap : 256;
+	uint8_t *buf;
 
-	if (want > limit) {
-		t->n.too_long++;
+	if (cap <= c->cap)
+		return true;
+	while (grown < cap)
+		grown *= 2;
+	buf = dk_realloc(t, c->buf, c->cap, grown);
+	if (!buf)
 		return false;
-	}
-	if (want > c->cap) {
-		size_t cap = c->cap ? c->cap : 256;
-		uint8_t *buf;
-
-		while (cap < want)
-			cap *= 2;
-		buf = dk_realloc(t, c->buf, c->cap, cap);
-		if (!buf)
-			return false;
-		c->buf = buf;
-		c->cap = (uint32_t)cap;
-	}
-	memcpy(c->buf + c->used, rest.p, rest.n);
-	c->used += (uint32_t)rest.n;
+	c->buf = buf;
+	c->cap = (uint32_t)grown;
 	return true;
 }
 
-static void refuse(struct tcp *t, struct tcp_conn *c)
+/* Keeps the start of a frame, or its middle; returns how much of bytes that was. What does not fit closes the connection. */
+static size_t keep(struct tcp *t, struct tcp_conn *c, dk_slice bytes)
 {
-	if (c->peer)
-		end_peer(t, c->peer, DK_REASON_PROTOCOL, false);
-	else
-		dk_stream_close(c->stream, false);
+	size_t n = (size_t)((const struct tcp_conf *)t->base.conf)->max_rcv + FRAME_MORE - c->used;
+
+	if (n > bytes.n)
+		n = bytes.n;
+	if (!n || !reserve(t, c, c->used + n)) {
+		if (c->peer)
+			end_peer(t, c->peer, DK_REASON_PROTOCOL, false);
+		else
+			close_conn(t, c, false);
+		return 0;
+	}
+	memcpy(c->buf + c->used, bytes.p, n);
+	c->used += (uint32_t)n;
+	return n;
 }
 
 static void tcp_data(void *self, struct dk_stream *s, dk_slice bytes)
 {
 	struct tcp *t = self;
 	struct tcp_conn *c = dk_stream_arg(s);
-	int used;
+	size_t used;
 
 	t->n.bytes_in += bytes.n;
-	if (!c->used) {
-		used = feed(t, c, bytes);
-		if (used < 0 || ((size_t)used < bytes.n && !keep(t, c, dk_slice_n(bytes.p + used, bytes.n - (size_t)used))))
-			refuse(t, c);
-		return;
+	/* A frame of which a part is there already is put together first, with as much behind it as the buffer holds. */
+	while (!c->over && c->used && bytes.n) {
+		used = keep(t, c, bytes);
+		bytes = dk_slice_n(bytes.p + used, bytes.n - used);
+		used = c->over ? 0 : feed(t, c, dk_slice_n(c->buf, c->used));
+		c->used -= (uint32_t)used;
+		if (c->used && used)
+			memmove(c->buf, c->buf + used, c->used);
 	}
-	if (!keep(t, c, bytes)) {
-		refuse(t, c);
-		return;
-	}
-	used = feed(t, c, dk_slice_n(c->buf, c->used));
-	if (used < 0) {
-		refuse(t, c);
-		return;
-	}
-	c->used -= (uint32_t)used;
-	if (c->used)
-		memmove(c->buf, c->buf + used, c->used);
-	else
+	if (!c->used)
 		drop_buffer(t, c);
+	if (c->over || !bytes.n)
+		return;
+	used = feed(t, c, bytes);
+	if (!c->over && used < bytes.n)
+		keep(t, c, dk_slice_n(bytes.p + used, bytes.n - used));
+}
+
+static void stop_done(struct tcp *t)
+{
+	struct dk_step *step = t->stopping;
+
+	if (!step || t->n.sockets)
+		return;
+	t->stopping = NULL;
+	dk_timer_stop(&t->linger);
+	dk_step_done(step, 0);
 }
 
 static void tcp_closed(void *self, struct dk_stream *s, int err)
 {
 	struct tcp *t = self;
 	struct tcp_conn *c = dk_stream_arg(s);
-	struct tcp_peer *p = c->peer;
 
 	(void)err;
-	dk_timer_stop(&c->timer);
+	if (!c)
+		return;
+	strangers_remove(t, c);
+	if (c->peer)
+		c->peer->conn = NULL; /* the client may come back with another socket */
 	drop_buffer(t, c);
-	t->n.sockets--;
 	dk_pool_put(&t->conns, c);
-	if (p) {
-		/* The client may come back with another socket until connectionTTL has passed. */
-		p->conn = NULL;
-	}
+	t->n.sockets--;
+	stop_done(t);
 }
 
 static void tcp_drained(void *self, struct dk_stream *s)
@@ -377,19 +434,9 @@ static void tcp_drained(void *self, struct dk_stream *s)
 
 static const struct dk_stream_ops stream_ops = { .data = tcp_data, .drained = tcp_drained, .closed = tcp_closed };
 
-static void on_stranger_late(void *self, struct dk_timer *timer)
-{
-	struct tcp *t = self;
-	struct tcp_conn *c = dk_container_of(timer, struct tcp_conn, timer);
-
-	t->n.strangers_late++;
-	dk_stream_close(c->stream, false);
-}
-
 static void tcp_accept(void *self, struct dk_listener *l, struct dk_stream *s)
 {
 	struct tcp *t = self;
-	const struct tcp_conf *conf = t->base.conf;
 	struct tcp_conn *c = dk_pool_get(&t->conns);
 
 	(void)l;
@@ -401,42 +448,31 @@ static void tcp_accept(void *self, struct dk_listener *l, struct dk_stream *s)
 	t->n.sockets++;
 	c->stream = s;
 	dk_stream_set_arg(s, c);
-	dk_timer_start(t, &c->timer, (uint64_t)conf->connection_ttl * 1000, 0, on_stranger_late);
+	strangers_add(t, c);
 }
 
 /* ---- out ---- */
 
+/* Hands what waits to the socket, frame by frame, into a buffer that is as long as needed. */
 static void flush_peer(struct tcp *t, struct tcp_peer *p)
 {
-	size_t cap = OUT_STEP;
+	const struct tcp_conf *c = t->base.conf;
+	size_t need, n;
+	uint8_t *buf;
 
 	while (p->conn) {
-		uint8_t *buf = dk_stream_slot(p->conn->stream, cap);
-		size_t need = 0, n;
-
-		if (!buf) {
-			/* The system takes nothing and maxOutput is reached: the client does not read. */
-			p->slow = cap == OUT_STEP ? dk_stream_waiting(p->conn->stream) > 0 : p->slow;
+		wire_stream_out(t->wire, &p->wire, NULL, 0, &need);
+		if (!need)
+			return;
+		buf = dk_stream_slot(p->conn->stream, need);
+		if (!buf) { /* a stream that has ended says so in a moment; one that is full belongs to somebody who does not read */
+			p->slow |= dk_stream_waiting(p->conn->stream) + need > (size_t)c->max_output;
 			return;
 		}
-		n = wire_stream_out(t->wire, &p->wire, buf, cap, &need);
+		n = wire_stream_out(t->wire, &p->wire, buf, need, &need);
 		dk_stream_commit(p->conn->stream, n);
-		if (!n && need <= cap)
-			return;
-		cap = need > OUT_STEP ? need : OUT_STEP;
+		t->n.bytes_out += n;
 	}
-}
-
-static void copy_counters(struct tcp *t)
-{
-	const uint64_t *drops = wire_ctx_drops(t->wire);
-
-	t->n.drop_mac = drops[WIRE_DROP_MAC];
-	t->n.drop_plain = drops[WIRE_DROP_PLAIN];
-	t->n.drop_magic = drops[WIRE_DROP_MAGIC];
-	t->n.drop_frame = drops[WIRE_DROP_FRAME];
-	t->n.drop_sid = drops[WIRE_DROP_SID];
-	t->n.frames_out = wire_ctx_stats(t->wire)->frames_out;
 }
 
 static void tcp_turn_end(void *self)
@@ -447,13 +483,18 @@ static void tcp_turn_end(void *self)
 	while ((p = t->dirty)) {
 		t->dirty = p->next_dirty;
 		p->dirty = false;
-		flush_peer(t, p);
-		if (p->slow) {
+		if (!p->dead)
+			flush_peer(t, p);
+		if (!p->dead && p->slow) {
 			t->n.slow++;
 			end_peer(t, p, DK_REASON_SLOW, false);
+		} else {
+			settle(t, p);
 		}
 	}
-	copy_counters(t);
+	memcpy(t->n.drop, wire_ctx_drops(t->wire), sizeof(t->n.drop));
+	t->n.frames_in = wire_ctx_stats(t->wire)->frames_in;
+	t->n.frames_out = wire_ctx_stats(t->wire)->frames_out;
 }
 
 /* ---- the service ---- */
@@ -471,7 +512,6 @@ static int tcp_attach(struct dk_transport *api, const struct dk_peer_sink *sink)
 static int tcp_admit(struct dk_transport *api, const struct dk_credential *cred, uint64_t user, dk_id *ret_peer)
 {
 	struct tcp *t = of(api);
-	const struct tcp_conf *c = t->base.conf;
 	struct tcp_peer *p;
 	dk_id id;
 	int rc;
@@ -489,12 +529,11 @@ static int tcp_admit(struct dk_transport *api, const struct dk_credential *cred,
 		dk_table_remove(&t->peers, id);
 		return rc;
 	}
-	memcpy(p->sid, cred->sid, sizeof(p->sid));
 	p->id = id;
 	p->user = user;
 	p->heard_ms = dk_now(t);
-	dk_timer_start(t, &p->timer, (uint64_t)c->connection_ttl * 1000, 0, on_peer_timer);
-	t->n.peers = t->peers.used;
+	arm_peer(t, p);
+	t->n.peers++;
 	*ret_peer = id;
 	return 0;
 }
@@ -625,15 +664,46 @@ static int tcp_start(void *self)
 	return dk_on_turn_end(t, tcp_turn_end);
 }
 
+static void tcp_reload(void *self, const void *old)
+{
+	struct tcp *t = self;
+	uint32_t slot = 0;
+	struct tcp_peer *p;
+	dk_id id;
+
+	(void)old;
+	while ((p = dk_table_next(&t->peers, &slot, &id)))
+		if (!p->dead)
+			arm_peer(t, p);
+	if (t->oldest)
+		dk_timer_start(t, &t->strangers_timer, 0, 0, on_strangers_late);
+}
+
+static void on_linger(void *self, struct dk_timer *timer)
+{
+	struct tcp *t = self;
+	struct dk_step *step = t->stopping;
+
+	(void)timer;
+	t->stopping = NULL; /* the kernel closes what is left */
+	dk_step_done(step, 0);
+}
+
 static void tcp_stop(void *self, struct dk_step *step)
 {
 	struct tcp *t = self;
 	uint32_t slot = 0;
 	dk_id id;
 
+	dk_listener_close(t->listener);
+	t->listener = NULL;
 	while (dk_table_next(&t->peers, &slot, &id))
 		tcp_close(&t->api, id, DK_REASON_SHUTDOWN);
-	dk_step_done(step, 0);
+	while (t->oldest)
+		close_conn(t, t->oldest, false);
+	t->stopping = step;
+	dk_timer_start(t, &t->linger, LINGER_MS, 0, on_linger);
+	stop_done(t);
 }
 
 static void tcp_fini(void *self)
@@ -643,8 +713,11 @@ static void tcp_fini(void *self)
 	struct tcp_peer *p;
 	dk_id id;
 
-	while ((p = dk_table_next(&t->peers, &slot, &id)))
-		bury(t, p);
+	while ((p = dk_table_next(&t->peers, &slot, &id))) {
+		p->dead = true;
+		p->dirty = false;
+		settle(t, p);
+	}
 	wire_ctx_free(t->wire);
 	dk_map_fini(t, &t->by_sid);
 	dk_table_fini(&t->peers);
@@ -659,40 +732,51 @@ static const struct dk_option tcp_options[] = {
 	DK_STR(struct tcp_conf, address, "address", "127.0.0.1", "IP address to bind; empty: that of nic"),
 	DK_STR(struct tcp_conf, nic, "nic", "eth0", "interface whose address is bound when address is empty"),
 	DK_INT(struct tcp_conf, port, "port", "7200", 0, 65535, "first port tried; taken ones are passed over upward; 0: any"),
-	DK_STR(struct tcp_conf, type, "type", "", "server type that endpoint requests name; empty: TCP"),
+	DK_STR(struct tcp_conf, type, "type", "", "server type that endpoint requests name; empty: TCP",
+	       .env = "DIARKIS_SERVER_TYPE"),
 	DK_BOOL(struct tcp_conf, enable_encryption, "enableEncryption", "true", "seal frames; must agree with the endpoint plugin"),
 	DK_INT(struct tcp_conf, connection_ttl, "connectionTTL", "10", 1, 86400, "silence after which a user is gone", .unit = "s",
 	       .flags = DK_RELOADABLE),
 	DK_INT(struct tcp_conf, max_rcv, "maxRcvSize", "8000", 64, 16777215, "largest request", .unit = "bytes"),
 	DK_BOOL(struct tcp_conf, no_delay, "noDelay", "false", "send small segments at once (TCP_NODELAY)"),
-	DK_INT(struct tcp_conf, max_output, "maxOutput", "1048576", 65536, 1073741824,
+	DK_INT(struct tcp_conf, max_output, "maxOutput", "1048576", 131072, 268435456,
 	       "output that may wait for a client that does not read", .unit = "bytes"),
 	DK_INT(struct tcp_conf, max_peers, "maxPeers", "100000", 1, 16000000, "clients at most"),
+	DK_INT(struct tcp_conf, max_strangers, "maxStrangers", "1000", 1, 1000000,
+	       "sockets that have not shown whose they are; beyond it the oldest is closed"),
 	{ 0 },
 };
+
+#define DROP(which, name, text)                                                                                                    \
+	{                                                                                                                          \
+		"drop_" name, text, offsetof(struct tcp, n.drop[which]), DK_COUNTER_SUM, 0                                         \
+	}
 
 static const struct dk_counter tcp_counters[] = {
 	DK_COUNTER(struct tcp, accepted, "sockets accepted"),
 	DK_COUNTER(struct tcp, bytes_in, "bytes received"),
+	DK_COUNTER(struct tcp, bytes_out, "bytes handed to the sockets"),
 	DK_COUNTER(struct tcp, frames_in, "frames received"),
 	DK_COUNTER(struct tcp, frames_out, "frames sent"),
 	DK_COUNTER(struct tcp, unknown_sid, "sockets closed: their first frame named a sid that is not here"),
 	DK_COUNTER(struct tcp, no_frame, "sockets closed: what they sent first is no frame"),
-	DK_COUNTER(struct tcp, too_long, "connections closed: a frame beyond maxRcvSize"),
 	DK_COUNTER(struct tcp, strangers_late, "sockets closed: no good frame within connectionTTL"),
+	DK_COUNTER(struct tcp, strangers_pushed, "sockets closed: no good frame yet, and maxStrangers newer ones came"),
 	DK_COUNTER(struct tcp, slow, "connections closed: the client did not read"),
-	DK_COUNTER(struct tcp, bad_utility, "malformed echoes and pings"),
-	DK_COUNTER(struct tcp, drop_mac, "frames with a wrong seal"),
-	DK_COUNTER(struct tcp, drop_plain, "frames whose length or padding inside the seal is wrong"),
-	DK_COUNTER(struct tcp, drop_magic, "no frame where one must start"),
-	DK_COUNTER(struct tcp, drop_frame, "frames beyond their limit"),
-	DK_COUNTER(struct tcp, drop_sid, "frames of another sid on a bound socket"),
+	DK_COUNTER(struct tcp, bad_utility, "malformed echoes, pings and goodbyes"),
+	DROP(WIRE_DROP_MAGIC, "magic", "connections closed: no frame where one must start"),
+	DROP(WIRE_DROP_FRAME, "frame", "connections closed: a frame beyond maxRcvSize, or too short for what it holds"),
+	DROP(WIRE_DROP_SID, "sid", "connections closed: a frame of another sid"),
+	DROP(WIRE_DROP_MAC, "mac", "connections closed: a wrong seal"),
+	DROP(WIRE_DROP_PLAIN, "plain", "connections closed: length or padding inside the seal wrong"),
 	DK_GAUGE(struct tcp, peers, "clients admitted"),
 	DK_GAUGE(struct tcp, sockets, "sockets open"),
 	{ 0 },
 };
 
-static const struct dk_ops tcp_ops = { .init = tcp_init, .start = tcp_start, .stop = tcp_stop, .fini = tcp_fini };
+static const struct dk_ops tcp_ops = {
+	.init = tcp_init, .start = tcp_start, .reload = tcp_reload, .stop = tcp_stop, .fini = tcp_fini
+};
 
 DK_PLUGIN(tcp) = {
 	DK_PLUGIN_HEAD("tcp", DK_VERSION, "realtime connections over TCP"),

@@ -5,9 +5,11 @@
  *
  * Order for hostile bytes: size and flag, sid (one look-up, no allocation), the peer's rate, then wire_peer_recv(), which checks
  * the seal before it changes anything. Nobody unknown gets an answer, but for the kill packet that a SYN may earn, within a
- * budget; and every refusal moves a counter.
+ * budget; and every refusal moves a counter. Who knows a sid can use up only what the peer's foreign addresses have of its rate.
  *
- * A peer that is closed while one of its own datagrams is being handled stays in the table, marked dead, until that is over.
+ * The life of a peer has two ends. When it is dead the sink was told and forgets it; when it is over nothing more goes back and
+ * forth. In between it lingers for a second or two, so that what was sent last and the goodbye after it are repeated until they
+ * were heard. Its memory goes when it is over, out of the list of dirty peers and not the one whose datagram is being handled.
  */
 #include <diarkis/plugin.h>
 #include <diarkis/transport.h>
@@ -18,7 +20,9 @@
 #include "wire/wire.h"
 
 #define KILLS_PER_S 1000
+#define FOREIGN_PER_S 100 /* datagrams looked at that name an open connection from elsewhere: enough for a client that moves */
 #define SCAN_PORTS 1000
+#define LINGER_MS 300 /* at the node's end */
 
 struct udp_conf {
 	const char *address, *nic, *type;
@@ -28,13 +32,17 @@ struct udp_conf {
 
 struct udp_peer {
 	struct wire_peer wire;
-	uint64_t user;
 	struct dk_timer timer;
 	struct udp_peer *next_dirty;
+	uint64_t user;
 	dk_id id;
-	uint32_t tokens, tokens_at; /* packets left of this second's share; when it was filled (ms) */
-	bool dirty, force, opened, dead;
-	uint8_t reason; /* enum dk_reason, when dead */
+	uint32_t own; /* datagrams looked at in this second, from the client's address */
+	uint16_t foreign; /* and from others */
+	uint16_t second; /* low bits */
+	bool dirty : 1, force : 1;
+	bool opened : 1; /* the sink was told */
+	bool shook : 1; /* the address was proven once */
+	bool dead : 1, over : 1;
 };
 
 struct budget {
@@ -53,10 +61,11 @@ struct udp {
 	struct udp_peer *dirty;
 	struct udp_peer *current; /* whose datagram or timer is being handled */
 	struct budget kills, kills_self;
-	bool got_some; /* datagrams came in this turn */
+	struct dk_step *stopping; /* ends when nobody lingers any more */
+	struct dk_timer linger;
 	char host[DK_ADDR_TEXT];
 	struct {
-		uint64_t packets_in, packets_out, unknown_sid, over_rate, killed, bad_utility;
+		uint64_t packets_in, packets_out, bytes_in, bytes_out, unknown_sid, over_rate, killed, bad_utility;
 		uint64_t resends, splits_in, splits_out, frames_in, frames_out;
 		uint64_t drop[WIRE_DROPS];
 		int64_t peers;
@@ -126,49 +135,62 @@ static enum dk_reason reason_of(const struct udp_peer *p, enum wire_reason r)
 	}
 }
 
-/* The peer's own memory goes; nobody may hold its pointer any more. */
-static void bury(struct udp *u, struct udp_peer *p)
+static void stop_done(struct udp *u)
 {
-	if (p->dirty)
-		for (struct udp_peer **at = &u->dirty; *at; at = &(*at)->next_dirty)
-			if (*at == p) {
-				*at = p->next_dirty;
-				break;
-			}
+	struct dk_step *step = u->stopping;
+
+	if (!step || u->peers.used)
+		return;
+	u->stopping = NULL;
+	dk_timer_stop(&u->linger);
+	dk_step_done(step, 0);
+}
+
+/* Gives the peer's memory back as soon as nobody holds its pointer any more. */
+static void settle(struct udp *u, struct udp_peer *p)
+{
+	if (!p->over || p->dirty || p == u->current)
+		return;
 	dk_timer_stop(&p->timer);
 	dk_map_remove(&u->by_sid, sid_hash(p->wire.sid), dk_id_slot(p->id));
 	wire_peer_fini(u->wire, &p->wire);
 	dk_table_remove(&u->peers, p->id);
-	u->n.peers = u->peers.used;
+	stop_done(u);
 }
 
-static void end_peer(struct udp *u, struct udp_peer *p, enum dk_reason reason)
+/* The sink loses the peer. linger: the wire still has something to say to it. */
+static void end_peer(struct udp *u, struct udp_peer *p, enum dk_reason reason, bool linger)
 {
-	if (p->dead)
-		return;
-	p->dead = true;
-	if (u->sink)
-		u->sink->closed(u->sink->self, p->user, p->id, reason);
-	if (p != u->current)
-		bury(u, p);
+	if (!p->dead) {
+		p->dead = true;
+		u->n.peers--;
+		p->over = !linger;
+		if (u->sink)
+			u->sink->closed(u->sink->self, p->user, p->id, reason);
+	} else {
+		p->over |= !linger;
+	}
+	settle(u, p);
 }
 
 /* ---- what wire/ tells; u->current is the peer ---- */
 
-static void tell_open(struct udp *u, struct udp_peer *p, const struct dk_addr *from)
+static void tell_open(struct udp *u, struct udp_peer *p, const struct dk_addr *from, bool again)
 {
-	if (p->opened)
-		return;
 	p->opened = true;
-	if (u->sink)
-		u->sink->opened(u->sink->self, p->user, p->id, from, false);
+	if (u->sink && !p->dead)
+		u->sink->opened(u->sink->self, p->user, p->id, from, again);
 }
 
 static void on_opened(void *arg, const struct dk_addr *from)
 {
 	struct udp *u = arg;
+	struct udp_peer *p = u->current;
+	bool again = p->shook; /* a client that began anew with the same credential */
 
-	tell_open(u, u->current, from);
+	p->shook = true;
+	if (!p->opened || again)
+		tell_open(u, p, from, again);
 }
 
 static void on_moved(void *arg, const struct dk_addr *from)
@@ -183,7 +205,7 @@ static void on_closed(void *arg, enum wire_reason reason)
 {
 	struct udp *u = arg;
 
-	end_peer(u, u->current, reason_of(u->current, reason));
+	end_peer(u, u->current, reason_of(u->current, reason), false);
 }
 
 static void on_frame(void *arg, const struct dk_frame *frame, bool reliable)
@@ -197,7 +219,8 @@ static void on_frame(void *arg, const struct dk_frame *frame, bool reliable)
 
 	if (p->dead)
 		return;
-	tell_open(u, p, wire_peer_addr(&p->wire));
+	if (!p->opened)
+		tell_open(u, p, wire_peer_addr(&p->wire), false);
 	if (p->dead)
 		return;
 	switch (frame->ver ? UTILITY_NONE : utility_frame(&up, frame, buf, &reply)) {
@@ -206,7 +229,7 @@ static void on_frame(void *arg, const struct dk_frame *frame, bool reliable)
 		p->force = true;
 		break;
 	case UTILITY_CLOSE:
-		end_peer(u, p, DK_REASON_CLIENT);
+		end_peer(u, p, DK_REASON_CLIENT, false);
 		break;
 	case UTILITY_BAD:
 		u->n.bad_utility++;
@@ -224,19 +247,21 @@ static const struct wire_events udp_events = { .frame = on_frame, .opened = on_o
 
 static void on_timer(void *self, struct dk_timer *t);
 
-/* Timers are looked at in steps of handleRUDPInterval, spread over the peers, unless a shorter flush interval needs more. */
+/*
+ * Timers are looked at in steps of handleRUDPInterval, spread over the peers. What waits for a shorter flush interval is not: it
+ * would wait for up to a step more.
+ */
 static void arm(struct udp *u, struct udp_peer *p)
 {
 	const struct udp_conf *c = u->base.conf;
 	uint64_t due = wire_peer_due(u->wire, &p->wire), now = dk_now(u), step = (uint64_t)c->rudp_interval;
 
-	if (due == WIRE_NEVER || p->dead)
+	if (due == WIRE_NEVER || p->over)
 		return;
-	if (c->send_interval >= 10 && (uint64_t)c->send_interval < step)
-		step = (uint64_t)c->send_interval;
 	if (due < now)
 		due = now;
-	due += step - 1 - (due + dk_id_slot(p->id)) % step;
+	if (c->send_interval < 10 || due - now > (uint64_t)c->send_interval)
+		due += step - 1 - (due + dk_id_slot(p->id)) % step;
 	if (!dk_timer_armed(&p->timer) || due < p->timer.due_ms)
 		dk_timer_start(u, &p->timer, due > now ? due - now : 1, 0, on_timer);
 }
@@ -263,6 +288,7 @@ static void flush_peer(struct udp *u, struct udp_peer *p)
 		}
 		dk_udp_commit(u->socket, n, fragment ? DK_UDP_FRAGMENT : 0);
 		u->n.packets_out++;
+		u->n.bytes_out += n;
 	}
 	p->force = false;
 	arm(u, p);
@@ -288,15 +314,13 @@ static void udp_turn_end(void *self)
 	struct udp *u = self;
 	struct udp_peer *p;
 
-	if (u->dirty || u->got_some)
-		copy_counters(u);
-	u->got_some = false;
-
 	while ((p = u->dirty)) {
 		u->dirty = p->next_dirty;
 		p->dirty = false;
 		flush_peer(u, p);
+		settle(u, p);
 	}
+	copy_counters(u);
 }
 
 static void on_timer(void *self, struct dk_timer *t)
@@ -307,12 +331,9 @@ static void on_timer(void *self, struct dk_timer *t)
 
 	ev.arg = u;
 	u->current = p;
+	mark_dirty(u, p);
 	wire_peer_tick(u->wire, &p->wire, dk_now(u), &ev);
 	u->current = NULL;
-	if (p->dead)
-		bury(u, p);
-	else
-		mark_dirty(u, p);
 }
 
 /* ---- in ---- */
@@ -327,7 +348,7 @@ static bool within(struct budget *b, uint64_t now_ms)
 /* A SYN of somebody unknown: a client of a restarted node must learn that it is one. */
 static void kill_unknown(struct udp *u, const struct dk_addr *from)
 {
-	bool own_host = memcmp(from->ip, dk_udp_addr(u->socket)->ip, sizeof(from->ip)) == 0;
+	bool own_host = utility_is_loopback(from) || memcmp(from->ip, dk_udp_addr(u->socket)->ip, sizeof(from->ip)) == 0;
 
 	if (!within(own_host ? &u->kills_self : &u->kills, dk_now(u)))
 		return;
@@ -335,25 +356,22 @@ static void kill_unknown(struct udp *u, const struct dk_addr *from)
 	dk_udp_commit(u->socket, sizeof(wire_kill_packet), 0);
 	u->n.killed++;
 	u->n.packets_out++;
+	u->n.bytes_out += sizeof(wire_kill_packet);
 }
 
-static bool take_token(const struct udp_conf *c, struct udp_peer *p, uint32_t now)
+/*
+ * Whether this second still has room for the datagram. Who does not speak from the client's address has little of it, and nothing
+ * of what is the client's: a sid can be read on the way, so it must not be enough to silence its owner.
+ */
+static bool within_rate(const struct udp_conf *c, struct udp_peer *p, uint64_t now, const struct dk_addr *from)
 {
-	uint32_t passed = now - p->tokens_at, rate = (uint32_t)c->packet_rate;
+	bool own = !p->shook || dk_addr_eq(from, wire_peer_addr(&p->wire));
 
-	if (passed >= 1000) {
-		p->tokens = rate;
-		p->tokens_at = now;
-	} else if (p->tokens < rate && passed * rate >= 1000) {
-		uint32_t more = passed * rate / 1000;
-
-		p->tokens = p->tokens + more < rate ? p->tokens + more : rate;
-		p->tokens_at = now;
+	if (p->second != (uint16_t)(now / 1000)) {
+		p->second = (uint16_t)(now / 1000);
+		p->own = p->foreign = 0;
 	}
-	if (!p->tokens)
-		return false;
-	p->tokens--;
-	return true;
+	return own ? p->own++ < c->packet_rate : p->foreign < FOREIGN_PER_S && p->foreign++ < FOREIGN_PER_S;
 }
 
 static void udp_received(void *self, struct dk_udp *socket, const struct dk_datagram *v, size_t n)
@@ -368,32 +386,29 @@ static void udp_received(void *self, struct dk_udp *socket, const struct dk_data
 	(void)socket;
 	ev.arg = u;
 	u->n.packets_in += n;
-	u->got_some = true;
 	for (; n > 0; v++, n--) {
 		struct udp_peer *p;
 
+		u->n.bytes_in += v->bytes.n;
 		if (!wire_peek_sid(v->bytes, &sid, &drop)) {
 			u->early[drop]++;
 			continue;
 		}
 		p = by_sid(u, sid);
-		if (!p || p->dead) {
+		if (!p || (p->dead && wire_is_syn(v->bytes))) {
 			u->n.unknown_sid++;
-			if (!p && wire_is_syn(v->bytes))
+			if (wire_is_syn(v->bytes))
 				kill_unknown(u, &v->from);
 			continue;
 		}
-		if (!take_token(c, p, (uint32_t)now)) {
+		if (!within_rate(c, p, now, &v->from)) {
 			u->n.over_rate++;
 			continue;
 		}
 		u->current = p;
+		mark_dirty(u, p);
 		wire_peer_recv(u->wire, &p->wire, now, &v->from, v->bytes, &ev);
 		u->current = NULL;
-		if (p->dead)
-			bury(u, p);
-		else
-			mark_dirty(u, p);
 	}
 }
 
@@ -431,9 +446,7 @@ static int udp_admit(struct dk_transport *t, const struct dk_credential *cred, u
 	}
 	p->id = id;
 	p->user = user;
-	p->tokens = (uint32_t)((const struct udp_conf *)u->base.conf)->packet_rate;
-	p->tokens_at = (uint32_t)dk_now(u);
-	u->n.peers = u->peers.used;
+	u->n.peers++;
 	arm(u, p);
 	*ret_peer = id;
 	return 0;
@@ -474,17 +487,16 @@ static void udp_close(struct dk_transport *t, dk_id peer, enum dk_reason reason)
 {
 	struct udp *u = of(t);
 	struct udp_peer *p = alive(u, peer);
+	bool open;
 
 	if (!p)
 		return;
-	p->force = true;
-	flush_peer(u, p);
-	if (wire_peer_addr(&p->wire)->family) {
+	open = wire_peer_is_open(&p->wire);
+	if (open)
 		wire_peer_close(u->wire, &p->wire, dk_now(u));
-		p->force = true;
-		flush_peer(u, p);
-	}
-	end_peer(u, p, reason);
+	p->force = true;
+	mark_dirty(u, p);
+	end_peer(u, p, reason, open);
 }
 
 static int udp_info(struct dk_transport *t, dk_id peer, struct dk_peer_info *ret_info)
@@ -589,9 +601,37 @@ static void udp_reload(void *self, const void *old)
 {
 	struct udp *u = self;
 	struct wire_limits l = limits_of(u->base.conf);
+	uint32_t slot = 0;
+	struct udp_peer *p;
+	dk_id id;
 
 	(void)old;
 	wire_ctx_set_limits(u->wire, &l);
+	while ((p = dk_table_next(&u->peers, &slot, &id)))
+		arm(u, p); /* its timer may be due earlier now */
+}
+
+/* Who still lingers gets a goodbye that waits for nothing. */
+static void on_linger(void *self, struct dk_timer *t)
+{
+	struct udp *u = self;
+	uint32_t slot = 0;
+	struct udp_peer *p;
+	dk_id id;
+
+	(void)t;
+	while ((p = dk_table_next(&u->peers, &slot, &id))) {
+		wire_peer_close(u->wire, &p->wire, dk_now(u));
+		p->force = true;
+		p->over = true;
+		mark_dirty(u, p);
+	}
+	udp_turn_end(u);
+}
+
+static void on_cancel(void *arg)
+{
+	on_linger(arg, NULL);
 }
 
 static void udp_stop(void *self, struct dk_step *step)
@@ -603,7 +643,11 @@ static void udp_stop(void *self, struct dk_step *step)
 
 	while ((p = dk_table_next(&u->peers, &slot, &id)))
 		udp_close(&u->api, id, DK_REASON_SHUTDOWN);
-	dk_step_done(step, 0);
+	udp_turn_end(u);
+	u->stopping = step;
+	dk_timer_start(u, &u->linger, LINGER_MS, 0, on_linger);
+	dk_step_on_cancel(step, on_cancel, u);
+	stop_done(u);
 }
 
 static void udp_fini(void *self)
@@ -613,8 +657,11 @@ static void udp_fini(void *self)
 	struct udp_peer *p;
 	dk_id id;
 
-	while ((p = dk_table_next(&u->peers, &slot, &id)))
-		bury(u, p);
+	while ((p = dk_table_next(&u->peers, &slot, &id))) {
+		p->over = true;
+		p->dirty = false;
+		settle(u, p);
+	}
 	wire_ctx_free(u->wire);
 	dk_map_fini(u, &u->by_sid);
 	dk_table_fini(&u->peers);
@@ -628,7 +675,8 @@ static const struct dk_option udp_options[] = {
 	DK_STR(struct udp_conf, address, "address", "127.0.0.1", "IP address to bind; empty: that of nic"),
 	DK_STR(struct udp_conf, nic, "nic", "eth0", "interface whose address is bound when address is empty"),
 	DK_INT(struct udp_conf, port, "port", "7100", 0, 65535, "first port tried; taken ones are passed over upward; 0: any"),
-	DK_STR(struct udp_conf, type, "type", "", "server type that endpoint requests name; empty: UDP"),
+	DK_STR(struct udp_conf, type, "type", "", "server type that endpoint requests name; empty: UDP",
+	       .env = "DIARKIS_SERVER_TYPE"),
 	DK_BOOL(struct udp_conf, enable_p2p, "enableP2P", "true", "tell clients their public address in echo replies"),
 	DK_BOOL(struct udp_conf, enable_encryption, "enableEncryption", "true", "seal frames; must agree with the endpoint plugin"),
 	DK_INT(struct udp_conf, connection_ttl, "connectionTTL", "10", 1, 86400, "silence after which a user is gone", .unit = "s",
@@ -657,10 +705,12 @@ static const struct dk_option udp_options[] = {
 static const struct dk_counter udp_counters[] = {
 	DK_COUNTER(struct udp, packets_in, "datagrams received"),
 	DK_COUNTER(struct udp, packets_out, "datagrams handed to the socket"),
+	DK_COUNTER(struct udp, bytes_in, "bytes in them"),
+	DK_COUNTER(struct udp, bytes_out, "bytes in those"),
 	DK_COUNTER(struct udp, unknown_sid, "datagrams of a sid that is not here"),
-	DK_COUNTER(struct udp, over_rate, "datagrams beyond packetRate"),
+	DK_COUNTER(struct udp, over_rate, "datagrams beyond packetRate, or too many that name a connection from elsewhere"),
 	DK_COUNTER(struct udp, killed, "kill packets sent to unknown SYNs"),
-	DK_COUNTER(struct udp, bad_utility, "malformed echoes and pings"),
+	DK_COUNTER(struct udp, bad_utility, "malformed echoes, pings and goodbyes"),
 	DK_GAUGE(struct udp, peers, "clients admitted"),
 	DK_COUNTER(struct udp, frames_in, "frames received"),
 	DK_COUNTER(struct udp, frames_out, "frames sent"),
@@ -677,7 +727,7 @@ static const struct dk_counter udp_counters[] = {
 	DROP(WIRE_DROP_SEQUENCE, "sequence", "outside the receive window"),
 	DROP(WIRE_DROP_DUPLICATE, "duplicate", "delivered already"),
 	DROP(WIRE_DROP_ADDRESS, "address", "not from the proven address"),
-	DROP(WIRE_DROP_UNPROVEN, "unproven", "needs a proven address first"),
+	DROP(WIRE_DROP_UNPROVEN, "unproven", "needs a proof of its address first"),
 	DROP(WIRE_DROP_SPLIT, "split", "split header or set inconsistent"),
 	DROP(WIRE_DROP_SPLIT_LIMIT, "split_limit", "message in pieces beyond its limit"),
 	DROP(WIRE_DROP_ACK, "ack", "acknowledges nothing in flight"),
