@@ -21,6 +21,8 @@ struct dk_kernel; /* one node */
 
 /* Production: libuv on a loop of its own. NULL = no memory or descriptors. The simulator's is in <diarkis/test.h>. */
 DK_API struct dk_env *dk_env_uv(void);
+/* Runs all nodes of the env that were begun until done(arg), asked after every turn. Returns 0 or <0. */
+DK_API int dk_env_run(struct dk_env *env, bool (*done)(void *arg), void *arg);
 DK_API void dk_env_free(struct dk_env *env); /* after its kernels */
 
 enum dk_boot_flag {
@@ -65,7 +67,7 @@ DK_API void dk_stop_with_callback(struct dk_kernel *k, void (*done)(void *arg), 
 /* Begins to stop with exit code 1; the sentence is logged. (StopWithError) */
 DK_API void dk_stop_with_error(struct dk_kernel *k, const char *fmt, ...) DK_PRINTF(2, 3);
 
-/* For programs that have a loop of their own to run: begin returns 0 or an exit code; then run the env; finished tells when. */
+/* For programs with several nodes: begin returns 0 or an exit code; then dk_env_run(); finished tells when. */
 DK_API int dk_begin(struct dk_kernel *k);
 DK_API bool dk_finished(const struct dk_kernel *k, int *ret_exit_code);
 

@@ -294,6 +294,11 @@ int dk_addr_of_nic(void *self, const char *nic, struct dk_addr *ret_addr)
 	return k->env->ops->addr_of_nic(k->node, nic, ret_addr);
 }
 
+int dk_env_run(struct dk_env *env, bool (*done)(void *arg), void *arg)
+{
+	return env->ops->run(env, done, arg);
+}
+
 void dk_env_free(struct dk_env *env)
 {
 	if (env)

@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# A plugin that crashes is named, also when it has used up the stack, and the process ends by its signal; one that holds the loop
+# is named, too, and the node lives on.
+. "${TEST_SRCDIR:?run this by make check-cluster}/tests/cluster/lib.sh"
+ulimit -c 0
+export TMPDIR=$work
+printf 'plugins = { crash = { file = "%s"; }; };\n' "$TEST_BUILDDIR/tests/fixtures/.libs/crash.so" >"$work/crash.conf"
+
+# died NAME: of signal 11, which bash tells as 139.
+died()
+{
+	local rc=0
+
+	wait "${pid[$1]}" || rc=$?
+	unset "pid[$1]"
+	[ "$rc" -eq 139 ] || { echo "$1 ended with $rc"; cat "$work/$1.log"; return 1; }
+}
+
+start held "${diarkisd[@]}" -c "$work/crash.conf"
+printf 'crash.hold\n2100\n' >"$work/DIARKIS_SIGUSR1"
+send held USR1
+claim "who holds the loop for two seconds is named" log_has held "held the loop for 2"
+claim "and the node runs on, to a good end" stop held
+
+for way in now deep; do
+	start "$way" "${diarkisd[@]}" -c "$work/crash.conf"
+	printf 'crash.%s\n' $way >"$work/DIARKIS_SIGUSR1"
+	send "$way" USR1
+	claim "crash.$way: the node dies of its signal" died "$way"
+	claim "crash.$way: the plugin is named" grep -qF "diarkisd: crashed while this plugin's code ran: crash" "$work/$way.log"
+done
+finish
