@@ -160,7 +160,7 @@ static void authentic(struct in *in, bool reliable, uint32_t seq)
 			p->credit += (uint32_t)in->len;
 		in->counted = true;
 		/* Whoever has sent DAT takes itself for open: its answer to our SYN got lost. Who has not is not bothered. */
-		if (reliable || p->rudp.rx_next || p->rudp.rx)
+		if (reliable)
 			challenge(in, WIRE_PROOF_SYN);
 		return;
 	}
