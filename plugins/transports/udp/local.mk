@@ -5,4 +5,4 @@ plugins_udp_la_SOURCES = %D%/udp.c %D%/../utility.c %D%/../utility.h
 plugins_udp_la_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/%D%/..
 plugins_udp_la_LIBADD = $(wire_lib) $(kernel_lib)
 plugins_udp_la_LDFLAGS = $(plugin_ldflags)
-##EXTRA_DIST += %D%/README.md %D%/udp.conf
+EXTRA_DIST += %D%/README.md %D%/udp.conf
