@@ -67,8 +67,8 @@ static size_t frame_length(enum wire_role to, const uint8_t *p, size_t n)
 }
 
 /* The whole frame at p, n bytes being there: WIRE_PASS with its parts and length; or *ret_len is 0 and more is needed. */
-static enum wire_drop next_frame(struct wire_ctx *ctx, const struct wire_stream *s, const uint8_t *p, size_t n, struct wire_raw *ret_raw,
-				 size_t *ret_len)
+static enum wire_drop next_frame(struct wire_ctx *ctx, const struct wire_stream *s, const uint8_t *p, size_t n,
+				 struct wire_raw *ret_raw, size_t *ret_len)
 {
 	enum wire_role role = (enum wire_role)s->role;
 	struct wire_codec k = codec(s);
@@ -89,7 +89,8 @@ static enum wire_drop next_frame(struct wire_ctx *ctx, const struct wire_stream 
 }
 
 /* Decrypts one frame and shows it, unless ev is NULL. */
-static enum wire_drop take(struct wire_ctx *ctx, const struct wire_stream *s, const struct wire_raw *raw, const struct wire_events *ev)
+static enum wire_drop take(struct wire_ctx *ctx, const struct wire_stream *s, const struct wire_raw *raw,
+			   const struct wire_events *ev)
 {
 	struct wire_codec k = codec(s);
 	size_t mark = wire_scratch_mark(ctx), n = raw->body.n;

@@ -465,7 +465,7 @@ static void flush_peer(struct tcp *t, struct tcp_peer *p)
 		if (!need)
 			return;
 		buf = dk_stream_slot(p->conn->stream, need);
-		if (!buf) { /* a stream that has ended says so in a moment; one that is full belongs to somebody who does not read */
+		if (!buf) { /* full, of what somebody does not read; or ended, as it will say in a moment */
 			p->slow |= dk_stream_waiting(p->conn->stream) + need > (size_t)c->max_output;
 			return;
 		}
