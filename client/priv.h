@@ -41,7 +41,6 @@ struct dkc_client {
 	uint8_t state;
 	bool wire_up; /* peer or stream is initialised; also for a while after the end, so that the goodbye gets out */
 	bool again; /* a former connection stood: the next one is a continuation */
-	bool heard; /* TCP: a frame came on this connection */
 	bool offline_told;
 	uint8_t ending; /* enum dkc_reason: end as soon as the wire is not on the stack any more */
 	uint8_t depth; /* > 0: inside the wire's callbacks */
@@ -65,6 +64,27 @@ struct dkc_client {
 	char *client_key;
 	struct dkc_endpoint to;
 };
+
+static inline bool client_is_udp(const struct dkc_client *c)
+{
+	return c->to.protocol != DKC_TCP;
+}
+
+/* client.c */
+void client_send_key(struct dkc_client *c);
+void client_start_echo(struct dkc_client *c); /* sends one, from which the others count */
+void client_send_held(struct dkc_client *c); /* as far as the wire takes it */
+int client_send_frame(struct dkc_client *c, const struct dk_frame *f, unsigned how);
+
+/* events.c */
+void client_emit(struct dkc_client *c, const struct dkc_event *e);
+struct wire_events client_events(struct dkc_client *c);
+
+/* request.c */
+bool client_pending_answer(struct dkc_client *c, const struct dk_frame *f); /* false: nobody waits for it */
+void client_pending_expire(struct dkc_client *c);
+void client_pending_clear(struct dkc_client *c); /* all are told that no answer comes */
+uint64_t client_pending_due(const struct dkc_client *c);
 
 /* poll.c */
 void client_socket_free(struct dkc_client *c);

@@ -6,76 +6,14 @@
  * Timers lie on a wheel of milliseconds. Entries are lazy: a bot whose next deadline moved later stays where it is and is put
  * back when its slot comes up.
  */
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netdb.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "tools/bot_net.h"
-
-#define BATCH 64
-#define BATCHES_MAX 4 /* per lane and turn, so that no lane starves the timers */
-#define SLOT_LEN 1536 /* more than the longest datagram that anybody may send */
-#define LANE_BOTS_MAX 1024
-#define LANE_BUFFER (4 << 20)
-#define LANE_BUFFER_BOT 8192 /* receive buffer that one bot's share of a burst may take, as the kernel counts it */
-#define WHEEL_SLOTS 8192
-#define NONE UINT32_MAX
-#define STREAM_BUFFER (256 << 10)
-#define LOCAL_BASE 0x7f010001u /* 127.1.0.1, the first bot's address */
-
-#define TAG_LANE (UINT64_C(1) << 32)
-#define TAG_BOT (UINT64_C(2) << 32)
-#define TAG_WATCH (UINT64_C(3) << 32)
-
-struct lane {
-	int fd; /* -1: not open yet */
-	uint32_t owner; /* the only bot on it, or NONE */
-};
-
-/* One control message that holds a struct in_pktinfo. */
-union control {
-	struct cmsghdr head;
-	uint8_t bytes[CMSG_SPACE(sizeof(struct in_pktinfo))];
-};
-
-struct batch {
-	struct mmsghdr msg[BATCH];
-	struct iovec iov[BATCH];
-	struct sockaddr_in addr[BATCH];
-	union control control[BATCH];
-	uint8_t buf[BATCH][SLOT_LEN];
-};
-
-struct net {
-	struct net_opts o;
-	int epoll, watch;
-	struct lane *lanes;
-	uint32_t lane_n;
-	uint32_t *slots; /* of the wheel */
-	uint32_t wheel_ms; /* done up to here */
-	uint64_t start_us, now_ns;
-	uint32_t *dirty, *spare, dirty_n;
-	struct sockaddr_in *servers; /* of each bot: who may speak to it */
-	uint32_t ring_n, ring_lane, lane_bots;
-	struct batch *in, *out;
-	uint8_t *stream;
-	char host[DKC_HOST_MAX + 1]; /* the last name resolved */
-	struct dk_addr host_addr;
-	struct net_stats stats;
-};
-
-static struct net_bot *bot_at(struct net *net, uint32_t i)
-{
-	return (struct net_bot *)(void *)((char *)net->o.first + net->o.stride * i);
-}
+#include "tools/bot_net_priv.h"
 
 uint64_t net_clock_ns(struct net *net)
 {
@@ -89,11 +27,6 @@ uint64_t net_clock_ns(struct net *net)
 uint64_t net_now_ns(const struct net *net)
 {
 	return net->now_ns;
-}
-
-static uint64_t now_us(const struct net *net)
-{
-	return net->now_ns / 1000;
 }
 
 static uint32_t wheel_time(const struct net *net, uint64_t us)
@@ -401,239 +334,6 @@ static void receive_lane(struct net *net, uint32_t lane)
 	}
 }
 
-/* ---- streams ---- */
-
-static void stream_close(struct net_bot *b)
-{
-	if (b->fd >= 0)
-		close(b->fd);
-	b->fd = -1;
-	b->connecting = b->wants_write = false;
-	free(b->out);
-	b->out = NULL;
-	b->out_n = b->out_at = 0;
-}
-
-static void stream_events(struct net *net, uint32_t bot, bool write)
-{
-	struct net_bot *b = bot_at(net, bot);
-	struct epoll_event e = { .events = EPOLLIN | (write ? EPOLLOUT : 0u), .data.u64 = TAG_BOT | bot };
-
-	if (b->wants_write == write)
-		return;
-	b->wants_write = write;
-	epoll_ctl(net->epoll, EPOLL_CTL_MOD, b->fd, &e);
-}
-
-static void stream_failed(struct net *net, uint32_t bot)
-{
-	stream_close(bot_at(net, bot));
-	dkc_hung_up(bot_at(net, bot)->client, now_us(net));
-	net_touch(net, bot);
-}
-
-static void send_stream(struct net *net, uint32_t bot)
-{
-	struct net_bot *b = bot_at(net, bot);
-
-	while (b->fd >= 0 && !b->connecting) {
-		const uint8_t *p = b->out ? b->out + b->out_at : net->stream;
-		size_t n = b->out_n - b->out_at, need;
-		ssize_t k;
-
-		if (!b->out)
-			n = dkc_next_bytes(b->client, net->stream, STREAM_BUFFER, &need);
-		if (!n)
-			break;
-		k = send(b->fd, p, n, MSG_NOSIGNAL | MSG_DONTWAIT);
-		net->stats.sends++;
-		if (k < 0 && errno != EAGAIN && errno != EINTR) {
-			stream_failed(net, bot);
-			return;
-		}
-		k = k < 0 ? 0 : k;
-		if (b->out) {
-			b->out_at += (uint32_t)k;
-			if (b->out_at == b->out_n) {
-				free(b->out);
-				b->out = NULL;
-				b->out_n = b->out_at = 0;
-			}
-		} else if ((size_t)k < n) {
-			b->out = malloc(n - (size_t)k);
-			if (!b->out) {
-				stream_failed(net, bot);
-				return;
-			}
-			b->out_n = (uint32_t)(n - (size_t)k);
-			memcpy(b->out, net->stream + k, b->out_n);
-		}
-		if ((size_t)k < n)
-			break;
-	}
-	if (b->fd >= 0)
-		stream_events(net, bot, b->connecting || b->out);
-}
-
-static void ready_stream(struct net *net, uint32_t bot, uint32_t events)
-{
-	struct net_bot *b = bot_at(net, bot);
-
-	if (b->fd < 0)
-		return;
-	net_touch(net, bot);
-	if (b->connecting) {
-		struct sockaddr_in *sa = &net->servers[bot];
-		struct dk_addr server = { .port = ntohs(sa->sin_port), .family = 4 };
-		int err = 0;
-		socklen_t n = sizeof(err);
-
-		if (!(events & (EPOLLOUT | EPOLLERR | EPOLLHUP)))
-			return;
-		if (getsockopt(b->fd, SOL_SOCKET, SO_ERROR, &err, &n))
-			err = errno;
-		memcpy(server.ip, &sa->sin_addr, 4);
-		b->connecting = false;
-		if (err)
-			stream_close(b);
-		dkc_dialed(b->client, now_us(net), -err, &server);
-		return;
-	}
-	for (int i = 0; i < BATCHES_MAX && (events & (EPOLLIN | EPOLLHUP | EPOLLERR)); i++) {
-		ssize_t k = recv(b->fd, net->stream, STREAM_BUFFER, MSG_DONTWAIT);
-
-		net->stats.receives++;
-		if (k == 0 || (k < 0 && errno != EAGAIN && errno != EINTR)) {
-			stream_failed(net, bot);
-			return;
-		}
-		if (k < 0)
-			return;
-		net_clock_ns(net);
-		net->stats.received++;
-		dkc_feed(b->client, now_us(net), dk_slice_n(net->stream, (size_t)k));
-		if (k < STREAM_BUFFER)
-			return;
-	}
-}
-
-/* ---- connecting ---- */
-
-static int resolve(struct net *net, const struct dkc_endpoint *to, struct dk_addr *ret_addr)
-{
-	struct addrinfo hints = { .ai_family = AF_INET, .ai_socktype = SOCK_DGRAM }, *list;
-
-	if (dkc_addr_parse(to->host, to->port, ret_addr))
-		return ret_addr->family == 4 ? 0 : -EAFNOSUPPORT;
-	if (strcmp(net->host, to->host) != 0) {
-		if (getaddrinfo(to->host, NULL, &hints, &list))
-			return -EHOSTUNREACH;
-		net->host_addr = (struct dk_addr){ .family = 4 };
-		memcpy(net->host_addr.ip, &((struct sockaddr_in *)(void *)list->ai_addr)->sin_addr, 4);
-		freeaddrinfo(list);
-		snprintf(net->host, sizeof(net->host), "%s", to->host);
-	}
-	*ret_addr = net->host_addr;
-	ret_addr->port = to->port;
-	return 0;
-}
-
-static int lane_open(struct net *net, uint32_t lane)
-{
-	struct sockaddr_in any = { .sin_family = AF_INET };
-	struct epoll_event e = { .events = EPOLLIN, .data.u64 = TAG_LANE | lane };
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), one = 1, size = LANE_BUFFER, df = IP_PMTUDISC_PROBE;
-
-	if (fd < 0)
-		return -errno;
-	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
-	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
-	setsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, &df, sizeof(df)); /* unfragmentable packets need no id, which costs */
-	if (setsockopt(fd, IPPROTO_IP, IP_PKTINFO, &one, sizeof(one)) || bind(fd, (struct sockaddr *)&any, sizeof(any)) ||
-	    epoll_ctl(net->epoll, EPOLL_CTL_ADD, fd, &e)) {
-		int rc = -errno;
-
-		close(fd);
-		return rc;
-	}
-	net->lanes[lane].fd = fd;
-	net->stats.sockets++;
-	return 0;
-}
-
-static int dial_udp(struct net *net, uint32_t bot, bool loopback)
-{
-	struct net_bot *b = bot_at(net, bot);
-	uint32_t lane;
-	int rc = 0;
-
-	if (!b->lane) {
-		/* neighbours share a lane: whoever sends in turn sends together */
-		lane = loopback ? bot / net->lane_bots : bot;
-		if (!loopback)
-			net->lanes[lane].owner = bot;
-		b->lane = lane + 1;
-	}
-	lane = b->lane - 1;
-	if (net->lanes[lane].fd < 0)
-		rc = lane_open(net, lane);
-	if (!rc && net->lanes[lane].owner != NONE &&
-	    connect(net->lanes[lane].fd, (struct sockaddr *)&net->servers[bot], sizeof(net->servers[bot])))
-		rc = -errno;
-	return rc;
-}
-
-static int dial_tcp(struct net *net, uint32_t bot, bool loopback)
-{
-	struct net_bot *b = bot_at(net, bot);
-	struct sockaddr_in local = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(LOCAL_BASE + bot) };
-	struct epoll_event e = { .events = EPOLLIN | EPOLLOUT, .data.u64 = TAG_BOT | bot };
-	int one = 1, rc;
-
-	stream_close(b);
-	b->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (b->fd < 0)
-		return -errno;
-	setsockopt(b->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-	if (loopback) {
-		setsockopt(b->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof(one));
-		if (bind(b->fd, (struct sockaddr *)&local, sizeof(local)))
-			return -errno;
-	}
-	rc = connect(b->fd, (struct sockaddr *)&net->servers[bot], sizeof(net->servers[bot])) ? -errno : 0;
-	if (rc && rc != -EINPROGRESS)
-		return rc;
-	if (epoll_ctl(net->epoll, EPOLL_CTL_ADD, b->fd, &e))
-		return -errno;
-	net->stats.sockets++;
-	b->connecting = true;
-	b->wants_write = true;
-	return 0;
-}
-
-static void dial(struct net *net, uint32_t bot, const struct dkc_endpoint *to)
-{
-	struct net_bot *b = bot_at(net, bot);
-	struct dk_addr server;
-	int rc = resolve(net, to, &server);
-
-	if (!rc) {
-		struct sockaddr_in *sa = &net->servers[bot];
-		bool loopback = server.ip[0] == 127;
-
-		*sa = (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons(server.port) };
-		memcpy(&sa->sin_addr, server.ip, 4);
-		rc = to->protocol == DKC_TCP ? dial_tcp(net, bot, loopback) : dial_udp(net, bot, loopback);
-		if (!rc && to->protocol == DKC_TCP)
-			return; /* when it is connected */
-	}
-	if (rc) {
-		fprintf(stderr, "bot %u: no socket to %s port %u: %s\n", bot, to->host, to->port, strerror(-rc));
-		stream_close(b);
-	}
-	dkc_dialed(b->client, now_us(net), rc, &server);
-}
-
 /* ---- turn ---- */
 
 static void look_after(struct net *net, uint32_t bot)
@@ -645,11 +345,11 @@ static void look_after(struct net *net, uint32_t bot)
 		if (b->lane && net->o.protocol != DKC_TCP)
 			send_datagrams(net, bot);
 		else
-			send_stream(net, bot);
+			net_stream_send(net, bot);
 		to = dkc_wants_dial(b->client);
 		if (!to)
 			break;
-		dial(net, bot, to);
+		net_dial(net, bot, to);
 	}
 	wheel_arm(net, bot);
 }
@@ -683,7 +383,7 @@ void net_turn(struct net *net, uint64_t wait_us)
 			receive_lane(net, index);
 			break;
 		case TAG_BOT:
-			ready_stream(net, index, ev[i].events);
+			net_stream_ready(net, index, ev[i].events);
 			break;
 		default:
 			net->o.http(net->o.arg, ev[i].events);

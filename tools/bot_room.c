@@ -15,58 +15,12 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include <diarkis/client_room.h>
-
-#include "tools/bot.h"
-#include "tools/hist.h"
+#include "tools/bot_room.h"
 
 #define CONNECTING_MAX 256
 #define STUCK_NS (30 * UINT64_C(1000000000))
 #define SENDS_PER_TURN 4096
 #define SHARED_POLL_NS 50000000
-
-struct track {
-	uint64_t seen; /* bit k: number next - 1 - k came */
-	uint32_t next; /* highest number + 1 */
-	uint32_t got; /* different numbers that came */
-};
-
-enum bot_state { BOT_NEW = 0, BOT_CONNECTED, BOT_ASKED, BOT_JOINED, BOT_LOST };
-
-struct bot {
-	struct net_bot net; /* first: bot_net.c steps through them */
-	struct run *run;
-	uint32_t index, room, member, next; /* next: number of the message to send */
-	uint8_t state;
-};
-
-struct room {
-	struct dk_id52 id;
-	uint32_t size; /* members of this process */
-	bool known;
-};
-
-enum phase { CONNECT, WAIT_SHARED, RUN, DRAIN, DONE };
-
-struct run {
-	const struct bot_options *o;
-	struct net *net;
-	struct fetch *fetch;
-	struct dkc_ctx *ctx;
-	struct bot *bots;
-	struct room *rooms;
-	struct track *tracks; /* bots x room_size */
-	uint32_t room_n, started, connected, joined, lost_bots;
-	enum phase phase;
-	bool failed, shared, shared_asked;
-	uint64_t sent, expected, delivered, duplicated, out_of_order, foreign, refused;
-	uint64_t phase_ns, progress_ns, last_new_ns, stop_ns;
-	uint8_t *message;
-	struct hist rtt_before, rtt, latency;
-	/* the second before, for the progress line */
-	uint64_t was_sent, was_delivered;
-	double was_cpu, cpu_start;
-};
 
 static void fail(struct run *r, const char *what, const char *why)
 {
@@ -280,101 +234,6 @@ static void send_due(struct run *r)
 	}
 }
 
-/* ---- figures ---- */
-
-/* What other processes sent to our bots is expected too: as many as was agreed, or as many as the highest number says. */
-static uint64_t all_expected(const struct run *r)
-{
-	uint64_t sum = r->expected;
-
-	if (!r->shared)
-		return sum;
-	for (uint32_t i = 0; i < r->o->bots; i++) {
-		for (uint32_t m = 0; m < r->o->room_size; m++) {
-			if (m < r->o->first || m >= r->o->first + r->o->bots)
-				sum += r->o->messages ? r->o->messages : r->tracks[(size_t)i * r->o->room_size + m].next;
-		}
-	}
-	return sum;
-}
-
-static void progress(struct run *r, uint64_t now)
-{
-	static const char *const names[] = { "connecting", "waiting", "running", "draining", "done" };
-	double cpu = run_cpu_s();
-	char p99[32];
-
-	if (r->phase <= WAIT_SHARED)
-		fprintf(stderr, "%-10s %u of %u connected, %u in rooms\n", names[r->phase], r->connected, r->o->bots, r->joined);
-	else
-		fprintf(stderr,
-			"%-10s %3.0f s  sent %" PRIu64 "/s  delivered %" PRIu64 "/s  open %" PRIu64 "  p99 %s  own cpu %.0f %%\n",
-			names[r->phase], (double)(now - r->phase_ns) / 1e9, r->sent - r->was_sent, r->delivered - r->was_delivered,
-			all_expected(r) - r->delivered, run_time_text(hist_quantile(&r->latency, 0.99), p99, sizeof(p99)),
-			(cpu - r->was_cpu) * 100);
-	r->was_sent = r->sent;
-	r->was_delivered = r->delivered;
-	r->was_cpu = cpu;
-}
-
-static void print_quantiles(const char *name, const struct hist *h, bool json)
-{
-	char a[32], b[32], c[32];
-
-	if (json)
-		printf(", \"%s_us\": {\"n\": %" PRIu64 ", \"p50\": %.1f, \"p99\": %.1f, \"p999\": %.1f, \"max\": %.1f}", name, h->n,
-		       (double)hist_quantile(h, 0.5) / 1e3, (double)hist_quantile(h, 0.99) / 1e3,
-		       (double)hist_quantile(h, 0.999) / 1e3, (double)h->max / 1e3);
-	else
-		printf("%-13s p50 %s  p99 %s  p99.9 %s\n", name, run_time_text(hist_quantile(h, 0.5), a, sizeof(a)),
-		       run_time_text(hist_quantile(h, 0.99), b, sizeof(b)), run_time_text(hist_quantile(h, 0.999), c, sizeof(c)));
-}
-
-static int report(struct run *r)
-{
-	uint64_t expected = all_expected(r), lost = expected > r->delivered ? expected - r->delivered : 0;
-	double seconds = (double)(r->stop_ns - r->phase_ns) / 1e9, cpu = run_cpu_s() - r->cpu_start;
-	const struct net_stats *n = net_stats(r->net);
-	const struct hist *rtt = r->rtt.n ? &r->rtt : &r->rtt_before;
-	struct dkc_stats s;
-	bool broken = r->o->reliable && (lost || r->duplicated || r->out_of_order);
-
-	dkc_ctx_stats(r->ctx, &s);
-	if (r->o->json) {
-		printf("{\"kind\": \"room\", \"type\": \"%s\", \"bots\": %u, \"rooms\": %u, \"room_size\": %u, \"rate_hz\": %g, "
-		       "\"size\": %u, \"interval_ms\": %u, \"reliable\": %s, \"seconds\": %.3f, \"sent\": %" PRIu64
-		       ", \"expected\": %" PRIu64 ", \"delivered\": %" PRIu64 ", \"lost\": %" PRIu64 ", \"duplicated\": %" PRIu64
-		       ", \"out_of_order\": %" PRIu64 ", \"foreign\": %" PRIu64 ", \"refused\": %" PRIu64
-		       ", \"disconnected\": %u, \"sent_per_s\": %.0f, "
-		       "\"delivered_per_s\": %.0f, \"cpu_s\": %.3f, \"datagrams_in\": %" PRIu64 ", \"datagrams_out\": %" PRIu64
-		       ", \"resends\": %" PRIu64 ", \"unsent\": %" PRIu64 ", \"sends\": %" PRIu64 ", \"receives\": %" PRIu64
-		       ", \"sockets\": %u",
-		       r->o->type, r->o->bots, r->room_n, r->o->room_size, r->o->rate, r->o->size, r->o->interval_ms,
-		       r->o->reliable ? "true" : "false", seconds, r->sent, expected, r->delivered, lost, r->duplicated,
-		       r->out_of_order, r->foreign, r->refused, r->lost_bots, (double)r->sent / seconds,
-		       (double)r->delivered / seconds, cpu, n->received, n->sent, s.resends, n->unsent, n->sends, n->receives,
-		       n->sockets);
-		print_quantiles("rtt", rtt, true);
-		print_quantiles("delivery", &r->latency, true);
-		printf("}\n");
-	} else {
-		printf("sent          %" PRIu64 " (%.0f/s)\nexpected      %" PRIu64 "\ndelivered     %" PRIu64
-		       " (%.0f/s)\nlost          %" PRIu64 "\nduplicated    %" PRIu64 "\nout_of_order  %" PRIu64 "\n",
-		       r->sent, (double)r->sent / seconds, expected, r->delivered, (double)r->delivered / seconds, lost,
-		       r->duplicated, r->out_of_order);
-		if (r->foreign || r->refused || r->lost_bots)
-			printf("foreign       %" PRIu64 "\nrefused       %" PRIu64 "\ndisconnected  %u\n", r->foreign, r->refused,
-			       r->lost_bots);
-		print_quantiles("rtt", rtt, false);
-		print_quantiles("delivery", &r->latency, false);
-		printf("datagrams     %" PRIu64 " out, %" PRIu64 " in, %" PRIu64 " re-sent, %u sockets, %.2f s cpu\n", n->sent,
-		       n->received, s.resends, n->sockets, cpu);
-	}
-	if (broken)
-		fprintf(stderr, "Reliable messages were lost, doubled or overtaken.\n");
-	return broken || r->foreign ? 1 : 0;
-}
-
 /* ---- the run ---- */
 
 static void on_count(void *arg, struct dkc_client *client, const struct dkc_reply *reply)
@@ -418,7 +277,7 @@ static void step(struct run *r, uint64_t now)
 		send_due(r);
 		break;
 	case DRAIN:
-		if (r->delivered >= all_expected(r) || now - r->last_new_ns > grace || r->lost_bots == r->o->bots)
+		if (r->delivered >= room_expected(r) || now - r->last_new_ns > grace || r->lost_bots == r->o->bots)
 			r->phase = DONE;
 		break;
 	case DONE:
@@ -506,7 +365,7 @@ int bot_room(const struct bot_options *o)
 		if (now >= next_progress) {
 			next_progress += 1000000000;
 			if (!o->quiet)
-				progress(r, now);
+				room_progress(r, now);
 		}
 		if (now >= next_signal) {
 			next_signal = now + 50000000;
@@ -519,7 +378,7 @@ int bot_room(const struct bot_options *o)
 			}
 		}
 	}
-	rc = r->failed ? 1 : report(r);
+	rc = r->failed ? 1 : room_report(r);
 	close_all(r);
 out:
 	fetch_free(r->fetch);

@@ -212,6 +212,8 @@ int main(int argc, char **argv)
 	if (s.client && s.connected) {
 		dkc_close(s.client);
 		dkc_poll(s.client, 0);
+		dkc_close(s.client); /* the goodbye, even when something is not acknowledged yet */
+		dkc_poll(s.client, 0);
 	}
 	dkc_client_free(s.client);
 	dkc_ctx_free(s.ctx);

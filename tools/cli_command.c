@@ -63,6 +63,8 @@ static void disconnect(struct cli *s)
 	if (s->client) {
 		dkc_close(s->client);
 		dkc_poll(s->client, 0);
+		dkc_close(s->client); /* the goodbye, even when something is not acknowledged yet */
+		dkc_poll(s->client, 0);
 		dkc_client_free(s->client);
 	}
 	s->client = NULL;

@@ -425,6 +425,24 @@ START_TEST(the_client_says_goodbye)
 }
 END_TEST
 
+START_TEST(a_goodbye_that_does_not_wait)
+{
+	plain(false);
+	dkc_send(w->client, 2, 48, text("warm"), DK_RELIABLE);
+	world_run(w, 1000000);
+	dkc_send(w->client, 2, 49, text("lost"), DK_RELIABLE);
+	w->lose_up = 1;
+	world_run(w, 1000);
+	dkc_close(w->client);
+	world_run(w, 20000);
+	ck_assert_uint_eq(w->server[0].closed, 0); /* it waits for the acknowledgement */
+	dkc_close(w->client);
+	dkc_client_free(NULL);
+	world_run(w, 2000000);
+	ck_assert_uint_eq(w->server[0].closed, 1);
+}
+END_TEST
+
 static void close_at_push(struct world *world, const struct dkc_event *e)
 {
 	count_pushes(world, e);
@@ -605,6 +623,7 @@ int main(void)
 	tcase_add_loop_test(c, a_move_to_nowhere_ends, 0, 2);
 	tcase_add_loop_test(c, the_server_says_goodbye, 0, 2);
 	tcase_add_loop_test(c, the_client_says_goodbye, 0, 2);
+	tcase_add_test(c, a_goodbye_that_does_not_wait);
 	tcase_add_loop_test(c, closing_inside_an_event, 0, 2);
 	tcase_add_test(c, an_unknown_sid_is_killed);
 	tcase_add_loop_test(c, silence_ends_a_connection, 0, 2);

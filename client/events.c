@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the wire tells a client, and what the client tells the program. All of it runs inside the wire's callbacks: nothing here
+ * ends a connection, it only says so in `ending`.
+ */
+#include "priv.h"
+
+#define LEAVE_US 200000 /* the server waits that long for acknowledgements of a client that it sends away */
+
+void client_emit(struct dkc_client *c, const struct dkc_event *e)
+{
+	if (!c->event)
+		return;
+	c->delivered++;
+	c->event(c->arg, c, e);
+}
+
+static void connected(struct dkc_client *c)
+{
+	struct dkc_event e = { .kind = DKC_CONNECTED, .again = c->again };
+
+	c->state = CLIENT_UP;
+	c->again = true;
+	c->offline_told = false;
+	client_emit(c, &e);
+	client_send_held(c);
+}
+
+static void leave(struct dkc_client *c, dk_str address)
+{
+	struct dkc_event e = { .kind = DKC_MOVING, .address = address };
+	const char *colon = address.n ? memrchr(address.p, ':', address.n) : NULL;
+	dk_str host = dk_str_n(address.p, colon ? (size_t)(colon - address.p) : 0);
+	uint32_t port = 0;
+
+	for (const char *p = colon ? colon + 1 : address.p; colon && p < address.p + address.n; p++)
+		port = *p >= '0' && *p <= '9' && port <= 65535 ? port * 10 + (uint32_t)(*p - '0') : 65536;
+	if (host.n >= 2 && host.p[0] == '[' && host.p[host.n - 1] == ']')
+		host = dk_str_n(host.p + 1, host.n - 2);
+	if (!host.n || host.n > DKC_HOST_MAX || port < 1 || port > 65535 || c->state != CLIENT_UP)
+		return; /* authentic nonsense: stay where we are */
+	memcpy(c->to.host, host.p, host.n);
+	c->to.host[host.n] = '\0';
+	c->to.port = (uint16_t)port;
+	c->state = CLIENT_LEAVING;
+	c->until = c->now + LEAVE_US;
+	client_emit(c, &e);
+}
+
+static void on_echo(struct dkc_client *c, const struct dk_frame *f)
+{
+	struct wire_echo_reply r;
+	struct dkc_event e = { .kind = DKC_ECHO };
+	struct dk_cursor notes;
+	double stamp = 0, age;
+	uint64_t bits = 0;
+
+	if (!wire_echo_reply_decode(f->payload, &r))
+		return;
+	for (int i = 0; i < 8; i++)
+		bits |= (uint64_t)r.stamp[i] << (8 * i);
+	memcpy(&stamp, &bits, sizeof(stamp));
+	age = (double)c->now - stamp * 1000;
+	if (!(age >= 0 && age < 60e6)) /* not a number of ours */
+		return;
+	c->echo_again = DKC_NEVER;
+	c->rtt_us = age < 1 ? 1 : (uint32_t)age;
+	e.rtt_us = c->rtt_us;
+	e.state = r.state;
+	e.address = r.address;
+	client_emit(c, &e);
+	if (r.state == DKC_STATE_OFFLINE && !c->offline_told) {
+		struct dkc_event off = { .kind = DKC_OFFLINE, .state = r.state };
+
+		c->offline_told = true;
+		client_emit(c, &off);
+	}
+	notes = dk_cursor_of(r.notes);
+	while (!notes.bad && notes.p < notes.end) {
+		uint16_t n = dk_rd_u16(&notes);
+		struct dkc_event note = { .kind = DKC_NOTE };
+
+		note.ver = dk_rd_u8(&notes);
+		note.cmd = dk_rd_u16(&notes);
+		note.payload = dk_rd_slice(&notes, n >= 5 ? n - 5u : 0);
+		if (n < 5 || notes.bad)
+			break;
+		client_emit(c, &note);
+	}
+}
+
+/* The connection's own commands. True when f was one. */
+static bool on_utility(struct dkc_client *c, const struct dk_frame *f)
+{
+	dk_slice payload = f->payload;
+	dk_str address;
+
+	switch (f->cmd) {
+	case WIRE_CMD_ECHO:
+		on_echo(c, f);
+		return true;
+	case WIRE_CMD_FIN:
+		c->ending = DKC_BY_SERVER;
+		return true;
+	case WIRE_CMD_RECONNECT:
+	case WIRE_CMD_RECONNECT_TYPE:
+		if (f->status == DK_STATUS_PUSH) { /* pushes are lists */
+			struct dk_cursor list = dk_cursor_of(payload);
+
+			wire_list_next(&list, &payload);
+		}
+		if (!wire_reconnect_decode(payload, &address))
+			return false;
+		leave(c, address);
+		return true;
+	default:
+		return false;
+	}
+}
+
+static void on_frame(void *arg, const struct dk_frame *f, bool reliable)
+{
+	struct dkc_client *c = arg;
+	struct dkc_event e = { .ver = f->ver, .status = f->status, .cmd = f->cmd, .reliable = reliable, .payload = f->payload };
+
+	c->heard_at = c->now;
+	if (c->ending)
+		return;
+	if (!client_is_udp(c) && c->state == CLIENT_OPENING)
+		connected(c);
+	if (f->ver == 0 && on_utility(c, f))
+		return;
+	if (f->status == DK_STATUS_PUSH) {
+		struct dk_cursor list = dk_cursor_of(f->payload);
+
+		e.kind = DKC_PUSH;
+		while (!c->ending && wire_list_next(&list, &e.payload))
+			client_emit(c, &e);
+		return;
+	}
+	e.kind = DKC_RESPONSE;
+	if (!client_pending_answer(c, f))
+		client_emit(c, &e);
+}
+
+static void on_opened(void *arg, const struct dk_addr *from)
+{
+	struct dkc_client *c = arg;
+
+	(void)from;
+	if (c->state != CLIENT_OPENING)
+		return;
+	client_send_key(c);
+	if (c->echo_ms)
+		client_start_echo(c);
+	connected(c);
+}
+
+static void on_closed(void *arg, enum wire_reason reason)
+{
+	static const uint8_t map[] = { [WIRE_CLOSED_FIN] = DKC_BY_SERVER,
+				       [WIRE_CLOSED_SILENCE] = DKC_SILENCE,
+				       [WIRE_CLOSED_RETRY] = DKC_RETRY,
+				       [WIRE_CLOSED_KILLED] = DKC_KILLED,
+				       [WIRE_CLOSED_LOCAL] = DKC_BY_CLIENT };
+	struct dkc_client *c = arg;
+
+	if (!c->ending && c->state != CLIENT_IDLE)
+		c->ending = map[reason];
+}
+
+struct wire_events client_events(struct dkc_client *c)
+{
+	struct wire_events ev = { .arg = c, .frame = on_frame, .opened = on_opened, .closed = on_closed };
+
+	return ev;
+}
