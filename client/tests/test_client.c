@@ -437,9 +437,11 @@ START_TEST(a_goodbye_that_does_not_wait)
 	world_run(w, 20000);
 	ck_assert_uint_eq(w->server[0].closed, 0); /* it waits for the acknowledgement */
 	dkc_close(w->client);
-	dkc_client_free(NULL);
-	world_run(w, 2000000);
+	world_run(w, 1000);
+	w->at = -1; /* and the program ends */
+	world_run(w, 60000000);
 	ck_assert_uint_eq(w->server[0].closed, 1);
+	ck_assert_int_eq(w->server[0].reason, WIRE_CLOSED_FIN);
 }
 END_TEST
 

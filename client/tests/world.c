@@ -117,8 +117,8 @@ static void server_closed(void *arg, enum wire_reason reason)
 {
 	struct server *s = arg;
 
-	(void)reason;
 	s->closed++;
+	s->reason = reason;
 }
 
 static struct wire_events server_events(struct server *s)

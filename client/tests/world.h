@@ -27,6 +27,7 @@ struct server {
 	/* what the script does with a frame; NULL: answers an echo, nothing else */
 	void (*frame)(struct server *s, const struct dk_frame *f, bool reliable);
 	uint32_t frames, opened, closed, echoes;
+	enum wire_reason reason; /* of the last end */
 	uint8_t echo_state;
 	dk_slice echo_notes;
 	bool mute; /* no echo replies */
