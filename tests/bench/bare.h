@@ -10,7 +10,8 @@
 #include <sys/types.h>
 
 struct bare_opts {
-	unsigned members; /* of a room */
+	unsigned members; /* of a room; 0: whatever comes is received and counted, nothing is sent */
+	volatile uint64_t *received; /* members 0: where to count, in shared memory */
 	unsigned tick_us; /* 0: each message at once; else one datagram per member and tick */
 	unsigned seal; /* 1: open each message and seal each delivery (AES-128-CBC + HMAC-SHA256) */
 	unsigned clients;

@@ -5,6 +5,7 @@
  *
  *   bench_fanout [udp|tcp] [seal] [rooms=64] [rate=0] [tick=0] [secs=2] [rounds=5] [size=64] [window=400] [reliable] [--json]
  *
+ * nop: messages go to a command that only counts, nothing comes back: what a received packet costs. Needs a rate.
  * rate: messages per second and member; 0 = a closed loop that keeps `window` messages in flight. tick: the rooms' interval in ms.
  */
 #include "bare.h"
@@ -20,8 +21,9 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/random.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -32,7 +34,7 @@
 #define ROUNDS_MAX 64
 
 struct opts {
-	bool tcp, seal, json, reliable;
+	bool tcp, seal, json, reliable, nop;
 	unsigned rooms, rate, tick, secs, rounds, size, window;
 	const char *name;
 };
@@ -62,6 +64,7 @@ static struct {
 	uint64_t now_ms;
 	unsigned current;
 	bool measure;
+	volatile uint64_t *received; /* nop: counted by the server, in shared memory */
 	struct mmsghdr tx[SOCKETS][BATCH];
 	struct iovec tx_iov[SOCKETS][BATCH];
 	uint8_t tx_buf[SOCKETS][BATCH][2048];
@@ -240,6 +243,13 @@ static void message(unsigned i)
 	uint64_t now = rig_now_us();
 
 	g.sent++;
+	if (g.o.nop && !g.bare) {
+		struct dk_frame f = { .ver = 2, .cmd = 1, .payload = dk_slice_n(filler, g.o.size) };
+
+		wire_peer_send(g.wire, &g.c[i].peer, g.now_ms, &f, DK_UNRELIABLE);
+		out(i);
+		return;
+	}
 	if (g.bare) {
 		uint32_t head[2] = { g.o.size, i };
 		uint8_t *p = g.o.tcp ? buf : udp_slot(i);
@@ -567,20 +577,27 @@ static struct result run(bool bare)
 	uint64_t t0, t1, d0, p0;
 	struct counts c0 = { 0 };
 	uint16_t port;
-	char conf[1024];
+	char conf[2048], nop[512] = "";
 	pid_t pid;
 
 	g.bare = bare;
+	if (g.o.nop) {
+		bo.members = 0;
+		bo.received = g.received;
+		*g.received = 0;
+	}
 	g.n = bo.clients;
 	g.deliveries = g.sent = 0;
 	g.c = calloc(g.n, sizeof(*g.c));
 	g.now_ms = rig_now_us() / 1000;
+	if (g.o.nop)
+		snprintf(nop, sizeof(nop), "nop = { file = \"%s\"; };", getenv("BENCH_NOP"));
 	snprintf(conf, sizeof(conf),
 		 "log = { level = \"warn\"; };\n"
-		 "plugins = { http = { port = 17000; }; endpoint = { enableEncryption = %s; }; user = {}; room = {};\n"
+		 "plugins = { %s http = { port = 17000; }; endpoint = { enableEncryption = %s; }; user = {}; room = {};\n"
 		 "udp = { port = 17100; enableEncryption = %s; connectionTTL = 600; packetRate = 1000000; };\n"
 		 "tcp = { port = 17200; enableEncryption = %s; connectionTTL = 600; noDelay = true; }; };\n",
-		 g.o.seal ? "true" : "false", g.o.seal ? "true" : "false", g.o.seal ? "true" : "false");
+		 nop, g.o.seal ? "true" : "false", g.o.seal ? "true" : "false", g.o.seal ? "true" : "false");
 	if (bare) {
 		pid = g.o.tcp ? bare_tcp_start(&bo, &port) : bare_udp_start(&bo, &port);
 	} else {
@@ -621,7 +638,7 @@ static struct result run(bool bare)
 	g.measure = true;
 	a = rig_cpu_of(pid);
 	t0 = rig_now_us();
-	d0 = g.deliveries;
+	d0 = g.o.nop ? *g.received : g.deliveries;
 	p0 = g.datagrams + g.sent;
 	if (node.counts)
 		c0 = *node.counts;
@@ -638,7 +655,7 @@ static struct result run(bool bare)
 		r.calls = (double)(c1.sends + c1.receives + c1.polls + c1.others - c0.sends - c0.receives - c0.polls - c0.others) /
 			  packets;
 	}
-	d0 = g.deliveries - d0;
+	d0 = (g.o.nop ? *g.received : g.deliveries) - d0;
 	r.cpu = (double)(b.user + b.sys - a.user - a.sys) / (double)(t1 - t0);
 	r.ns = d0 ? (double)(b.user + b.sys - a.user - a.sys) * 1000 / (double)d0 : 0;
 	r.user_share = b.user + b.sys > a.user + a.sys ? (double)(b.user - a.user) / (double)(b.user + b.sys - a.user - a.sys) : 0;
@@ -679,7 +696,8 @@ static void show(const char *who, const struct result *r)
 		printf("  %-9s %7.0f ns/delivery  (%2.0f %% user)  %9.0f deliveries/s  %3.0f %% of a core  p50 %u us  p99 %u us\n",
 		       who, r->ns, r->user_share * 100, r->per_s, r->cpu * 100, r->p50, r->p99);
 	if (!g.o.json && r->calls >= 0)
-		printf("            %.5f allocations and %.5f system calls (1/%.0f) a packet\n", r->allocations, r->calls, 1 / r->calls);
+		printf("            %.5f allocations and %.5f system calls (1/%.0f) a packet\n", r->allocations, r->calls,
+		       1 / r->calls);
 	fflush(stdout);
 }
 
@@ -688,6 +706,23 @@ static unsigned number(const char *arg, const char *key, unsigned old)
 	size_t n = strlen(key);
 
 	return !strncmp(arg, key, n) && arg[n] == '=' ? (unsigned)strtoul(arg + n + 1, NULL, 10) : old;
+}
+
+/* A file that the plugin nop and the bare loop count in. */
+static void share_count(void)
+{
+	char path[] = "/tmp/diarkis-nop-XXXXXX";
+	int fd = mkstemp(path);
+
+	if (!getenv("BENCH_NOP") || !g.o.rate)
+		rig_die("nop wants a rate, and BENCH_NOP: the plugin's file; ./dev bench sets it");
+	if (fd < 0 || ftruncate(fd, 8) < 0)
+		rig_die("cannot make %s: %s", path, strerror(errno));
+	g.received = mmap(NULL, 8, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	setenv("BENCH_NOP_FILE", path, 1);
+	close(fd);
+	if (g.received == MAP_FAILED)
+		rig_die("cannot map %s", path);
 }
 
 int main(int argc, char **argv)
@@ -702,6 +737,7 @@ int main(int argc, char **argv)
 		g.o.tcp |= !strcmp(a, "tcp");
 		g.o.seal |= !strcmp(a, "seal");
 		g.o.reliable |= !strcmp(a, "reliable");
+		g.o.nop |= !strcmp(a, "nop");
 		g.o.json |= !strcmp(a, "--json");
 		g.o.rooms = number(a, "rooms", g.o.rooms);
 		g.o.rate = number(a, "rate", g.o.rate);
@@ -713,6 +749,8 @@ int main(int argc, char **argv)
 	}
 	if (g.o.rounds > ROUNDS_MAX || g.o.size < 8 || g.o.size > 1000)
 		rig_die("rounds at most %d, size 8 to 1000", ROUNDS_MAX);
+	if (g.o.nop)
+		share_count();
 	rig_pin(1);
 	if (!g.o.json)
 		printf("%s, %s, %u rooms of %d, %u B, %s, interval %u ms, %u rounds of %u s\n", g.o.tcp ? "TCP" : "UDP",
