@@ -32,7 +32,8 @@ static bool each_dir(struct dk_kernel *k, bool (*fn)(void *arg, const char *dir)
 	/* An installed tree may have been moved: beside this library first, then where it was configured to be. */
 	buf[0] = '\0';
 	if (dladdr(dk_node_roles, &where) && where.dli_fname && strchr(where.dli_fname, '/')) {
-		snprintf(buf, sizeof(buf), "%.*s/diarkis/plugins", (int)(strrchr(where.dli_fname, '/') - where.dli_fname), where.dli_fname);
+		snprintf(buf, sizeof(buf), "%.*s/diarkis/plugins", (int)(strrchr(where.dli_fname, '/') - where.dli_fname),
+			 where.dli_fname);
 		if (access(buf, X_OK) == 0 && fn(arg, buf))
 			return true;
 	}

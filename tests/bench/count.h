@@ -7,7 +7,8 @@
 
 struct counts {
 	uint64_t allocations; /* malloc, calloc, realloc, aligned_alloc, posix_memalign */
-	uint64_t sends, receives, polls, others; /* system calls of the loop: sendmmsg and write, recvmmsg and read, epoll, the rest */
+	/* system calls of the loop: sendmmsg and write, recvmmsg and read, epoll, the rest */
+	uint64_t sends, receives, polls, others;
 };
 
 #endif

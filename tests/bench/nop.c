@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A plugin whose one command does nothing but count, in a file that the bench has mapped too: what a received packet costs before any
- * module's work.
+ * A plugin whose one command does nothing but count, in a file that the bench
+ * has mapped too: what a received packet costs before any module's work.
  */
 #include <diarkis/plugin.h>
 

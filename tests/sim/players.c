@@ -206,7 +206,8 @@ struct scene *scene_new(const struct scene_opts *o)
 	s->o = *o;
 	snprintf(
 		conf, sizeof(conf),
-		/* maxRetry: with a third of the acknowledgements lost, ten re-sends would now and then end a connection that is well. */
+		/* maxRetry: with a third of the acknowledgements lost, ten
+		 * re-sends would now and then end a connection that is well. */
 		"plugins = { user = {}; room = {};"
 		" udp = { address = \"10.0.0.1\"; connectionTTL = 60; maxRetry = 200; packetRate = 100000; %s }; };",
 		o->udp ? o->udp : "");
