@@ -2,7 +2,8 @@
 /* The frame codec. Sizes are checked against the bytes that are there before anything is read. */
 #include "wire/frame.h"
 
-void wire_frame_write(struct wire_crypto *c, enum wire_role from, const struct wire_codec *k, const struct dk_frame *f, uint8_t *out)
+void wire_frame_write(struct wire_crypto *c, enum wire_role from, const struct wire_codec *k, const struct dk_frame *f,
+		      uint8_t *out)
 {
 	size_t body = k->seal ? wire_seal_len(f->payload.n) : f->payload.n;
 	size_t size = from == WIRE_CLIENT ? WIRE_SID_LEN + body : body;
@@ -27,8 +28,8 @@ void wire_frame_write(struct wire_crypto *c, enum wire_role from, const struct w
 		wire_seal_close(c, k->seal, p, f->payload.n);
 }
 
-enum wire_drop wire_frame_take(struct wire_crypto *c, enum wire_role to, const struct wire_codec *k, dk_slice bytes, struct wire_raw *ret_raw,
-			       size_t *ret_used)
+enum wire_drop wire_frame_take(struct wire_crypto *c, enum wire_role to, const struct wire_codec *k, dk_slice bytes,
+			       struct wire_raw *ret_raw, size_t *ret_used)
 {
 	const uint8_t *p = bytes.p;
 	struct wire_raw raw;

@@ -58,12 +58,13 @@ static inline size_t wire_frame_room(enum wire_role from, const struct wire_code
 }
 
 /* Writes a frame of wire_frame_len() bytes to out. */
-void wire_frame_write(struct wire_crypto *c, enum wire_role from, const struct wire_codec *k, const struct dk_frame *f, uint8_t *out);
+void wire_frame_write(struct wire_crypto *c, enum wire_role from, const struct wire_codec *k, const struct dk_frame *f,
+		      uint8_t *out);
 
 /* Takes the next frame, sent to a side of the role `to`, from bytes; sid, sizes and tag are checked, nothing is decrypted.
  * WIRE_PASS and *ret_used, or the reason: WIRE_DROP_MAGIC, _FRAME, _SID, _MAC. */
-enum wire_drop wire_frame_take(struct wire_crypto *c, enum wire_role to, const struct wire_codec *k, dk_slice bytes, struct wire_raw *ret_raw,
-			       size_t *ret_used);
+enum wire_drop wire_frame_take(struct wire_crypto *c, enum wire_role to, const struct wire_codec *k, dk_slice bytes,
+			       struct wire_raw *ret_raw, size_t *ret_used);
 
 /* The plain form: *ret_frame borrows from raw or from buf (raw->body.n bytes are enough). WIRE_PASS or WIRE_DROP_PLAIN. */
 enum wire_drop wire_frame_open(struct wire_crypto *c, const struct wire_codec *k, const struct wire_raw *raw, uint8_t *buf,

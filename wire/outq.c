@@ -94,7 +94,8 @@ static bool fits(const struct wire_outq *c, uint32_t offset, size_t len)
 }
 
 /* Adds an element to the list that waits as the newest record, if it is one of this kind and may grow. */
-static bool merge_into_newest(struct wire_ctx *ctx, struct wire_outq *first, const struct dk_frame *f, size_t n, bool wrap, size_t merge)
+static bool merge_into_newest(struct wire_ctx *ctx, struct wire_outq *first, const struct dk_frame *f, size_t n, bool wrap,
+			      size_t merge)
 {
 	struct wire_outq *c = first->last;
 	struct record *r = record_at(c, c->newest);

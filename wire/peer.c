@@ -200,8 +200,8 @@ void wire_peer_tick(struct wire_ctx *ctx, struct wire_peer *p, uint64_t now, con
 		if (reason)
 			wire_peer_end(ctx, p, reason);
 	}
-	/* Reliable data is not acknowledged before the server heard our answer to its SYN, which may have been lost: from the second
-	 * re-send on it goes along. */
+	/* Reliable data is not acknowledged before the server heard our answer to its SYN, which may have been lost: from the
+	 * second re-send on it goes along. */
 	if (p->unsure && resends > 1 && p->state == WIRE_PEER_OPEN && wire_rudp_has_next(ctx, &p->rudp)) {
 		a = wire_aside(ctx, p);
 		if (a && !a->n_acks)

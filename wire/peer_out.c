@@ -77,8 +77,8 @@ bool wire_peer_has_output(const struct wire_ctx *ctx, const struct wire_peer *p)
 		return false;
 	if (a && (a->n_replies || (a->n_acks && allowance(p) >= WIRE_HEADER_LEN)))
 		return true;
-	if (may_send_reliable(p) &&
-	    (wire_rudp_has_next(ctx, &p->rudp) || (p->reliable && wire_rudp_has_room(ctx, &p->rudp) && !wire_rudp_has_ready(&p->rudp))))
+	if (may_send_reliable(p) && (wire_rudp_has_next(ctx, &p->rudp) ||
+				     (p->reliable && wire_rudp_has_room(ctx, &p->rudp) && !wire_rudp_has_ready(&p->rudp))))
 		return true;
 	if (p->unreliable && !holds_back(ctx, p) && wire_peer_may_send(ctx, p))
 		return true;
@@ -193,8 +193,8 @@ static size_t put_block(struct wire_ctx *ctx, struct wire_peer *p, uint64_t now,
 
 	if (!may_send_reliable(p))
 		return 0;
-	if (p->reliable && !wire_rudp_has_next(ctx, &p->rudp) && !wire_rudp_has_ready(&p->rudp) && wire_rudp_has_room(ctx, &p->rudp) &&
-	    !make_block(ctx, p))
+	if (p->reliable && !wire_rudp_has_next(ctx, &p->rudp) && !wire_rudp_has_ready(&p->rudp) &&
+	    wire_rudp_has_room(ctx, &p->rudp) && !make_block(ctx, p))
 		return 0;
 	b = wire_rudp_next(ctx, &p->rudp, now, room - WIRE_HEADER_LEN, &seq, &again);
 	if (!b)
@@ -278,7 +278,8 @@ static size_t put_hello(struct wire_ctx *ctx, struct wire_peer *p, uint64_t now,
 }
 
 /* Everything that is borrowed only now and then: answers, acknowledgements, hellos. */
-static size_t put_aside(struct wire_ctx *ctx, struct wire_peer *p, uint64_t now, uint8_t *slot, struct dk_addr *ret_to, bool *ret_glue)
+static size_t put_aside(struct wire_ctx *ctx, struct wire_peer *p, uint64_t now, uint8_t *slot, struct dk_addr *ret_to,
+			bool *ret_glue)
 {
 	struct wire_aside *a = p->aside;
 	size_t n = 0;
@@ -327,7 +328,8 @@ size_t wire_peer_out(struct wire_ctx *ctx, struct wire_peer *p, uint64_t now, bo
 		if (n == 0 && p->unreliable &&
 		    (force || !holds_back(ctx, p) || now - wire_outq_since(p->unreliable) >= ctx->limits.flush_ms)) {
 			if (room > WIRE_DATAGRAM_OUT)
-				n = put_frames(ctx, p, slot, most < WIRE_DATAGRAM_OUT ? most : WIRE_DATAGRAM_OUT, most < WIRE_CHUNK ? most : WIRE_CHUNK);
+				n = put_frames(ctx, p, slot, most < WIRE_DATAGRAM_OUT ? most : WIRE_DATAGRAM_OUT,
+					       most < WIRE_CHUNK ? most : WIRE_CHUNK);
 			else
 				n = put_frames(ctx, p, slot + used, most < room ? most : room, most < room ? most : room);
 			spend(p, n);

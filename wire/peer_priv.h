@@ -94,9 +94,10 @@ uint32_t wire_hello_interval(const struct wire_ctx *ctx, unsigned hellos);
  * server's sequences start there; a challenge to an address that an open connection seems to have moved to lies above.
  */
 enum wire_proof { WIRE_PROOF_SYN, WIRE_PROOF_MOVE };
-uint32_t wire_proof_make(const struct wire_ctx *ctx, const struct wire_peer *p, const struct dk_addr *at, enum wire_proof kind, uint64_t now);
+uint32_t wire_proof_make(const struct wire_ctx *ctx, const struct wire_peer *p, const struct dk_addr *at, enum wire_proof kind,
+			 uint64_t now);
 /* Whether seq is what was sent there in this slot of time or the one before. */
-bool wire_proof_check(const struct wire_ctx *ctx, const struct wire_peer *p, const struct dk_addr *at, enum wire_proof kind, uint64_t now,
-		      uint32_t seq);
+bool wire_proof_check(const struct wire_ctx *ctx, const struct wire_peer *p, const struct dk_addr *at, enum wire_proof kind,
+		      uint64_t now, uint32_t seq);
 
 #endif

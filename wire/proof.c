@@ -5,7 +5,8 @@
 
 #define SLOT_MS 30000
 
-static uint32_t number(const struct wire_ctx *ctx, const struct wire_peer *p, const struct dk_addr *at, enum wire_proof kind, uint64_t slot)
+static uint32_t number(const struct wire_ctx *ctx, const struct wire_peer *p, const struct dk_addr *at, enum wire_proof kind,
+		       uint64_t slot)
 {
 	uint8_t m[16 + 16 + 2 + 1 + 1 + 1 + 8];
 	uint32_t n;
@@ -23,13 +24,14 @@ static uint32_t number(const struct wire_ctx *ctx, const struct wire_peer *p, co
 	return kind == WIRE_PROOF_MOVE ? n | 0x800000 : n;
 }
 
-uint32_t wire_proof_make(const struct wire_ctx *ctx, const struct wire_peer *p, const struct dk_addr *at, enum wire_proof kind, uint64_t now)
+uint32_t wire_proof_make(const struct wire_ctx *ctx, const struct wire_peer *p, const struct dk_addr *at, enum wire_proof kind,
+			 uint64_t now)
 {
 	return number(ctx, p, at, kind, now / SLOT_MS);
 }
 
-bool wire_proof_check(const struct wire_ctx *ctx, const struct wire_peer *p, const struct dk_addr *at, enum wire_proof kind, uint64_t now,
-		      uint32_t seq)
+bool wire_proof_check(const struct wire_ctx *ctx, const struct wire_peer *p, const struct dk_addr *at, enum wire_proof kind,
+		      uint64_t now, uint32_t seq)
 {
 	uint64_t slot = now / SLOT_MS;
 

@@ -263,7 +263,8 @@ const struct wire_block *wire_rudp_next(struct wire_ctx *ctx, struct wire_rudp *
 		*ret_again = true;
 		return b;
 	}
-	if (!w->ready || w->ready->len > max_len || !wire_rudp_has_room(ctx, r) || !window_span(ctx, &r->tx, w->base, r->tx_next - w->base + 1))
+	if (!w->ready || w->ready->len > max_len || !wire_rudp_has_room(ctx, r) ||
+	    !window_span(ctx, &r->tx, w->base, r->tx_next - w->base + 1))
 		return NULL;
 	w = r->tx;
 	b = w->ready;
@@ -373,7 +374,7 @@ enum wire_rudp_fate wire_rudp_look(const struct wire_rudp *r, uint32_t seq)
 	if (d == 0)
 		return WIRE_RUDP_NEXT;
 	if (d < 0) /* what lies before the start was never delivered and must not be acknowledged */
-		return (uint64_t)-(int64_t)d <= r->rx_next - r->rx_first ? WIRE_RUDP_OLD : WIRE_RUDP_OUTSIDE;
+		return (uint64_t) - (int64_t)d <= r->rx_next - r->rx_first ? WIRE_RUDP_OLD : WIRE_RUDP_OUTSIDE;
 	if (d >= WIRE_RUDP_WINDOW)
 		return WIRE_RUDP_OUTSIDE;
 	if (r->rx && (uint32_t)d <= r->rx->mask && *at(r->rx, r->rx_next + (uint64_t)d))

@@ -6,7 +6,7 @@
  * of a MAC context. That needs the low-level SHA-256 of libcrypto, which is deprecated but there in every 3.x; a libcrypto
  * without it, or -DWIRE_SEAL_EVP, takes EVP for everything, and then the place of the states holds the MAC key.
  * AES goes through EVP, because the low-level functions do not use the processor's instructions: re-keying the shared context
- * costs 135 ns a message (docs/WIRE.md has the figures).
+ * costs 135 ns of the 340 that sealing 64 bytes takes (Zen 4, OpenSSL 3.0), and a context per connection would cost 650 bytes.
  */
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include "wire/seal.h"
@@ -60,7 +60,7 @@ static void mac_of(struct wire_crypto *c, const struct wire_seal *s, const uint8
 
 	if (EVP_MAC_init(c->mac, (const uint8_t *)s->inner, 16, NULL) != 1 || EVP_MAC_update(c->mac, p, n) != 1 ||
 	    EVP_MAC_final(c->mac, tag, &len, 32) != 1 || len != 32)
-		abort(); /* fixed sizes and a fetched algorithm: only a broken libcrypto gets here, and a wrong tag must not leave */
+		abort(); /* fixed sizes and a fetched algorithm: only a broken libcrypto gets here; no wrong tag may leave */
 }
 #else
 static void midstate(uint32_t h[8], const uint8_t key[16], uint8_t pad)

@@ -97,8 +97,8 @@ static bool join(struct wire_ctx *ctx, const struct wire_split_set *s, const str
 	return true;
 }
 
-enum wire_drop wire_split_add(struct wire_ctx *ctx, struct wire_split_set **set, const struct wire_chunk *c, size_t limit, uint64_t now,
-			      dk_slice *ret_whole)
+enum wire_drop wire_split_add(struct wire_ctx *ctx, struct wire_split_set **set, const struct wire_chunk *c, size_t limit,
+			      uint64_t now, dk_slice *ret_whole)
 {
 	size_t charge = c->bytes.n < CHARGE ? CHARGE : c->bytes.n;
 	struct piece *piece, *before;

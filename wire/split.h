@@ -34,8 +34,8 @@ void wire_chunk_head(uint8_t *out, uint16_t set, uint16_t index, uint16_t count)
  * with its length; else ret_whole->p is NULL. Or WIRE_DROP_SPLIT (does not fit the set, or repeated), _SPLIT_LIMIT (the set is
  * gone), or _MEMORY: nothing has changed, and the same chunk may be added later.
  */
-enum wire_drop wire_split_add(struct wire_ctx *ctx, struct wire_split_set **set, const struct wire_chunk *c, size_t limit, uint64_t now,
-			      dk_slice *ret_whole);
+enum wire_drop wire_split_add(struct wire_ctx *ctx, struct wire_split_set **set, const struct wire_chunk *c, size_t limit,
+			      uint64_t now, dk_slice *ret_whole);
 void wire_split_clear(struct wire_ctx *ctx, struct wire_split_set **set);
 
 uint64_t wire_split_progress(const struct wire_split_set *set); /* when the last chunk came */

@@ -58,7 +58,7 @@ static int broken(struct wire_ctx *ctx, struct wire_stream *s, enum wire_drop d)
 	return -EPROTO;
 }
 
-/* Length of the frame that starts at p, of which n bytes are there: 0 = not known yet; else compared with the limit by the caller. */
+/* Length of the frame that starts at p, of which n bytes are there; 0 = not known yet. The limit is the caller's business. */
 static size_t frame_length(enum wire_role to, const uint8_t *p, size_t n)
 {
 	size_t head = to == WIRE_SERVER ? 10 : WIRE_FRAME_DOWN;
@@ -80,7 +80,7 @@ static enum wire_drop next_frame(struct wire_ctx *ctx, const struct wire_stream 
 	if (!wire_is_magic(p))
 		return WIRE_DROP_MAGIC;
 	len = frame_length(role, p, n);
-	if (len > wire_frame_len((enum wire_role)!role, &k, ctx->limits.max_frame) + WIRE_SEAL_TRAIL_MAX)
+	if (len > wire_frame_len((enum wire_role) !role, &k, ctx->limits.max_frame) + WIRE_SEAL_TRAIL_MAX)
 		return WIRE_DROP_FRAME;
 	if (len == 0 || n < len)
 		return WIRE_PASS;

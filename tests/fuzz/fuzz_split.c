@@ -10,10 +10,10 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-#define MUST(x) \
-	do { \
-		if (!(x)) \
-			abort(); \
+#define MUST(x)                                                                                                                    \
+	do {                                                                                                                       \
+		if (!(x))                                                                                                          \
+			abort();                                                                                                   \
 	} while (0)
 
 #define MODEL 256 /* indexes that are checked */
@@ -71,7 +71,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		n = n > sizeof(bytes) ? sizeof(bytes) : n;
 		tag++;
 		memset(bytes, tag, sizeof(bytes));
-		wire_chunk_head(bytes, head & 3, head & 0x20 ? index * 257u & 0xffff : index, head & 0x10 ? count * 257u & 0xffff : count);
+		wire_chunk_head(bytes, head & 3, head & 0x20 ? index * 257u & 0xffff : index,
+				head & 0x10 ? count * 257u & 0xffff : count);
 		d = wire_chunk_read(dk_slice_n(bytes, n), &k);
 		MUST(d == WIRE_PASS || d == WIRE_DROP_SPLIT);
 		if (d != WIRE_PASS)

@@ -11,10 +11,10 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-#define MUST(x) \
-	do { \
-		if (!(x)) \
-			abort(); \
+#define MUST(x)                                                                                                                    \
+	do {                                                                                                                       \
+		if (!(x))                                                                                                          \
+			abort();                                                                                                   \
 	} while (0)
 
 struct tally {
@@ -61,7 +61,8 @@ static void on_frame(void *arg, const struct dk_frame *f, bool reliable)
 }
 
 /* The script's bytes, in which 'F' len payload stands for a frame with the right keys and everything else for itself. */
-static size_t weave(struct wire_crypto *crypto, const struct wire_codec *k, enum wire_role from, struct dk_cursor *c, uint8_t *out, size_t cap)
+static size_t weave(struct wire_crypto *crypto, const struct wire_codec *k, enum wire_role from, struct dk_cursor *c, uint8_t *out,
+		    size_t cap)
 {
 	size_t n = 0;
 

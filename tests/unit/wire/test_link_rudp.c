@@ -187,7 +187,8 @@ static void arrive(struct world *w, struct flying *f)
 	*f = w->flying[--w->n_flying];
 	for (size_t i = 0; i < copy.n; i++)
 		w->trace = (w->trace ^ copy.b[i] ^ w->now_us) * 0x100000001b3;
-	wire_peer_recv(w->ctx, &e->peer, now_ms(w), copy.up ? &w->client_addr : &w->server_addr, dk_slice_n(copy.b, copy.n), &e->ev);
+	wire_peer_recv(w->ctx, &e->peer, now_ms(w), copy.up ? &w->client_addr : &w->server_addr, dk_slice_n(copy.b, copy.n),
+		       &e->ev);
 	flush(w, e);
 }
 
@@ -278,8 +279,8 @@ static uint64_t converse(uint64_t seed, const struct wire_link_opts *o, uint32_t
 	flush(w, &w->server);
 	for (int i = 0; i < 1200 && !settled(w); i++)
 		wait_a_little(w);
-	ck_assert_msg(settled(w), "seed %llu: server got %u of %u, client %u of %u, closed %u %u", (unsigned long long)seed, w->server.got,
-		      w->client.sent, w->client.got, w->server.sent, w->server.closed, w->client.closed);
+	ck_assert_msg(settled(w), "seed %llu: server got %u of %u, client %u of %u, closed %u %u", (unsigned long long)seed,
+		      w->server.got, w->client.sent, w->client.got, w->server.sent, w->server.closed, w->client.closed);
 	ck_assert_uint_eq(w->server.opened, 1);
 	ck_assert_uint_eq(w->client.opened, 1);
 	ck_assert_uint_eq(w->server.moved, 0);
@@ -307,7 +308,9 @@ END_TEST
 
 START_TEST(many_seeds)
 {
-	struct wire_link_opts o = { .loss = 0.3, .reorder = 0.1, .duplicate = 0.05, .delay_ms = 30, .jitter_ms = 10, .reorder_ms = 40 };
+	struct wire_link_opts o = {
+		.loss = 0.3, .reorder = 0.1, .duplicate = 0.05, .delay_ms = 30, .jitter_ms = 10, .reorder_ms = 40
+	};
 
 	for (uint64_t seed = 1; seed <= 60; seed++)
 		converse(seed, &o, 200, seed % 2);
@@ -316,7 +319,9 @@ END_TEST
 
 START_TEST(heavy_duplication)
 {
-	struct wire_link_opts o = { .loss = 0.1, .reorder = 0.5, .duplicate = 0.9, .delay_ms = 5, .jitter_ms = 120, .reorder_ms = 300 };
+	struct wire_link_opts o = {
+		.loss = 0.1, .reorder = 0.5, .duplicate = 0.9, .delay_ms = 5, .jitter_ms = 120, .reorder_ms = 300
+	};
 
 	for (uint64_t seed = 1; seed <= 20; seed++)
 		converse(seed, &o, 150, seed % 2);
@@ -334,7 +339,9 @@ END_TEST
 
 START_TEST(same_seed_same_run)
 {
-	struct wire_link_opts o = { .loss = 0.3, .reorder = 0.1, .duplicate = 0.05, .delay_ms = 30, .jitter_ms = 10, .reorder_ms = 40 };
+	struct wire_link_opts o = {
+		.loss = 0.3, .reorder = 0.1, .duplicate = 0.05, .delay_ms = 30, .jitter_ms = 10, .reorder_ms = 40
+	};
 
 	ck_assert_uint_eq(converse(7, &o, 100, true), converse(7, &o, 100, true));
 	ck_assert_uint_ne(converse(7, &o, 100, true), converse(8, &o, 100, true));
@@ -344,7 +351,9 @@ END_TEST
 /* Around the end of the 24 bits, both ways. */
 START_TEST(wrap)
 {
-	struct wire_link_opts o = { .loss = 0.2, .reorder = 0.2, .duplicate = 0.1, .delay_ms = 20, .jitter_ms = 10, .reorder_ms = 30 };
+	struct wire_link_opts o = {
+		.loss = 0.2, .reorder = 0.2, .duplicate = 0.1, .delay_ms = 20, .jitter_ms = 10, .reorder_ms = 30
+	};
 
 	for (uint64_t seed = 1; seed <= 10; seed++) {
 		struct world *w = calloc(1, sizeof(*w));

@@ -395,7 +395,8 @@ START_TEST(glue)
 	b = take_out(t.ctx, &t.client, 0, NULL);
 	ck_assert_uint_eq(b.n, 60 * 20);
 	ck_assert_int_eq(t.server.glues, 0);
-	ck_assert_int_eq(wire_peer_recv(t.ctx, &t.server, 0, &t.client_addr, slice_of(&b), &t.up.ev), 1); /* the first one: see rudp.h */
+	ck_assert_int_eq(wire_peer_recv(t.ctx, &t.server, 0, &t.client_addr, slice_of(&b), &t.up.ev),
+			 1); /* the first one: see rudp.h */
 	ck_assert_int_eq(t.server.glues, 1);
 	b = take_out(t.ctx, &t.client, 0, NULL);
 	ck_assert_uint_eq(b.n, 2 * 20 + 82);

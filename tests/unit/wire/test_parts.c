@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The small parts by themselves: putting messages together, sequence arithmetic, the keyed hash, pools, payload codecs, the link. */
+/* The small parts by themselves: long messages, sequence arithmetic, the keyed hash, pools, payload codecs, the link. */
 #include "tests/unit/wire/wire_test.h"
 #include "wire/peer_priv.h"
 #include "wire/rudp.h"
@@ -42,7 +42,8 @@ START_TEST(split_any_order)
 			order[k] = x;
 		}
 		for (unsigned i = 0; i < PIECES; i++) {
-			struct wire_chunk c = piece(message, sizeof(message), 7, order[i]), again = piece(message, sizeof(message), 7, order[i / 2]);
+			struct wire_chunk c = piece(message, sizeof(message), 7, order[i]),
+					  again = piece(message, sizeof(message), 7, order[i / 2]);
 
 			if (i)
 				ck_assert_int_eq(wire_split_add(ctx, &set, &again, 65536, 1, &whole), WIRE_DROP_SPLIT);
@@ -440,7 +441,9 @@ static struct tally send_many(const struct wire_link_opts *o, unsigned n)
 
 START_TEST(link)
 {
-	struct wire_link_opts o = { .seed = 42, .loss = 0.3, .reorder = 0.1, .duplicate = 0.05, .delay_ms = 30, .jitter_ms = 10, .reorder_ms = 40 };
+	struct wire_link_opts o = {
+		.seed = 42, .loss = 0.3, .reorder = 0.1, .duplicate = 0.05, .delay_ms = 30, .jitter_ms = 10, .reorder_ms = 40
+	};
 	struct tally a = send_many(&o, 100000), b = send_many(&o, 100000), c;
 	struct wire_link_opts none = { .seed = 1, .delay_ms = 5 };
 

@@ -3,11 +3,11 @@
 #include "tests/unit/wire/wire_test.h"
 #include "wire/frame.h"
 
-#define HELLO_UP \
-	"febedeef 02 000044 000a SID 00000005 9efc000f743a0f7f1f6a965e8e479998705fde577f4c2bce5d711746c531d6c5 " \
+#define HELLO_UP                                                                                                                   \
+	"febedeef 02 000044 000a SID 00000005 9efc000f743a0f7f1f6a965e8e479998705fde577f4c2bce5d711746c531d6c5 "                   \
 	"4bedca3f3c64215c2a43ee0d1866bcc1"
-#define HELLO_DOWN \
-	"febedeef 02 000034 000a 01 00000005 9efc000f743a0f7f1f6a965e8e479998705fde577f4c2bce5d711746c531d6c5 " \
+#define HELLO_DOWN                                                                                                                 \
+	"febedeef 02 000034 000a 01 00000005 9efc000f743a0f7f1f6a965e8e479998705fde577f4c2bce5d711746c531d6c5 "                    \
 	"4bedca3f3c64215c2a43ee0d1866bcc1"
 
 struct pair {
@@ -113,14 +113,18 @@ START_TEST(what_breaks_it)
 		{ WIRE_DROP_MAGIC, "474554202f20485454502f312e31" },
 		{ WIRE_DROP_FRAME, "febedeef 02 ffffff 000a" },
 		{ WIRE_DROP_FRAME, "febedeef 02 00000f 000a SID" },
-		{ WIRE_DROP_FRAME, "febedeef 02 000043 000a SID 00000005 9efc000f743a0f7f1f6a965e8e479998705fde577f4c2bce5d711746c531d6c5 "
-				   "4bedca3f3c64215c2a43ee0d1866bc" },
-		{ WIRE_DROP_SID, "febedeef 02 000044 000a 004142434445464748494a4b4c4d4e4f 00000005 "
-				 "9efc000f743a0f7f1f6a965e8e479998705fde577f4c2bce5d711746c531d6c5 4bedca3f3c64215c2a43ee0d1866bcc1" },
-		{ WIRE_DROP_MAC, "febedeef 02 000044 000a SID 00000005 9efc000f743a0f7f1f6a965e8e479998705fde577f4c2bce5d711746c531d6c5 "
-				 "4bedca3f3c64215c2a43ee0d1866bcc2" },
-		{ WIRE_DROP_PLAIN, "febedeef 02 000044 000a SID 00000004 9efc000f743a0f7f1f6a965e8e479998705fde577f4c2bce5d711746c531d6c5 "
-				   "4bedca3f3c64215c2a43ee0d1866bcc1" },
+		{ WIRE_DROP_FRAME,
+		  "febedeef 02 000043 000a SID 00000005 9efc000f743a0f7f1f6a965e8e479998705fde577f4c2bce5d711746c531d6c5 "
+		  "4bedca3f3c64215c2a43ee0d1866bc" },
+		{ WIRE_DROP_SID,
+		  "febedeef 02 000044 000a 004142434445464748494a4b4c4d4e4f 00000005 "
+		  "9efc000f743a0f7f1f6a965e8e479998705fde577f4c2bce5d711746c531d6c5 4bedca3f3c64215c2a43ee0d1866bcc1" },
+		{ WIRE_DROP_MAC,
+		  "febedeef 02 000044 000a SID 00000005 9efc000f743a0f7f1f6a965e8e479998705fde577f4c2bce5d711746c531d6c5 "
+		  "4bedca3f3c64215c2a43ee0d1866bcc2" },
+		{ WIRE_DROP_PLAIN,
+		  "febedeef 02 000044 000a SID 00000004 9efc000f743a0f7f1f6a965e8e479998705fde577f4c2bce5d711746c531d6c5 "
+		  "4bedca3f3c64215c2a43ee0d1866bcc1" },
 	};
 
 	for (size_t i = 0; i < DK_ARRAY_LEN(rows); i++) {

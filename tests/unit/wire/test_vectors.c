@@ -9,23 +9,23 @@
 
 #define SEALED_EMPTY "00000000 61ea8029830f0db38ba413e7f05a735ac5274fc13f9fc8f64f95175c0f8625db 07feef74e1d5036e900eee118e949293"
 #define SEALED_HELLO "00000005 9efc000f743a0f7f1f6a965e8e479998705fde577f4c2bce5d711746c531d6c5 4bedca3f3c64215c2a43ee0d1866bcc1"
-#define SEALED_16 \
-	"00000010 9a6ec227b43a1fa9c0e454371bca70607a7d31bbc3d9262de57fce789e8d8ced " \
+#define SEALED_16                                                                                                                  \
+	"00000010 9a6ec227b43a1fa9c0e454371bca70607a7d31bbc3d9262de57fce789e8d8ced "                                               \
 	"eb9e5ba41b902db8252982aa1a23f4bec92e8fddb86df09fc1e83bf2df76243b"
-#define FRAME_F \
-	"febedeef 00 000044 0004 404142434445464748494a4b4c4d4e4f 00000008 " \
+#define FRAME_F                                                                                                                    \
+	"febedeef 00 000044 0004 404142434445464748494a4b4c4d4e4f 00000008 "                                                       \
 	"8284bb28292687ae6f199b5d4f81d078f5ae1dbb4848a685d3c00099aef8dfc4 b7c366b7ccf26b1e8c487dc9f80f2505"
-#define FRAME_G \
-	"febedeef 00 000054 0001 404142434445464748494a4b4c4d4e4f 0000001d " \
-	"482183d421beba2b08b00580fa2c279aedefe040ee3909703c99bec71ac5ccb0 " \
+#define FRAME_G                                                                                                                    \
+	"febedeef 00 000054 0001 404142434445464748494a4b4c4d4e4f 0000001d "                                                       \
+	"482183d421beba2b08b00580fa2c279aedefe040ee3909703c99bec71ac5ccb0 "                                                        \
 	"7458b18255b1390addb8606cc6f3620f081bf9b8ff8b465f1191be3e24e367fe"
-#define FRAME_H \
-	"febedeef 00 000054 0001 01 00000023 342bf85184f37ef952aeb7dc775291975e0c7bcfcda87542d39020af7146537c " \
+#define FRAME_H                                                                                                                    \
+	"febedeef 00 000054 0001 01 00000023 342bf85184f37ef952aeb7dc775291975e0c7bcfcda87542d39020af7146537c "                    \
 	"c09a3a08ac0dbb536547b660ca1f17d82378cdde0c1c15cb1fa63bdb8d0d2c13adf1e7552c2af52ee588d5bd307f4bd0"
 #define FRAME_I "febedeef 02 000044 000a SID " SEALED_HELLO
 #define FRAME_J "febedeef 02 000034 000a 01 " SEALED_HELLO
-#define FRAME_K \
-	"febedeef 02 000034 000b ff 00000009 ed1fd844e3c5d90698ca877db32dc1047c34a2186bfdab3fd5e83ca791520a38 " \
+#define FRAME_K                                                                                                                    \
+	"febedeef 02 000034 000b ff 00000009 ed1fd844e3c5d90698ca877db32dc1047c34a2186bfdab3fd5e83ca791520a38 "                    \
 	"fbf355fd0a0b6ea3ec56e50cc104dfb6"
 
 struct pair {
@@ -88,7 +88,8 @@ static void assert_sent(struct pair *t, struct wire_peer *p, uint64_t now, const
 	assert_bytes(b.b, b.n, text);
 }
 
-static void assert_frame(const struct seen *s, unsigned i, uint8_t ver, uint16_t cmd, uint8_t status, bool reliable, const char *payload)
+static void assert_frame(const struct seen *s, unsigned i, uint8_t ver, uint16_t cmd, uint8_t status, bool reliable,
+			 const char *payload)
 {
 	ck_assert_uint_lt(i, s->n);
 	ck_assert_uint_eq(s->frames[i].ver, ver);

@@ -62,7 +62,7 @@ void assert_bytes(const uint8_t *p, size_t n, const char *expected_hex);
 
 /* The next datagram; n = 0 when there is none. */
 struct bytes take_out(struct wire_ctx *ctx, struct wire_peer *p, uint64_t now, struct dk_addr *ret_to);
-/* A server peer that was opened from addr, and a client peer; the handshake between them was carried. *ret_seq: server's first number. */
+/* Carries the handshake between a server peer and a client peer, both fresh. *ret_seq (may be NULL): the server's first number. */
 void open_pair(struct wire_ctx *ctx, struct wire_peer *server, struct wire_peer *client, const struct dk_addr *server_addr,
 	       const struct dk_addr *client_addr, uint64_t now, uint32_t *ret_seq);
 
@@ -71,12 +71,12 @@ struct dk_frame test_frame(uint8_t ver, uint16_t cmd, uint8_t status, const char
 /* Runs one suite as a Check program: the exit code of main. */
 int run_suite(const char *name, void (*fill)(Suite *s));
 
-#define ADD(suite, test) \
-	do { \
-		TCase *tc_ = tcase_create(#test); \
-		tcase_set_timeout(tc_, 120); \
-		tcase_add_test(tc_, test); \
-		suite_add_tcase((suite), tc_); \
+#define ADD(suite, test)                                                                                                           \
+	do {                                                                                                                       \
+		TCase *tc_ = tcase_create(#test);                                                                                  \
+		tcase_set_timeout(tc_, 120);                                                                                       \
+		tcase_add_test(tc_, test);                                                                                         \
+		suite_add_tcase((suite), tc_);                                                                                     \
 	} while (0)
 
 #endif
