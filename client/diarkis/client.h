@@ -162,8 +162,9 @@ DK_API void dkc_client_free(struct dkc_client *c);
 
 /* Starts connecting; the outcome is an event, DKC_CONNECTED or DKC_DISCONNECTED. Without effect while connected or connecting. */
 DK_API void dkc_connect(struct dkc_client *c);
-/* Says goodbye after what is queued already is acknowledged (UDP: within a second); DKC_DISCONNECTED comes from inside this call, and
- * whoever drives the client goes on for so long. Called again, it waits for no acknowledgement: the goodbye is the next thing out. */
+/* Says goodbye after what is queued already is acknowledged (UDP: within a second); DKC_DISCONNECTED comes from inside this call,
+ * and whoever drives the client goes on for so long. Called again, it waits for no acknowledgement: the goodbye is the next thing
+ * out. */
 DK_API void dkc_close(struct dkc_client *c);
 DK_API bool dkc_is_connected(const struct dkc_client *c);
 DK_API uint32_t dkc_rtt_us(const struct dkc_client *c); /* of the last echo; 0 = none yet */
