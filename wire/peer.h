@@ -44,4 +44,10 @@ struct wire_peer {
 	struct wire_seal seal;
 };
 
+/* Nothing waits, nothing is on its way, nothing rare is going on: there is no output, and only silence is timed. */
+static inline bool wire_peer_is_calm(const struct wire_peer *p)
+{
+	return !p->unreliable && !p->reliable && !p->aside && !p->rudp.tx;
+}
+
 #endif

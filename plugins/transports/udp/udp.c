@@ -289,9 +289,13 @@ static void flush_peer(struct udp *u, struct udp_peer *p)
 		dk_udp_commit(u->socket, n, fragment ? DK_UDP_FRAGMENT : 0);
 		u->n.packets_out++;
 		u->n.bytes_out += n;
+		if (wire_peer_is_calm(&p->wire))
+			break;
 	}
 	p->force = false;
-	arm(u, p);
+	/* What is timed of a calm peer only moves away from now: the timer looks again when it comes round. */
+	if (!wire_peer_is_calm(&p->wire) || !dk_timer_armed(&p->timer))
+		arm(u, p);
 }
 
 /* wire/ counts by itself; its figures are copied where the node's counters are read from. */
