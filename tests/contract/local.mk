@@ -18,3 +18,7 @@ endif
 %C%_alloc_failure_SOURCES = %D%/alloc_failure.c
 %C%_alloc_failure_LDADD = $(harness_lib) $(kernel_lib) $(CRYPTO_LIBS) $(test_libs)
 EXTRA_DIST += %D%/alloc_failure.c
+
+check_PROGRAMS += %D%/transport_contract
+%C%_transport_contract_SOURCES = %D%/transport_contract.c $(sim_ends)
+%C%_transport_contract_LDADD = $(harness_lib) $(kernel_lib) $(wire_lib) $(test_libs)

@@ -8,3 +8,5 @@ noinst_PROGRAMS += %D%/lag_lab
 %C%_lag_lab_SOURCES = %D%/lag_lab.c %D%/players.c %D%/players.h
 %C%_lag_lab_LDADD = $(harness_lib) $(client_lib) $(kernel_lib)
 EXTRA_DIST += %D%/many-seeds.sh
+## Clients made of wire/ itself, and a sink: for tests of transports.
+sim_ends = %D%/ends.c %D%/ends.h
