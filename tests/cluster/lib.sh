@@ -72,6 +72,24 @@ answers()
 	done
 }
 
+# ---- an installed tree
+
+# install_tree: installs below $work and moves that to $work/tree: what runs there knows no path of the build.
+install_tree()
+{
+	local prefix
+
+	# Under make check-cluster this make is nobody's child.
+	env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS make -s -C "$TEST_BUILDDIR" install DESTDIR="$work/root" >"$work/install.log" 2>&1 || {
+		echo "FAIL  make install"
+		tail -n 20 "$work/install.log"
+		exit 1
+	}
+	prefix=$(sed -n 's/^prefix=//p' "$TEST_BUILDDIR/kernel/diarkis.pc")
+	mv "$work/root$prefix" "$work/tree"
+	chmod -R go+rX "$work"
+}
+
 # ---- nodes
 
 # address PLUGIN: where it listens, by the ready line.

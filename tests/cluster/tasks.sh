@@ -10,6 +10,7 @@ tree=$work/tree
 mkdir -p "$tree/plugins"
 cp -L "$TEST_BUILDDIR/diarkisd/.libs/diarkisd" "$TEST_BUILDDIR/kernel/.libs/libdiarkis.so.0" "$tree"
 cp -L "$TEST_BUILDDIR"/plugins/.libs/*.so "$tree/plugins"
+cp "$TEST_SRCDIR/etc/diarkis.conf" "$tree"
 chmod -R a+rX "$tree"
 export LD_LIBRARY_PATH=$tree
 nobody=(setpriv --reuid=65534 --regid=65534 --clear-groups)
@@ -22,7 +23,7 @@ node()
 	as=("$@")
 	temp=$work/temp-$name
 	mkdir -m 1777 "$temp"
-	start "$name" env TMPDIR="$temp" "${as[@]}" "$tree/diarkisd" -p "$tree/plugins" -c "$TEST_SRCDIR/etc/diarkis.conf" \
+	start "$name" env TMPDIR="$temp" "${as[@]}" "$tree/diarkisd" -p "$tree/plugins" -c "$tree/diarkis.conf" \
 		"${free_ports[@]}" || { echo "FAIL  a node does not start"; exit 1; }
 }
 
