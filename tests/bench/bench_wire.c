@@ -3,8 +3,8 @@
  * What wire/ costs a packet, in user space and without a socket: CPU nanoseconds of receiving one datagram with one frame, and of
  * sending one push and writing its datagram, over 1,024 connections in turn (so that no connection's memory is warm by chance).
  *
- *   wire_bench [SIZE] [ROUNDS]            all cases, SIZE bytes of payload (64), medians of ROUNDS (7)
- *   wire_bench SIZE ROUNDS CASE           one case only, for callgrind: --toggle-collect=bench_run
+ *   bench_wire [SIZE] [ROUNDS] [--json]   all cases, SIZE bytes of payload (64), medians of ROUNDS (7)
+ *   bench_wire SIZE ROUNDS CASE           one case only, for callgrind: --toggle-collect=bench_run
  */
 #include "wire/peer.h"
 #include "wire/seal.h"
@@ -207,7 +207,8 @@ static int by_value(const void *a, const void *b)
 
 int main(int argc, char **argv)
 {
-	size_t size = argc > 1 ? strtoul(argv[1], NULL, 10) : 64;
+	bool json = argc > 1 && strcmp(argv[argc - 1], "--json") == 0;
+	size_t size = (argc -= json) > 1 ? strtoul(argv[1], NULL, 10) : 64;
 	unsigned rounds = argc > 2 ? (unsigned)strtoul(argv[2], NULL, 10) : 7;
 	const char *only = argc > 3 ? argv[3] : NULL;
 	struct bench *b = malloc(sizeof(*b));
@@ -215,8 +216,9 @@ int main(int argc, char **argv)
 
 	if (!b || !rounds || rounds > DK_ARRAY_LEN(ns) || size > WIRE_DATAGRAM_OUT - 100)
 		return 1;
-	printf("%zu bytes, %d connections, ns of CPU each: median (min); struct wire_peer %zu bytes\n", size, PEERS,
-	       sizeof(struct wire_peer));
+	if (!json)
+		printf("%zu bytes, %d connections, ns of CPU each: median (min); struct wire_peer %zu bytes\n", size, PEERS,
+		       sizeof(struct wire_peer));
 	for (int sealed = 0; sealed < 2; sealed++) {
 		set_up(b, sealed, size);
 		for (size_t c = 0; c < DK_ARRAY_LEN(cases); c++) {
@@ -231,7 +233,9 @@ int main(int argc, char **argv)
 				ns[r] = (cpu_ns() - start) / ((double)steps * cases[c].per_step);
 			}
 			qsort(ns, rounds, sizeof(ns[0]), by_value);
-			printf("%-7s %-14s %7.1f (%.1f)\n", sealed ? "sealed" : "plain", cases[c].name, ns[rounds / 2], ns[0]);
+			printf(json ? "{\"bench\":\"wire\",\"suite\":\"%s\",\"case\":\"%s\",\"ns\":%.1f,\"min_ns\":%.1f}\n"
+				    : "%-7s %-14s %7.1f (%.1f)\n",
+			       sealed ? "sealed" : "plain", cases[c].name, ns[rounds / 2], ns[0]);
 		}
 		tear_down(b);
 	}
