@@ -294,7 +294,8 @@ static int endpoint_init(void *self)
 static int endpoint_start(void *self)
 {
 	struct endpoint *ep = self;
-	bool mine = conf_of(ep)->enable_encryption;
+	bool mine = conf_of(ep)->enable_encryption && ep->http->keys;
+	const char *where = conf_of(ep)->enable_encryption && !mine ? ep->http->base.instance : dk_instance(ep);
 	int rc = 0;
 
 	for (size_t i = 0; i < ep->transports.n; i++) {
@@ -303,7 +304,7 @@ static int endpoint_start(void *self)
 		if (t->encrypted == mine)
 			continue;
 		dk_log(ep, DK_ERROR, "enableEncryption is %s in %s and %s in %s: clients could not talk; set both to the same",
-		       mine ? "true" : "false", dk_instance(ep), mine ? "false" : "true", t->base.instance);
+		       mine ? "true" : "false", where, mine ? "false" : "true", t->base.instance);
 		rc = -EINVAL;
 	}
 	if (!ep->transports.n)

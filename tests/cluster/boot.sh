@@ -40,6 +40,18 @@ written unset.conf 'plugins = {
 };'
 claim "an unset variable is told with its line" answers 78 "unset.conf:2: " DIARKIS_NOT_SET -- "${diarkisd[@]}" -c "$work/unset.conf" -t
 claim "a set one is taken" env DIARKIS_NOT_SET=127.0.0.1 "${diarkisd[@]}" -c "$work/unset.conf" -t
+# What the reference's servers read, with its defaults and its habit of writing numbers as texts.
+written http.json '{ "address": "127.0.0.1", "nic": "eth0", "port": "7000", "enableEncryption": true, "useFixedPort": false, "timeout": "5" }'
+written udp.json '{ "address": "127.0.0.1", "nic": "eth0", "port": "7100", "enableP2P": true, "connectionTTL": "10", "sendUDPInterval": "0",
+	"handleRUDPInterval": "100", "retryInterval": "1000", "maxRetry": "10", "enableEncryption": true }'
+written tcp.json '{ "address": "127.0.0.1", "nic": "eth0", "port": "7200", "connectionTTL": "10", "maxRcvSize": "8000", "noDelay": false,
+	"enableEncryption": true }'
+written log.json '{ "level": "sys", "levels": { "room": "debug" }, "timeZone": "local", "color": true, "flat": false, "filePath": "",
+	"unsafeLogging": false }'
+written room.json '{}'
+written reference.json '{ "log": { "config": "log.json" }, "plugins": { "http": { "config": "http.json" }, "endpoint": {}, "user": {},
+	"udp": { "config": "udp.json" }, "tcp": { "config": "tcp.json" }, "room": { "config": "room.json" } } }'
+claim "the reference's configuration files are good as they are" answers 0 good -- "${diarkisd[@]}" -c "$work/reference.json" -t
 written missing.conf 'plugins = { room = { }; };'
 claim "a missing need names both sides" answers 78 "room" "user" -- "${diarkisd[@]}" -c "$work/missing.conf" -t
 claim "a shutdown timeout that is none ends with 78" answers 78 DIARKIS_SHUTDOWN_TIMEOUT -- \

@@ -146,19 +146,25 @@ static struct dk_user *users;
 #define UDP "udp = { use = \"fake\"; };"
 #define TCP "tcp = { use = \"fake\"; role = \"TCP\"; host = \"2001:db8::1\"; port = 7200; };"
 
-/* transports: sections. env: one "NAME=value" or NULL. NULL when the node did not start. */
-static struct dk_harness *start(const char *transports, const char *endpoint, const char *env)
+/* http, endpoint: their options. transports: sections. env: one "NAME=value" or NULL. NULL when the node did not start. */
+static struct dk_harness *start_with(const char *http, const char *transports, const char *endpoint, const char *env)
 {
 	static const struct dk_plugin_desc *const plugins[] = { &dk_plugin_fake, NULL };
 	const char *vars[] = { env, NULL };
 	struct dk_harness_opts opts = { .plugins = plugins, .env = vars, .seed = 1 };
 	char config[1024];
 
-	snprintf(config, sizeof(config), "plugins = { http = {}; user = {}; %s endpoint = { %s }; };", transports, endpoint);
+	snprintf(config, sizeof(config), "plugins = { http = { %s }; user = {}; %s endpoint = { %s }; };", http, transports,
+		 endpoint);
 	opts.config = config;
 	h = dk_harness_open(&opts);
 	users = h ? dk_harness_service(h, "user") : NULL;
 	return h;
+}
+
+static struct dk_harness *start(const char *transports, const char *endpoint, const char *env)
+{
+	return start_with("", transports, endpoint, env);
 }
 
 static void stop(void)
@@ -327,6 +333,13 @@ START_TEST(without_encryption)
 	ck_assert_uint_eq(strlen(text_in(json, "sid")), 32);
 	json_decref(json);
 	stop();
+	/* The reference keeps the option among those of its HTTP server; there it does the same. */
+	ck_assert_ptr_nonnull(start_with("enableEncryption = false;", "udp = { use = \"fake\"; enableEncryption = false; };", "", NULL));
+	json = get("/endpoint/type/UDP/user/a");
+	ck_assert_str_eq(text_in(json, "encryptionKey"), "");
+	json_decref(json);
+	stop();
+	ck_assert_ptr_null(start_with("enableEncryption = false;", UDP, "", NULL));
 	/* Who disagrees does not start. */
 	ck_assert_ptr_null(start(UDP, "enableEncryption = false;", NULL));
 	ck_assert_ptr_null(start(UDP "t = { use = \"fake\"; role = \"TCP\"; enableEncryption = false; };", "", NULL));

@@ -141,6 +141,7 @@ static int http_init(void *self)
 	http->service.header = header;
 	http->service.respond = respond;
 	http->service.error = error;
+	http->service.keys = ((const struct http_conf *)http->base.conf)->enable_encryption;
 	http->idle.last = &http->idle.first;
 	http->busy.last = &http->busy.first;
 	http->date_s = UINT64_MAX;
@@ -246,6 +247,8 @@ static const struct dk_option http_options[] = {
 	DK_INT(struct http_conf, port, "port", "7000", 0, 65535, "port to listen on; while taken, the next ones are tried; 0: any"),
 	DK_BOOL(struct http_conf, use_fixed_port, "useFixedPort", "false",
 		"fail when the port is taken instead of trying the next ones"),
+	DK_BOOL(struct http_conf, enable_encryption, "enableEncryption", "true",
+		"false: the endpoint plugin hands out no keys, as if it said so itself"),
 	DK_INT(struct http_conf, timeout, "timeout", "5", 1, 300, "a request not answered by then is answered 503", .unit = "s",
 	       .flags = DK_RELOADABLE),
 	DK_STR(struct http_conf, allow_origin, "allow_origin", "",

@@ -20,7 +20,7 @@
 struct http_conf {
 	const char *address, *nic, *allow_origin;
 	int64_t port, timeout, idle_s, max_connections, max_connections_per_address;
-	bool use_fixed_port, start_page;
+	bool use_fixed_port, enable_encryption, start_page;
 };
 
 struct http_route {

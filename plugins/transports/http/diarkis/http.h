@@ -47,6 +47,8 @@ struct dk_http {
 	int (*respond)(struct dk_http *svc, dk_id request, int status, const char *type, dk_str extra, dk_slice body);
 	/* {"error":"<sentence>","status":<status>}. Returns 0 or DK_GONE. */
 	int (*error)(struct dk_http *svc, dk_id request, int status, const char *fmt, ...) DK_PRINTF(4, 5);
+	/* The option enableEncryption: false = whoever hands out keys on this server hands out none. Set before its users' init. */
+	bool keys;
 };
 
 #ifdef __cplusplus
