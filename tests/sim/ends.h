@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Transports under a test's hand: a node with one transport and, in the place of the plugin user, a sink that writes down what it is
- * told; and clients made of wire/ itself on scripted sockets, beside which a test may say any bytes it likes. What happened is
+ * Transports under a test's hand: a node with one transport and, in the place of the plugin user, a sink that writes down what it
+ * is told; and clients made of wire/ itself on scripted sockets, beside which a test may say any bytes it likes. What happened is
  * compared as text, one line per event.
  */
 #ifndef SIM_ENDS_H

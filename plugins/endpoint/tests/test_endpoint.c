@@ -334,7 +334,8 @@ START_TEST(without_encryption)
 	json_decref(json);
 	stop();
 	/* The reference keeps the option among those of its HTTP server; there it does the same. */
-	ck_assert_ptr_nonnull(start_with("enableEncryption = false;", "udp = { use = \"fake\"; enableEncryption = false; };", "", NULL));
+	ck_assert_ptr_nonnull(
+		start_with("enableEncryption = false;", "udp = { use = \"fake\"; enableEncryption = false; };", "", NULL));
 	json = get("/endpoint/type/UDP/user/a");
 	ck_assert_str_eq(text_in(json, "encryptionKey"), "");
 	json_decref(json);
