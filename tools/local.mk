@@ -1,6 +1,6 @@
 ## SPDX-License-Identifier: Apache-2.0
 ## The command line tools and scripts for people, and the list of Debian packages.
-EXTRA_DIST += %D%/packages.txt
+EXTRA_DIST += %D%/packages.txt %D%/readme-tables.sh
 ## Lies beside the examples that it copies.
 dist_pkgdata_SCRIPTS = %D%/new-plugin.sh
 bin_PROGRAMS += %D%/diarkis-bot

@@ -38,7 +38,7 @@ for plugin in "$build"/plugins/.libs/*.so; do
 	}
 	cmp -s "$fresh" "$readme" && continue
 	if $check; then
-		echo "$readme: its tables are not those of $name any more; ./dev docs writes them."
+		echo "$readme: its tables are not those of $name any more."
 		rc=1
 	else
 		cat "$fresh" >"$readme"

@@ -5,7 +5,8 @@ lint_scripts += \
 	%D%/headers.sh \
 	%D%/style.sh \
 	%D%/kernel-size.sh \
-	%D%/docs.sh
+	%D%/docs.sh \
+	%D%/readmes.sh
 ## These look at symbols, among which instrumented builds have their own.
 built_lint_scripts = \
 	%D%/globals.sh \
