@@ -290,8 +290,6 @@ int dk_answer_end(struct dk_call *call)
 	struct call *c = call_of(call);
 	size_t used = (size_t)(c->w.p - c->w.start);
 
-	if (!c->w.start)
-		return dk_fail(call, DK_E_INTERNAL, "no scratch memory is left for an answer");
 	if (c->w.bad)
 		return dk_fail(call, DK_E_INTERNAL, "the answer is longer than %d bytes", ANSWER_MAX);
 	scratch_release(c->owner->k, scratch_mark(c->owner->k) - ANSWER_MAX + ((used + 15) & ~(size_t)15));
