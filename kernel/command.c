@@ -53,7 +53,7 @@ struct command_state {
 	struct dk_table calls;
 	struct dk_timer sweep;
 	size_t parked;
-	bool struct_err;
+	uint8_t code_size; /* bytes of the code before an error's text; 0 = errors are text alone */
 };
 
 static uint32_t key_of(uint8_t ver, uint16_t cmd)
@@ -196,13 +196,19 @@ int command_init(struct dk_kernel *k)
 {
 	struct command_state *s = calloc(1, sizeof(*s));
 	const char *structured = kernel_getenv(k, "DIARKIS_USE_STRUCT_ERR");
+	int64_t bits = config_kernel(k->config)->struct_err_bits;
 	size_t rows = 0, size = 16;
 	int rc = 0, r;
 
 	k->commands = s;
 	if (!s)
 		return DK_EXIT_RUNTIME;
-	s->struct_err = structured && (!strcmp(structured, "TRUE") || !strcmp(structured, "true"));
+	if (bits != 16 && bits != 32) {
+		log_kernel(k, DK_ERROR, "\"struct_err_bits\" must be 32 or 16, found %lld", (long long)bits);
+		return DK_EXIT_CONFIG;
+	}
+	if (structured && (!strcmp(structured, "TRUE") || !strcmp(structured, "true")))
+		s->code_size = (uint8_t)(bits / 8);
 	dk_table_init(k->app->self, &s->calls, DK_KIND_CALL, sizeof(struct call), CALLS_MAX, "calls");
 	for (size_t i = 0; i < k->plugin_n; i++)
 		for (const struct dk_command *row = k->plugins[i]->desc.commands; row && row->name; row++)
@@ -304,19 +310,26 @@ int dk_answer(struct dk_call *call, dk_slice body)
 	return dk_answer_end(call);
 }
 
+static void put_code(const struct command_state *s, struct dk_writer *w, uint32_t code)
+{
+	if (s->code_size == 2)
+		dk_wr_u16(w, code > UINT16_MAX ? UINT16_MAX : (uint16_t)code);
+	else if (s->code_size)
+		dk_wr_u32(w, code);
+}
+
 static int answer_text(struct dk_call *call, int status, uint32_t code, const char *fmt, va_list ap)
 {
 	struct call *c = call_of(call);
-	bool structured = c->owner->k->commands->struct_err;
-	size_t head = structured ? 4 : 0, cap = 1024;
+	const struct command_state *s = c->owner->k->commands;
+	size_t head = s->code_size, cap = 1024;
 	uint8_t *buf = scratch_take(c->owner->k, cap);
 	struct dk_writer w = dk_writer_on(buf, buf ? cap : 0);
 	int n;
 
 	if (!buf)
 		return answer(c, status, dk_slice_n(NULL, 0));
-	if (structured)
-		dk_wr_u32(&w, code);
+	put_code(s, &w, code);
 	n = vsnprintf((char *)w.p, cap - head, fmt, ap);
 	if (n < 0)
 		n = 0;
@@ -347,12 +360,11 @@ int dk_fail(struct dk_call *call, uint32_t code, const char *fmt, ...)
 
 int dk_error_body(void *self, enum dk_status status, uint32_t code, const char *text, struct dk_writer *w)
 {
-	bool structured = plugin_of(self)->k->commands->struct_err;
+	const struct command_state *s = plugin_of(self)->k->commands;
 
-	if (structured)
-		dk_wr_u32(w, code);
+	put_code(s, w, code);
 	dk_wr_slice(w, dk_slice_of(dk_str_c(text)));
-	return (int)status * (structured ? 10 : 1);
+	return (int)status * (s->code_size ? 10 : 1);
 }
 
 dk_slice dk_call_body(const struct dk_call *call)
@@ -375,7 +387,7 @@ static void finish(struct call *c)
 
 	if (!c->answered)
 		answer(c, DK_STATUS_OK, dk_slice_n(NULL, 0));
-	if (c->status != DK_STATUS_OK && k->commands->struct_err)
+	if (c->status != DK_STATUS_OK && k->commands->code_size)
 		c->status *= 10;
 	if (c->finish)
 		c->finish(c->owner->self, &c->pub, c->status, c->body);

@@ -51,6 +51,8 @@ const struct dk_option config_top_rows[] = {
 	DK_STRS(struct kernel_conf, plugin_dirs, "plugin_dir", "where plugins are looked for, before the installed folder"),
 	DK_BOOL(struct kernel_conf, unlink_task_file, "unlink_task_file", "false",
 		"remove the task file of SIGUSR1/2 once it was read", .flags = DK_RELOADABLE),
+	DK_INT(struct kernel_conf, struct_err_bits, "struct_err_bits", "32", 16, 32,
+	       "width of the code in structured errors: 32, or 16 for old clients"),
 	{ 0 },
 };
 const struct dk_option config_log_rows[] = {
@@ -332,7 +334,7 @@ static const char *key_at(const void *arg, size_t i)
 /* "room.maps.big.size=10", "log.level=info", "unlink_task_file=true". */
 static void apply_set(struct config *c, const char *set)
 {
-	static const char *const kernel_keys[] = { "log", "plugins", "plugin_dir", "unlink_task_file", NULL };
+	static const char *const kernel_keys[] = { "log", "plugins", "plugin_dir", "unlink_task_file", "struct_err_bits", NULL };
 	static const char origin[] = "--set";
 	size_t n = strcspn(set, "."), end = strcspn(set, "=");
 	struct dk_node *map = c->root, *sub;

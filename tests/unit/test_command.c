@@ -264,6 +264,31 @@ START_TEST(structured_errors)
 }
 END_TEST
 
+/* Example P of docs/WIRE.md has such a code. */
+START_TEST(codes_of_16_bits)
+{
+	static const char *const env[] = { "DIARKIS_USE_STRUCT_ERR=TRUE", NULL };
+	char with[512];
+
+	snprintf(with, sizeof(with), "struct_err_bits = 16; %s", config);
+	serve(with, env);
+	buy(0, "hat");
+	ck_assert_int_eq(got.status, 40);
+	ck_assert_uint_eq(got.body_n, 2 + strlen("buy at least one hat"));
+	ck_assert_mem_eq(got.body, "\x07\xd1" "buy at least one hat", got.body_n);
+	over();
+	serve(with, NULL); /* without the variable there is no code at all */
+	buy(0, "hat");
+	ck_assert_int_eq(got.status, DK_STATUS_BAD);
+	ck_assert_str_eq(got.body, "buy at least one hat");
+	over();
+	node_init(&n, "struct_err_bits = 24; plugins = { shop = {}; };", plugins);
+	ck_assert_int_eq(node_boot(&n), DK_EXIT_CONFIG);
+	node_assert_said(&n, "\"struct_err_bits\" must be 32 or 16, found 24");
+	node_fini(&n);
+}
+END_TEST
+
 START_TEST(hostile_payloads)
 {
 	serve(config, NULL);
@@ -585,6 +610,6 @@ START_TEST(a_name_twice)
 }
 END_TEST
 
-UNIT_MAIN("command", answered, refused_and_failed, structured_errors, hostile_payloads, who_may_call, puffer_form, hooks_may_say_no,
+UNIT_MAIN("command", answered, refused_and_failed, structured_errors, codes_of_16_bits, hostile_payloads, who_may_call, puffer_form, hooks_may_say_no,
 	  hooks_of_many, each_stage_may_wait, all_stages_wait, deadline, user_gone, user_gone_by_the_call_itself,
 	  waiting_at_the_end, answer_too_long, scratch_lasts, by_name, refused_tables, a_name_twice)
