@@ -1,6 +1,5 @@
 ## SPDX-License-Identifier: Apache-2.0
 ## diarkisd: main.
-## To enable: remove the two # of each line below.
 bin_PROGRAMS += %D%/diarkisd
 %C%_diarkisd_SOURCES = %D%/main.c
 %C%_diarkisd_CPPFLAGS = $(AM_CPPFLAGS) -DDK_PLUGIN_DIR='"$(plugindir)"' -DDK_SYSCONF_DIR='"$(diarkissysconfdir)"'

@@ -319,6 +319,19 @@ START_TEST(uids)
 }
 END_TEST
 
+START_TEST(types_of_transports)
+{
+	ck_assert(!dk_harness_log_has(h, "has the same type"));
+	teardown();
+	start("plugins = { user = {}; mem = {}; second = { use = \"mem\"; }; third = { use = \"mem\"; type = \"OWN\"; }; probe = {}; };",
+	      NULL);
+	ck_assert(dk_harness_log_has(h, "second has the same type as another transport, MEM, so nobody is sent there"));
+	ck_assert(!dk_harness_log_has(h, "third has"));
+	ck_assert_str_eq(users->transport(users, dk_str_c("OWN"))->base.instance, "third");
+	ck_assert_str_eq(users->transport(users, dk_str_c("MEM"))->base.instance, "mem");
+}
+END_TEST
+
 START_TEST(who_comes_second_replaces)
 {
 	struct client first = { 0 }, second = { 0 };
@@ -724,6 +737,7 @@ int main(void)
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, a_life);
 	tcase_add_test(t, uids);
+	tcase_add_test(t, types_of_transports);
 	tcase_add_test(t, who_comes_second_replaces);
 	tcase_add_test(t, silence);
 	tcase_add_test(t, last_words);
