@@ -134,6 +134,8 @@ int log_configure(struct dk_kernel *k)
 		}
 	}
 	l->utc = strcasecmp(c->log_time_zone, "local") != 0;
+	if (l->utc && strcasecmp(c->log_time_zone, "utc") != 0)
+		log_kernel(k, DK_WARN, "log: timeZone \"%s\" is neither local nor utc; times are in UTC", c->log_time_zone);
 	l->flat = c->log_flat;
 	l->unsafe = c->log_unsafe;
 	l->rate = c->log_rate;

@@ -3,6 +3,8 @@
 #include "node.h"
 
 #include <jansson.h>
+#include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 static const struct dk_plugin_desc talker = { DK_PLUGIN_HEAD("talker", "1.0.0", ""), .self_size = sizeof(struct dk_self) };
@@ -75,6 +77,35 @@ START_TEST(levels)
 	dk_log(b, DK_SYS, "z");
 	ck_assert_uint_eq(n.log_n, 0);
 	over();
+}
+END_TEST
+
+/* Minutes of the day that the one line begins with. */
+static int minutes(const char *zone)
+{
+	char config[128];
+	int hour, minute;
+
+	snprintf(config, sizeof(config), "log = { timeZone = \"%s\"; }; plugins = { a = { use = \"talker\"; }; };", zone);
+	node_init(&n, config, plugins);
+	node_serve(&n);
+	node_assert_silent(&n, "timeZone");
+	n.log_n = 0;
+	dk_log((struct dk_self *)dk_plugin_state(n.k, "a"), DK_INFO, "x");
+	ck_assert_int_eq(sscanf(n.log + strlen("2001-01-01 "), "%2d:%2d:", &hour, &minute), 2);
+	over();
+	return hour * 60 + minute;
+}
+
+START_TEST(zones)
+{
+	setenv("TZ", "XYZ-5:30", 1); /* east of Greenwich */
+	tzset();
+	ck_assert_int_eq((minutes("local") - minutes("UTC") + 24 * 60) % (24 * 60), 5 * 60 + 30);
+	node_init(&n, "log = { timeZone = \"Mars/Olympus\"; };", plugins);
+	ck_assert_int_eq(node_boot(&n), 0);
+	node_assert_said(&n, "timeZone \"Mars/Olympus\" is neither local nor utc; times are in UTC");
+	node_fini(&n);
 }
 END_TEST
 
@@ -223,4 +254,4 @@ START_TEST(histograms)
 }
 END_TEST
 
-UNIT_MAIN("log", lines, levels, control_characters, json, long_lines, quota_of_each, to_a_file, file_that_cannot_be, histograms)
+UNIT_MAIN("log", lines, levels, zones, control_characters, json, long_lines, quota_of_each, to_a_file, file_that_cannot_be, histograms)
