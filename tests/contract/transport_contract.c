@@ -47,16 +47,17 @@ static void end(void)
 /* A client that comes and says something. */
 static struct end *arrive(unsigned name)
 {
+	struct dk_credential cred = stage_cred(&s, name);
 	struct end *e;
 	char at[32];
 
 	snprintf(at, sizeof(at), "10.2.0.%u:5000", name);
 	if (!strcmp(k->role, "MEM"))
-		e = end_mem(&s, name);
+		e = end_mem(&s, &cred);
 	else if (!strcmp(k->role, "TCP"))
-		e = end_tcp(&s, name, at);
+		e = end_tcp(&s, &cred, at);
 	else
-		e = end_udp(&s, name, at);
+		e = end_udp(&s, &cred, at);
 	if (e->udp)
 		end_open(e);
 	stage_run(&s, 50);

@@ -76,21 +76,25 @@ static void on_closed(void *self, uint64_t name, dk_id peer, enum dk_reason reas
 	inside(s, "closed", name, peer);
 }
 
+static void put_notes(const struct sink *s, struct dk_writer *w)
+{
+	if (!s->notes)
+		return;
+	dk_wr_u16(w, (uint16_t)(strlen(s->notes) + 5));
+	dk_wr_u8(w, 0);
+	dk_wr_u16(w, 400);
+	dk_wr_slice(w, text_slice(s->notes));
+}
+
 static size_t on_echo(void *self, uint64_t name, dk_id peer, dk_slice locals, uint8_t *dst, size_t cap)
 {
 	struct sink *s = self;
-	size_t n = s->notes ? strlen(s->notes) : 0;
 	struct dk_writer w = dk_writer_on(dst, cap);
 
 	if (!s->mute)
-		log_to(s, "echo %u " DK_STR_FMT "\n", (unsigned)name, DK_STR_ARG(dk_str_of(dk_slice_n(locals.p, locals.n))));
+		log_to(s, "echo %u " DK_STR_FMT "\n", (unsigned)name, DK_STR_ARG(dk_str_of(locals)));
 	inside(s, "echo", name, peer);
-	if (!n)
-		return 0;
-	dk_wr_u16(&w, (uint16_t)(n + 5));
-	dk_wr_u8(&w, 0);
-	dk_wr_u16(&w, 400);
-	dk_wr_slice(&w, text_slice(s->notes));
+	put_notes(s, &w);
 	return dk_written(&w).n;
 }
 
@@ -110,6 +114,83 @@ DK_PLUGIN(sink) = {
 	.self_size = sizeof(struct sink),
 	.needs = sink_needs,
 	.ops = &sink_ops,
+};
+
+/* ---- the ear ---- */
+
+static dk_str uid_of(const struct sink *s, dk_id user)
+{
+	return s->user->uid(s->user, user);
+}
+
+static void on_connected(struct sink *s, const struct dk_user_connected *ev)
+{
+	log_to(s, "connected " DK_STR_FMT "%s\n", DK_STR_ARG(uid_of(s, ev->user)), ev->again ? " again" : "");
+	inside(s, "connected", 0, ev->user);
+}
+
+static void on_user_moved(struct sink *s, const struct dk_user_moved *ev)
+{
+	char text[DK_ADDR_TEXT];
+
+	dk_addr_format(&ev->addr, text);
+	log_to(s, "moved " DK_STR_FMT " %s\n", DK_STR_ARG(uid_of(s, ev->user)), text);
+	inside(s, "moved", 0, ev->user);
+}
+
+static void on_discarded(struct sink *s, const struct dk_user_discarded *ev)
+{
+	log_to(s, "discarded " DK_STR_FMT " %s\n", DK_STR_ARG(ev->uid), reasons[ev->reason]);
+	inside(s, "discarded", 0, ev->user);
+}
+
+static void on_alive(struct sink *s, const struct dk_user_keep_alive *ev)
+{
+	if (!s->mute)
+		log_to(s, "alive " DK_STR_FMT "\n", DK_STR_ARG(uid_of(s, ev->user)));
+	put_notes(s, ev->notes);
+}
+
+#define EAR_COMMANDS(X, R)                                                                                                         \
+	R(struct sink, 2, 1, "ear.say", ear_say, DK_CLIENT | DK_USER, "answers what it got", DK_IN(rest(text)),                    \
+	  DK_OUT(rest(text)))                                                                                                      \
+	R(struct sink, 2, 5, "ear.leave", ear_leave, DK_CLIENT | DK_USER, "disconnects who calls", DK_IN(), DK_OUT())
+DK_COMMANDS(ear, EAR_COMMANDS)
+
+static int ear_say(struct sink *s, struct dk_call *call)
+{
+	s->frames++;
+	if (!s->mute)
+		log_to(s, "call " DK_STR_FMT " " DK_STR_FMT "\n", DK_STR_ARG(uid_of(s, call->user)),
+		       DK_STR_ARG(dk_str_of(call->payload)));
+	return dk_answer(call, call->payload);
+}
+
+static int ear_leave(struct sink *s, struct dk_call *call)
+{
+	s->user->disconnect(s->user, call->user, DK_REASON_SERVER);
+	return 0;
+}
+
+static int ear_init(void *self)
+{
+	struct sink *s = self;
+
+	dk_connect(s, &s->user->connected, on_connected);
+	dk_connect(s, &s->user->moved, on_user_moved);
+	dk_connect(s, &s->user->discarded, on_discarded);
+	return dk_connect(s, &s->user->keep_alive, on_alive);
+}
+
+static const struct dk_need ear_needs[] = { DK_NEED(struct sink, user, DK_USER), { 0 } };
+static const struct dk_ops ear_ops = { .init = ear_init };
+
+DK_PLUGIN(ear) = {
+	DK_PLUGIN_HEAD("ear", "1", "writes down what users do"),
+	.self_size = sizeof(struct sink),
+	.needs = ear_needs,
+	.commands = ear_commands,
+	.ops = &ear_ops,
 };
 
 /* ---- the stage ---- */
@@ -149,31 +230,25 @@ static void on_tick(void *arg)
 	ck_assert_int_eq(dk_sim_after(s->world, TICK_MS, on_tick, s), 0);
 }
 
-static void config_of(const char *section, char *buf, size_t cap)
-{
-	int n = snprintf(buf, cap, "plugins = { sink = { }; %s };", section);
-
-	ck_assert_int_lt(n, (int)cap);
-}
-
 void stage_open(struct stage *s, const char *instance, const char *section)
 {
-	static const struct dk_plugin_desc *const plugins[] = { &dk_plugin_sink, NULL };
+	static const struct dk_plugin_desc *const plugins[] = { &dk_plugin_sink, &dk_plugin_ear, NULL };
 	struct wire_ctx_opts o = { .random = chance, .arg = s };
 	struct dk_harness_opts ho = { .plugins = plugins };
+	const char *above = strstr(section, "user = ") ? "ear" : "sink";
 	const struct dk_addr *at;
 	char config[1024];
 
 	memset(s, 0, sizeof(*s));
-	s->instance = instance;
 	s->chance = 7;
 	s->world = dk_env_sim(1);
-	config_of(section, config, sizeof(config));
+	s->instance = instance;
+	snprintf(config, sizeof(config), "plugins = { %s = { }; %s };", above, section);
 	ho.world = s->world;
 	ho.config = config;
 	s->node = dk_harness_open(&ho);
 	ck_assert_ptr_nonnull(s->node);
-	s->sink = dk_plugin_state(dk_harness_kernel(s->node), "sink");
+	s->sink = dk_plugin_state(dk_harness_kernel(s->node), above);
 	s->transport = dk_harness_service(s->node, DK_TRANSPORT_NAME);
 	s->encrypted = s->transport->encrypted;
 	at = dk_harness_addr(s->node, instance);
@@ -264,6 +339,14 @@ dk_id stage_admit(struct stage *s, unsigned name)
 
 	ck_assert_int_eq(s->transport->admit(s->transport, &c, name, &peer), 0);
 	return peer;
+}
+
+struct dk_credential stage_user(struct stage *s, const char *uid, dk_id *ret_user)
+{
+	struct dk_credential c;
+
+	ck_assert_int_eq(s->sink->user->create(s->sink->user, dk_str_c(uid), dk_str_c(s->transport->type), &c, ret_user), 0);
+	return c;
 }
 
 static int send_text(struct stage *s, dk_id peer, enum dk_status status, uint16_t cmd, const char *text, unsigned how)
@@ -396,12 +479,12 @@ static void read_mem(struct end *e)
 	}
 }
 
-static struct end *end_new(struct stage *s, unsigned name)
+static struct end *end_new(struct stage *s, const struct dk_credential *cred)
 {
 	struct end *e = calloc(1, sizeof(*e));
 
 	e->stage = s;
-	e->cred = stage_cred(s, name);
+	e->cred = *cred;
 	e->server = s->server;
 	e->ev = (struct wire_events){ e, end_frame, end_is_open, NULL, end_is_closed };
 	e->next = s->ends;
@@ -409,27 +492,27 @@ static struct end *end_new(struct stage *s, unsigned name)
 	return e;
 }
 
-struct end *end_udp(struct stage *s, unsigned name, const char *bind)
+struct end *end_udp(struct stage *s, const struct dk_credential *cred, const char *bind)
 {
-	struct end *e = end_new(s, name);
+	struct end *e = end_new(s, cred);
 
 	ck_assert_int_eq(wire_peer_init(s->ctx, &e->peer, WIRE_CLIENT, &e->cred, dk_sim_now(s->world)), 0);
 	ck_assert_int_eq(dk_sim_udp_open(s->world, bind, on_datagram, e, &e->udp), 0);
 	return e;
 }
 
-struct end *end_tcp(struct stage *s, unsigned name, const char *bind)
+struct end *end_tcp(struct stage *s, const struct dk_credential *cred, const char *bind)
 {
-	struct end *e = end_new(s, name);
+	struct end *e = end_new(s, cred);
 
 	ck_assert_int_eq(wire_stream_init(s->ctx, &e->stream, WIRE_CLIENT, &e->cred), 0);
 	ck_assert_int_eq(dk_sim_tcp_connect(s->world, bind, &s->server, on_stream, e, &e->tcp), 0);
 	return e;
 }
 
-struct end *end_mem(struct stage *s, unsigned name)
+struct end *end_mem(struct stage *s, const struct dk_credential *cred)
 {
-	struct end *e = end_new(s, name);
+	struct end *e = end_new(s, cred);
 
 	e->mem = dk_harness_service(s->node, DK_MEM_NAME);
 	ck_assert_int_eq(e->mem->connect(e->mem, e->cred.sid, &e->client), 0);
@@ -453,8 +536,15 @@ void end_open(struct end *e)
 
 struct end *end_opened(struct stage *s, unsigned name, const char *bind)
 {
-	struct end *e = end_udp(s, name, bind);
+	struct dk_credential cred = stage_cred(s, name);
+	struct end *e;
 
+	if (!strcmp(s->transport->role, "TCP")) {
+		e = end_tcp(s, &cred, bind);
+		stage_run(s, 10);
+		return e;
+	}
+	e = end_udp(s, &cred, bind);
 	end_open(e);
 	stage_run(s, 10);
 	end_expect(e, "opened\n");

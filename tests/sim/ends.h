@@ -11,6 +11,7 @@
 #include <diarkis/plugin.h>
 #include <diarkis/test.h>
 #include <diarkis/transport.h>
+#include <diarkis/user.h>
 
 #include "wire/frame.h"
 #include "wire/peer.h"
@@ -25,6 +26,7 @@
 struct sink {
 	struct dk_self base;
 	struct dk_transport *transport;
+	struct dk_user *user;
 	struct dk_peer_sink api;
 	char log[16384];
 	size_t log_n;
@@ -36,6 +38,12 @@ struct sink {
 	struct dk_timer turn; /* gives the node a turn in which to send what the test asked for */
 };
 extern DK_API const struct dk_plugin_desc dk_plugin_sink;
+/*
+ * With the plugin user above the transport, this one stands above that: "connected UID[ again]", "moved UID ADDRESS", "discarded UID REASON",
+ * "alive UID" (which puts the notes on the reply). Its command 2.1 answers what it got and writes "call UID PAYLOAD"; 2.5 disconnects
+ * who calls it.
+ */
+extern DK_API const struct dk_plugin_desc dk_plugin_ear;
 
 /* ---- a node and its clients ---- */
 
@@ -53,7 +61,8 @@ struct stage {
 	bool encrypted;
 };
 
-/* section: of the transport's instance, "udp = { ... };". Fails the test when the node does not start. */
+/* section: of the transport's instance, "udp = { ... };", and of others. With one of the plugin user, that stands above the transport,
+ * and in the place of the sink there is the ear. Fails the test when the node does not start. */
 void stage_open(struct stage *s, const char *instance, const char *section);
 void stage_close(struct stage *s); /* stops the node; fails the test when it left anything */
 void stage_run(struct stage *s, uint64_t ms);
@@ -67,6 +76,7 @@ void stage_options(struct stage *s, const char *file, const char *json);
 
 struct dk_credential stage_cred(const struct stage *s, unsigned name);
 dk_id stage_admit(struct stage *s, unsigned name);
+struct dk_credential stage_user(struct stage *s, const char *uid, dk_id *ret_user); /* creates one */
 int stage_push(struct stage *s, dk_id peer, const char *text, unsigned how); /* ver 2 cmd 9 */
 int stage_respond(struct stage *s, dk_id peer, const char *text, unsigned how); /* ver 2 cmd 10 */
 
@@ -93,12 +103,12 @@ struct end {
 	char log[16384];
 	size_t log_n;
 };
-struct end *end_udp(struct stage *s, unsigned name, const char *bind);
-struct end *end_tcp(struct stage *s, unsigned name, const char *bind);
-struct end *end_mem(struct stage *s, unsigned name); /* its echoes are answered "echo 0 - NOTES" */
+struct end *end_udp(struct stage *s, const struct dk_credential *cred, const char *bind);
+struct end *end_tcp(struct stage *s, const struct dk_credential *cred, const char *bind);
+struct end *end_mem(struct stage *s, const struct dk_credential *cred); /* its echoes are answered "echo 0 - NOTES" */
 /* UDP: says SYN. */
 void end_open(struct end *e);
-/* UDP: opened and connected when this returns. */
+/* Of the peer admitted under that name; UDP: open when this returns. */
 struct end *end_opened(struct stage *s, unsigned name, const char *bind);
 /* UDP: speaks from another address from now on. */
 void end_move(struct end *e, const char *bind);

@@ -6,3 +6,6 @@ plugins_udp_la_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/%D%/..
 plugins_udp_la_LIBADD = $(wire_lib) $(kernel_lib)
 plugins_udp_la_LDFLAGS = $(plugin_ldflags)
 EXTRA_DIST += %D%/README.md %D%/udp.conf
+check_PROGRAMS += %D%/tests/test_udp
+%C%_tests_test_udp_SOURCES = %D%/tests/test_udp.c $(sim_ends)
+%C%_tests_test_udp_LDADD = $(harness_lib) $(kernel_lib) $(wire_lib) $(test_libs)
