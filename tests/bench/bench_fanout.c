@@ -373,6 +373,7 @@ static void tcp_in(int ep)
 
 struct result {
 	double ns, user_share, per_s, cpu;
+	double datagram_ns; /* UDP: CPU per datagram sent; a datagram may hold many deliveries */
 	double allocations, calls; /* per packet, received and sent together; < 0: not counted */
 	uint32_t p50, p99;
 };
@@ -574,7 +575,7 @@ static struct result run(bool bare)
 	struct rig_node node = { 0 };
 	struct rig_cpu a, b;
 	struct result r;
-	uint64_t t0, t1, d0, p0;
+	uint64_t t0, t1, d0, p0, q0;
 	struct counts c0 = { 0 };
 	uint16_t port;
 	char conf[2048], nop[512] = "";
@@ -640,6 +641,7 @@ static struct result run(bool bare)
 	t0 = rig_now_us();
 	d0 = g.o.nop ? *g.received : g.deliveries;
 	p0 = g.datagrams + g.sent;
+	q0 = g.datagrams;
 	if (node.counts)
 		c0 = *node.counts;
 	generate(t0 + (uint64_t)g.o.secs * 1000000u);
@@ -658,6 +660,7 @@ static struct result run(bool bare)
 	d0 = (g.o.nop ? *g.received : g.deliveries) - d0;
 	r.cpu = (double)(b.user + b.sys - a.user - a.sys) / (double)(t1 - t0);
 	r.ns = d0 ? (double)(b.user + b.sys - a.user - a.sys) * 1000 / (double)d0 : 0;
+	r.datagram_ns = g.datagrams > q0 ? (double)(b.user + b.sys - a.user - a.sys) * 1000 / (double)(g.datagrams - q0) : 0;
 	r.user_share = b.user + b.sys > a.user + a.sys ? (double)(b.user - a.user) / (double)(b.user + b.sys - a.user - a.sys) : 0;
 	r.per_s = (double)d0 * 1e6 / (double)(t1 - t0);
 	r.p50 = quantile(.5);
@@ -693,8 +696,9 @@ static struct result run(bool bare)
 static void show(const char *who, const struct result *r)
 {
 	if (!g.o.json)
-		printf("  %-9s %7.0f ns/delivery  (%2.0f %% user)  %9.0f deliveries/s  %3.0f %% of a core  p50 %u us  p99 %u us\n",
-		       who, r->ns, r->user_share * 100, r->per_s, r->cpu * 100, r->p50, r->p99);
+		printf("  %-9s %7.0f ns/delivery %7.0f ns/datagram  (%2.0f %% user)  %9.0f deliveries/s  %3.0f %% of a core  p50 "
+		       "%u us  p99 %u us\n",
+		       who, r->ns, r->datagram_ns, r->user_share * 100, r->per_s, r->cpu * 100, r->p50, r->p99);
 	if (!g.o.json && r->calls >= 0)
 		printf("            %.5f allocations and %.5f system calls (1/%.0f) a packet\n", r->allocations, r->calls,
 		       1 / r->calls);
@@ -727,7 +731,8 @@ static void share_count(void)
 
 int main(int argc, char **argv)
 {
-	double ratio[ROUNDS_MAX], ours[ROUNDS_MAX], theirs[ROUNDS_MAX], rate[ROUNDS_MAX], user[ROUNDS_MAX], cpu[ROUNDS_MAX];
+	double ratio[ROUNDS_MAX], datagram[ROUNDS_MAX], ours[ROUNDS_MAX], theirs[ROUNDS_MAX], rate[ROUNDS_MAX], user[ROUNDS_MAX],
+		cpu[ROUNDS_MAX];
 	unsigned n = 0;
 
 	g.o = (struct opts){ .rooms = 64, .secs = 2, .rounds = 5, .size = 64, .window = 400 };
@@ -767,6 +772,7 @@ int main(int argc, char **argv)
 			continue;
 		}
 		ratio[n] = node.ns > 0 ? limit.ns / node.ns : 0;
+		datagram[n] = node.datagram_ns > 0 ? limit.datagram_ns / node.datagram_ns : 0;
 		ours[n] = node.ns;
 		theirs[n] = limit.ns;
 		user[n] = node.user_share;
@@ -778,15 +784,17 @@ int main(int argc, char **argv)
 	if (g.o.json)
 		printf("{\"bench\":\"fanout\",\"transport\":\"%s\",\"sealed\":%s,\"rooms\":%u,\"rate\":%u,\"interval_ms\":%u,"
 		       "\"size\":%u,\"rounds\":%u,"
-		       "\"speed_of_limit\":%.3f,\"ns\":%.0f,\"limit_ns\":%.0f,\"user_share\":%.2f,\"deliveries_per_s\":%.0f,"
+		       "\"speed_of_limit\":%.3f,\"speed_of_limit_per_datagram\":%.3f,\"ns\":%.0f,\"limit_ns\":%.0f,\"user_share\":%"
+		       ".2f,\"deliveries_per_s\":%.0f,"
 		       "\"cpu\":%.2f}\n",
 		       g.o.tcp ? "tcp" : "udp", g.o.seal ? "true" : "false", g.o.rooms, g.o.rate, g.o.tick, g.o.size, n,
-		       rig_median(ratio, n), rig_median(ours, n), rig_median(theirs, n), rig_median(user, n), rig_median(rate, n),
-		       rig_median(cpu, n));
+		       rig_median(ratio, n), rig_median(datagram, n), rig_median(ours, n), rig_median(theirs, n),
+		       rig_median(user, n), rig_median(rate, n), rig_median(cpu, n));
 	else
-		printf("median of %u: %.2fx the limit's speed; %.0f against %.0f ns/delivery, %.0f %% of it user; %.0f "
+		printf("median of %u: %.2fx the limit's speed, %.2fx per datagram; %.0f against %.0f ns/delivery, %.0f %% of it "
+		       "user; %.0f "
 		       "deliveries/s at %.0f %% of a core\n",
-		       n, rig_median(ratio, n), rig_median(ours, n), rig_median(theirs, n), rig_median(user, n) * 100,
-		       rig_median(rate, n), rig_median(cpu, n) * 100);
+		       n, rig_median(ratio, n), rig_median(datagram, n), rig_median(ours, n), rig_median(theirs, n),
+		       rig_median(user, n) * 100, rig_median(rate, n), rig_median(cpu, n) * 100);
 	return 0;
 }
