@@ -39,9 +39,9 @@ struct sink {
 };
 extern DK_API const struct dk_plugin_desc dk_plugin_sink;
 /*
- * With the plugin user above the transport, this one stands above that: "connected UID[ again]", "moved UID ADDRESS", "discarded UID REASON",
- * "alive UID" (which puts the notes on the reply). Its command 2.1 answers what it got and writes "call UID PAYLOAD"; 2.5 disconnects
- * who calls it.
+ * With the plugin user above the transport, this one stands above that: "connected UID[ again]", "moved UID ADDRESS", "discarded UID
+ * REASON", "alive UID" (which puts the notes on the reply). Its command 2.1 answers what it got and writes "call UID PAYLOAD"; 2.5
+ * disconnects who calls it.
  */
 extern DK_API const struct dk_plugin_desc dk_plugin_ear;
 
@@ -61,8 +61,8 @@ struct stage {
 	bool encrypted;
 };
 
-/* section: of the transport's instance, "udp = { ... };", and of others. With one of the plugin user, that stands above the transport,
- * and in the place of the sink there is the ear. Fails the test when the node does not start. */
+/* section: of the transport's instance, "udp = { ... };", and of others. With one of the plugin user, that stands above the
+ * transport, and in the place of the sink there is the ear. Fails the test when the node does not start. */
 void stage_open(struct stage *s, const char *instance, const char *section);
 void stage_close(struct stage *s); /* stops the node; fails the test when it left anything */
 void stage_run(struct stage *s, uint64_t ms);
