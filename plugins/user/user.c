@@ -589,7 +589,8 @@ static int init(void *self)
 			return rc;
 		if (svc_transport(svc, dk_str_c(t->type)) != t)
 			dk_log(s, DK_WARN,
-			       "%s has the same type as another transport, %s, so nobody is sent there; give it a name by its option type",
+			       "%s has the same type as another transport, %s, so nobody is sent there; give it a name by its "
+			       "option type",
 			       t->base.instance, t->type);
 	}
 	return 0;

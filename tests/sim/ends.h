@@ -39,9 +39,9 @@ struct sink {
 };
 extern DK_API const struct dk_plugin_desc dk_plugin_sink;
 /*
- * With the plugin user above the transport, this one stands above that: "connected UID[ again]", "moved UID ADDRESS", "discarded UID
- * REASON", "alive UID" (which puts the notes on the reply). Its command 2.1 answers what it got and writes "call UID PAYLOAD"; 2.5
- * disconnects who calls it.
+ * With the plugin user above the transport, this one stands above that: "connected UID[ again]",
+ * "moved UID ADDRESS", "discarded UID REASON", "alive UID" (which puts the notes on the reply).
+ * Its command 2.1 answers what it got and writes "call UID PAYLOAD"; 2.5 disconnects who calls it.
  */
 extern DK_API const struct dk_plugin_desc dk_plugin_ear;
 

@@ -275,7 +275,10 @@ START_TEST(codes_of_16_bits)
 	buy(0, "hat");
 	ck_assert_int_eq(got.status, 40);
 	ck_assert_uint_eq(got.body_n, 2 + strlen("buy at least one hat"));
-	ck_assert_mem_eq(got.body, "\x07\xd1" "buy at least one hat", got.body_n);
+	ck_assert_mem_eq(got.body,
+			 "\x07\xd1"
+			 "buy at least one hat",
+			 got.body_n);
 	over();
 	serve(with, NULL); /* without the variable there is no code at all */
 	buy(0, "hat");
@@ -610,6 +613,6 @@ START_TEST(a_name_twice)
 }
 END_TEST
 
-UNIT_MAIN("command", answered, refused_and_failed, structured_errors, codes_of_16_bits, hostile_payloads, who_may_call, puffer_form, hooks_may_say_no,
-	  hooks_of_many, each_stage_may_wait, all_stages_wait, deadline, user_gone, user_gone_by_the_call_itself,
+UNIT_MAIN("command", answered, refused_and_failed, structured_errors, codes_of_16_bits, hostile_payloads, who_may_call, puffer_form,
+	  hooks_may_say_no, hooks_of_many, each_stage_may_wait, all_stages_wait, deadline, user_gone, user_gone_by_the_call_itself,
 	  waiting_at_the_end, answer_too_long, scratch_lasts, by_name, refused_tables, a_name_twice)

@@ -254,4 +254,5 @@ START_TEST(histograms)
 }
 END_TEST
 
-UNIT_MAIN("log", lines, levels, zones, control_characters, json, long_lines, quota_of_each, to_a_file, file_that_cannot_be, histograms)
+UNIT_MAIN("log", lines, levels, zones, control_characters, json, long_lines, quota_of_each, to_a_file, file_that_cannot_be,
+	  histograms)

@@ -323,7 +323,8 @@ START_TEST(types_of_transports)
 {
 	ck_assert(!dk_harness_log_has(h, "has the same type"));
 	teardown();
-	start("plugins = { user = {}; mem = {}; second = { use = \"mem\"; }; third = { use = \"mem\"; type = \"OWN\"; }; probe = {}; };",
+	start("plugins = { user = {}; mem = {}; second = { use = \"mem\"; }; third = { use = \"mem\"; type = \"OWN\"; }; probe = "
+	      "{}; };",
 	      NULL);
 	ck_assert(dk_harness_log_has(h, "second has the same type as another transport, MEM, so nobody is sent there"));
 	ck_assert(!dk_harness_log_has(h, "third has"));
