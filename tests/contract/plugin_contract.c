@@ -2,7 +2,7 @@
 /*
  * What every plugin must hold, tried on each .so in $DIARKIS_TEST_PLUGINS (fixtures, which misbehave on purpose, excepted): its
  * constant is complete, its configuration is checked without running it, it boots with defaults beside what it needs and ends
- * without leftovers, three times in one process, alone and in company of all others.
+ * without leftovers, three times in one process, alone and in company of all others. (That its README is fresh is a lint.)
  */
 #include <diarkis/test.h>
 
