@@ -111,6 +111,7 @@ int log_configure(struct dk_kernel *k)
 	const struct kernel_conf *c = config_kernel(k->config);
 	struct log_state *l = k->log;
 	enum dk_log_level level = log_level_of(c->log_level);
+	bool utc;
 	int rc = 0;
 
 	if (!level) {
@@ -133,9 +134,10 @@ int log_configure(struct dk_kernel *k)
 			return DK_EXIT_RUNTIME;
 		}
 	}
-	l->utc = strcasecmp(c->log_time_zone, "local") != 0;
-	if (l->utc && strcasecmp(c->log_time_zone, "utc") != 0)
+	utc = strcasecmp(c->log_time_zone, "local") != 0;
+	if (utc && !l->utc && strcasecmp(c->log_time_zone, "utc") != 0) /* once, not at each look at the configuration */
 		log_kernel(k, DK_WARN, "log: timeZone \"%s\" is neither local nor utc; times are in UTC", c->log_time_zone);
+	l->utc = utc;
 	l->flat = c->log_flat;
 	l->unsafe = c->log_unsafe;
 	l->rate = c->log_rate;

@@ -105,6 +105,7 @@ START_TEST(zones)
 	node_init(&n, "log = { timeZone = \"Mars/Olympus\"; };", plugins);
 	ck_assert_int_eq(node_boot(&n), 0);
 	node_assert_said(&n, "timeZone \"Mars/Olympus\" is neither local nor utc; times are in UTC");
+	ck_assert_ptr_null(strstr(strstr(n.log, "neither") + 1, "neither"));
 	node_fini(&n);
 }
 END_TEST
