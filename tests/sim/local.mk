@@ -10,3 +10,6 @@ noinst_PROGRAMS += %D%/lag_lab
 EXTRA_DIST += %D%/many-seeds.sh
 ## Clients made of wire/ itself, and a sink: for tests of transports.
 sim_ends = %D%/ends.c %D%/ends.h
+check_PROGRAMS += %D%/sim_calls
+%C%_sim_calls_SOURCES = %D%/sim_calls.c
+%C%_sim_calls_LDADD = $(harness_lib) $(client_lib) $(kernel_lib) $(test_libs)

@@ -1,0 +1,377 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a game does in a room, by the client library's typed calls, against a real node: one player over UDP, one over TCP, in the
+ * simulated world. Each call, what its answer says, and what the other player hears of it.
+ */
+#include <diarkis/client_room.h>
+#include <diarkis/test.h>
+#include <diarkis/user.h>
+
+#include <check.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define DELAY_MS 20
+
+struct player {
+	const char *name;
+	bool tcp;
+	dk_id user;
+	struct dkc_client *client;
+	struct dk_sim_udp *udp;
+	struct dk_sim_tcp *stream;
+	char heard[4096]; /* one line per event of a room */
+	char answer[512]; /* of the last request, as a line */
+	struct dk_id52 room;
+};
+
+static struct dk_env *world;
+static struct dk_harness *node;
+static struct dk_user *users;
+static struct dkc_ctx *ctx;
+static struct player ann, bob;
+
+static uint64_t now_us(void)
+{
+	return dk_sim_now(world) * 1000;
+}
+
+static int chance(void *arg, void *buf, size_t n)
+{
+	uint8_t *p = buf;
+
+	(void)arg;
+	while (n--)
+		*p++ = (uint8_t)dk_sim_chance(world);
+	return 0;
+}
+
+static void note(char *text, size_t cap, const char *fmt, ...)
+{
+	size_t n = strlen(text);
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text + n, cap - n, fmt, ap);
+	va_end(ap);
+}
+
+static void on_event(void *arg, struct dkc_client *c, const struct dkc_event *e)
+{
+	static const char *const words[] = { [DKC_ROOM_MEMBER_JOINED] = "joined",
+					     [DKC_ROOM_MEMBER_LEFT] = "left",
+					     [DKC_ROOM_BROADCAST] = "broadcast",
+					     [DKC_ROOM_MESSAGE] = "message",
+					     [DKC_ROOM_OWNER_CHANGED] = "owner" };
+	enum dkc_room_kind kind = dkc_room_event(e);
+	struct player *p = arg;
+	dk_str text = dk_str_of(e->payload);
+
+	ck_assert_ptr_eq(dkc_arg(c), p);
+	ck_assert(e->kind != DKC_DISCONNECTED || e->reason == DKC_BY_CLIENT);
+	if (kind == DKC_ROOM_NONE) {
+		ck_assert(!dkc_room_new_owner(e, &text));
+		return;
+	}
+	ck_assert_int_eq(dkc_room_new_owner(e, &text), kind == DKC_ROOM_OWNER_CHANGED);
+	note(p->heard, sizeof(p->heard), "%s " DK_STR_FMT "\n", words[kind], DK_STR_ARG(text));
+}
+
+/* ---- the wires ---- */
+
+static void to_node(struct player *p)
+{
+	uint8_t buf[4096];
+	size_t n, need;
+
+	if (dkc_wants_dial(p->client))
+		return;
+	if (!p->tcp)
+		while ((n = dkc_next_datagram(p->client, now_us(), buf, sizeof(buf))))
+			dk_sim_udp_send(p->udp, dk_harness_addr(node, "udp"), dk_slice_n(buf, n));
+	else
+		while ((n = dkc_next_bytes(p->client, buf, sizeof(buf), &need)))
+			ck_assert_uint_eq(dk_sim_tcp_send(p->stream, dk_slice_n(buf, n)), n);
+}
+
+static void from_node(struct player *p)
+{
+	struct dk_addr from;
+	dk_slice bytes;
+
+	if (p->tcp) {
+		bytes = dk_sim_tcp_bytes(p->stream);
+		if (bytes.n)
+			dkc_feed(p->client, now_us(), bytes);
+		dk_sim_tcp_take(p->stream, bytes.n);
+	} else {
+		while (dk_sim_udp_next(p->udp, &from, &bytes))
+			dkc_feed(p->client, now_us(), bytes);
+	}
+	dkc_tick(p->client, now_us());
+}
+
+static void pass(uint64_t ms)
+{
+	while (ms--) {
+		to_node(&ann);
+		to_node(&bob);
+		dk_sim_run(world, 1);
+		from_node(&ann);
+		from_node(&bob);
+	}
+}
+
+static void come(struct player *p, const char *name, bool tcp)
+{
+	struct dkc_endpoint ep = { .protocol = tcp ? DKC_TCP : DKC_UDP, .host = "10.0.0.1" };
+	const struct dk_addr *server = dk_harness_addr(node, tcp ? "tcp" : "udp");
+	struct dkc_opts o;
+
+	*p = (struct player){ .name = name, .tcp = tcp };
+	ck_assert_int_eq(users->create(users, dk_str_c(name), dk_str_c(tcp ? "TCP" : "UDP"), &ep.cred, &p->user), 0);
+	ep.port = server->port;
+	dkc_opts_default(&o);
+	o.event = on_event;
+	o.arg = p;
+	ck_assert_int_eq(dkc_client_new(ctx, &ep, &o, &p->client), 0);
+	dkc_connect(p->client);
+	ck_assert_ptr_nonnull(dkc_wants_dial(p->client));
+	if (tcp)
+		ck_assert_int_eq(dk_sim_tcp_connect(world, "10.1.0.2", server, NULL, NULL, &p->stream), 0);
+	else
+		ck_assert_int_eq(dk_sim_udp_open(world, "10.1.0.1:5000", NULL, NULL, &p->udp), 0);
+	if (tcp)
+		dk_sim_run(world, 4 * DELAY_MS);
+	server = dk_harness_addr(node, tcp ? "tcp" : "udp");
+	dkc_dialed(p->client, now_us(), 0, server);
+}
+
+static void setup(void)
+{
+	const struct dk_sim_link link = { .delay_ms = DELAY_MS };
+	struct dkc_ctx_opts co;
+
+	world = dk_env_sim(1);
+	dk_sim_link(world, NULL, NULL, &link);
+	node = dk_harness_open(&(const struct dk_harness_opts){
+		.world = world,
+		.config = "plugins = { user = {}; room = {}; udp = { address = \"10.0.0.1\"; }; tcp = { address = \"10.0.0.1\"; }; };" });
+	ck_assert_ptr_nonnull(node);
+	users = dk_harness_service(node, DK_USER_NAME);
+	dkc_ctx_opts_default(&co);
+	co.random = chance;
+	ck_assert_int_eq(dkc_ctx_new(&co, &ctx), 0);
+	come(&ann, "ann", false);
+	come(&bob, "bob", true);
+	pass(500);
+	ck_assert(dkc_is_connected(ann.client) && dkc_is_connected(bob.client));
+}
+
+static void teardown(void)
+{
+	dkc_close(ann.client);
+	dkc_close(bob.client);
+	to_node(&ann);
+	to_node(&bob);
+	dk_sim_run(world, 200);
+	ck_assert_int_eq(dk_harness_free(node), 0);
+	dkc_client_free(ann.client);
+	dkc_client_free(bob.client);
+	dkc_ctx_free(ctx);
+	dk_env_free(world);
+}
+
+/* ---- answers ---- */
+
+static void start_line(struct player *p, const struct dkc_reply *r)
+{
+	snprintf(p->answer, sizeof(p->answer), "%s", dkc_ok(r) ? "ok" : "no");
+	if (!dkc_ok(r))
+		note(p->answer, sizeof(p->answer), " " DK_STR_FMT, DK_STR_ARG(dkc_reply_error(r, NULL)));
+}
+
+static void on_done(void *arg, struct dkc_client *c, const struct dkc_reply *r)
+{
+	(void)c;
+	start_line(arg, r);
+}
+
+static void on_joined(void *arg, struct dkc_client *c, const struct dkc_reply *r)
+{
+	struct player *p = arg;
+	uint32_t created;
+
+	(void)c;
+	start_line(p, r);
+	ck_assert_int_eq(dkc_room_joined(r, &p->room, &created), dkc_ok(r));
+}
+
+static void on_owner(void *arg, struct dkc_client *c, const struct dkc_reply *r)
+{
+	struct player *p = arg;
+	dk_str uid;
+
+	(void)c;
+	start_line(p, r);
+	if (dkc_room_owner(r, &uid))
+		note(p->answer, sizeof(p->answer), " " DK_STR_FMT, DK_STR_ARG(uid));
+}
+
+static void on_count(void *arg, struct dkc_client *c, const struct dkc_reply *r)
+{
+	struct player *p = arg;
+	uint16_t members, max;
+
+	(void)c;
+	start_line(p, r);
+	if (dkc_room_count(r, &members, &max))
+		note(p->answer, sizeof(p->answer), " %u of %u", members, max);
+}
+
+static void on_members(void *arg, struct dkc_client *c, const struct dkc_reply *r)
+{
+	struct player *p = arg;
+	struct dk_list uids;
+	dk_str owner, uid;
+
+	(void)c;
+	start_line(p, r);
+	if (!dkc_room_members(r, &uids, &owner))
+		return;
+	while (dk_list_next(&uids, &uid))
+		note(p->answer, sizeof(p->answer), " " DK_STR_FMT, DK_STR_ARG(uid));
+	ck_assert_uint_eq(uids.bytes.n, 0);
+	note(p->answer, sizeof(p->answer), ", " DK_STR_FMT, DK_STR_ARG(owner));
+}
+
+/* The call was taken, and this is its answer. */
+static void answers(int rc, struct player *p, const char *want)
+{
+	ck_assert_int_eq(rc, 0);
+	p->answer[0] = '\0';
+	pass(4 * DELAY_MS);
+	ck_assert_str_eq(p->answer, want);
+}
+
+static void hears(struct player *p, const char *want)
+{
+	ck_assert_str_eq(p->heard, want);
+	p->heard[0] = '\0';
+}
+
+static dk_slice bytes(const char *text)
+{
+	return dk_slice_of(dk_str_c(text));
+}
+
+START_TEST(every_call)
+{
+	const struct dkc_room_opts o = { .max_members = 3, .join = true, .ttl_s = 30 };
+	const dk_str zoe[] = { dk_str_c("zoe") }, to_ann[] = { dk_str_c("ann") };
+	struct dkc_client *a = ann.client, *b = bob.client;
+
+	answers(dkc_room_create(a, &o, on_joined, &ann), &ann, "ok");
+	answers(dkc_room_create(a, &o, on_joined, &ann), &ann, "no the user is in a room already, and leaves that one first");
+	answers(dkc_room_join(b, &ann.room, bytes("hi"), on_joined, &bob), &bob, "ok");
+	ck_assert_mem_eq(ann.room.c, bob.room.c, DK_ID52_LEN);
+	hears(&ann, "joined hi\n");
+	hears(&bob, "joined hi\n");
+	answers(dkc_room_get_owner(b, &ann.room, on_owner, &bob), &bob, "ok ann");
+	answers(dkc_room_get_members(b, &ann.room, on_members, &bob), &bob, "ok ann bob, ann");
+	answers(dkc_room_get_count(b, &ann.room, on_count, &bob), &bob, "ok 2 of 3");
+
+	ck_assert_int_eq(dkc_room_broadcast(a, &ann.room, bytes("one"), true), 0);
+	ck_assert_int_eq(dkc_room_broadcast(a, &ann.room, bytes("two"), false), 0);
+	ck_assert_int_eq(dkc_room_message(b, &ann.room, to_ann, 1, bytes("psst"), true), 0);
+	pass(4 * DELAY_MS);
+	hears(&bob, "broadcast one\nbroadcast two\n");
+	ck_assert_ptr_nonnull(strstr(ann.heard, "message psst\n"));
+	ann.heard[0] = '\0';
+
+	answers(dkc_room_reserve(a, &ann.room, zoe, 1, on_done, &ann), &ann, "ok");
+	answers(dkc_room_cancel(a, &ann.room, zoe, 1, on_done, &ann), &ann, "ok");
+	bob.answer[0] = '\0';
+	ck_assert_int_eq(dkc_room_reserve(b, &ann.room, zoe, 1, on_done, &bob), 0);
+	pass(4 * DELAY_MS);
+	ck_assert_int_eq(strncmp(bob.answer, "no ", 3), 0);
+
+	answers(dkc_room_leave(a, &ann.room, bytes("bye"), on_done, &ann), &ann, "ok");
+	hears(&bob, "left bye\nowner bob\n");
+	hears(&ann, "");
+	answers(dkc_room_leave(b, &bob.room, bytes(""), on_done, &bob), &bob, "ok");
+	bob.answer[0] = '\0';
+	ck_assert_int_eq(dkc_room_get_count(b, &bob.room, on_count, &bob), 0);
+	pass(4 * DELAY_MS);
+	ck_assert_int_eq(strncmp(bob.answer, "no ", 3), 0);
+}
+END_TEST
+
+/* Messages beyond what the stack holds; a list beyond what a count can say. */
+START_TEST(long_ones)
+{
+	static dk_str many[UINT16_MAX + 1];
+	const struct dkc_room_opts o = { .max_members = 2, .join = true, .ttl_s = 30 };
+	static char text[3001];
+
+	memset(text, 'x', sizeof(text) - 1);
+	answers(dkc_room_create(ann.client, &o, on_joined, &ann), &ann, "ok");
+	answers(dkc_room_join(bob.client, &ann.room, bytes(""), on_joined, &bob), &bob, "ok");
+	ck_assert_int_eq(dkc_room_broadcast(ann.client, &ann.room, bytes(text), true), 0);
+	pass(6 * DELAY_MS);
+	ck_assert_uint_eq(strlen(bob.heard), strlen("broadcast \n") + 3000);
+	for (size_t i = 0; i < DK_ARRAY_LEN(many); i++)
+		many[i] = dk_str_c("u");
+	ck_assert_int_eq(dkc_room_reserve(ann.client, &ann.room, many, DK_ARRAY_LEN(many), on_done, &ann), DKC_TOO_LONG);
+}
+END_TEST
+
+START_TEST(ids)
+{
+	struct dk_id52 id;
+	char text[53] = "18a01a55ecc07f830a00001e1fa4000000000000000000000000";
+
+	ck_assert(dkc_room_id(dk_str_c(text), &id));
+	ck_assert_mem_eq(id.c, text, DK_ID52_LEN);
+	ck_assert(!dkc_room_id(dk_str_n(text, 51), &id));
+	text[9] = 'g';
+	ck_assert(!dkc_room_id(dk_str_c(text), &id));
+}
+END_TEST
+
+/* What the node knows of the way to a client: over UDP a measured round trip, over TCP nothing. */
+START_TEST(latency)
+{
+	const struct dkc_room_opts o = { .max_members = 2, .join = true, .ttl_s = 30 };
+	uint32_t ms;
+
+	answers(dkc_room_create(ann.client, &o, on_joined, &ann), &ann, "ok");
+	pass(500); /* of the first message only an EACK counts, so its round trip is known once it was repeated */
+	ms = users->latency_ms(users, ann.user);
+	ck_assert_uint_ge(ms, 2 * DELAY_MS);
+	ck_assert_uint_le(ms, 2 * DELAY_MS + 20);
+	ck_assert_uint_eq(users->latency_ms(users, bob.user), 0);
+	ck_assert_uint_eq(users->latency_ms(users, 12345), 0);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("typed calls");
+	TCase *t = tcase_create("room");
+	SRunner *runner;
+	int failed;
+
+	tcase_add_checked_fixture(t, setup, teardown);
+	tcase_add_test(t, every_call);
+	tcase_add_test(t, long_ones);
+	tcase_add_test(t, ids);
+	tcase_add_test(t, latency);
+	suite_add_tcase(suite, t);
+	runner = srunner_create(suite);
+	srunner_run_all(runner, CK_ENV);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
