@@ -13,3 +13,6 @@ sim_ends = %D%/ends.c %D%/ends.h
 check_PROGRAMS += %D%/sim_calls
 %C%_sim_calls_SOURCES = %D%/sim_calls.c
 %C%_sim_calls_LDADD = $(harness_lib) $(client_lib) $(kernel_lib) $(test_libs)
+check_PROGRAMS += %D%/sim_hostile
+%C%_sim_hostile_SOURCES = %D%/sim_hostile.c %D%/players.c %D%/players.h
+%C%_sim_hostile_LDADD = $(harness_lib) $(client_lib) $(kernel_lib) $(wire_lib) $(test_libs)

@@ -71,8 +71,11 @@ static void pump(struct player *p)
 
 	if (dkc_wants_dial(p->client))
 		dkc_dialed(p->client, now, 0, &p->server);
-	while ((n = dkc_next_datagram(p->client, now, slot, sizeof(slot))))
+	while ((n = dkc_next_datagram(p->client, now, slot, sizeof(slot)))) {
+		if (p->scene->o.tap)
+			p->scene->o.tap(p->scene->o.arg, p->index, dk_slice_n(slot, n));
 		dk_sim_udp_send(p->socket, &p->server, dk_slice_n(slot, n));
+	}
 	due = dkc_due(p->client);
 	if (due != DKC_NEVER) {
 		uint64_t at = (due + 999) / 1000, ms = at > now / 1000 ? at - now / 1000 : 1;

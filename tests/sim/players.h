@@ -28,6 +28,7 @@ struct scene_opts {
 	uint32_t interval_ms; /* of the room */
 	struct dk_sim_link link; /* every way, both directions */
 	heard_fn *heard;
+	void (*tap)(void *arg, unsigned player, dk_slice datagram); /* sees what players send; NULL: nobody does */
 	void *arg;
 };
 
