@@ -13,6 +13,7 @@
 #include <jansson.h>
 
 #include <diarkis/client.h>
+#include <diarkis/util.h>
 
 struct reader {
 	json_t *root;
@@ -39,17 +40,6 @@ static dk_str text_of(const json_t *v)
 	return dk_str_n(json_string_value(v), json_string_length(v));
 }
 
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 /* 16 bytes as 32 digits. Returns 0, DKC_MALFORMED, or 1 when empty is allowed and it is empty. */
 static int read_bytes(struct reader *r, const char *name, bool may_be_empty, uint8_t dst[16])
 {
@@ -65,13 +55,8 @@ static int read_bytes(struct reader *r, const char *name, bool may_be_empty, uin
 		return 1;
 	if (s.n != 32)
 		return malformed(r, "\"%s\" has %zu characters; expected 32 hexadecimal digits.", name, s.n);
-	for (size_t i = 0; i < 16; i++) {
-		int hi = hex_digit(s.p[2 * i]), lo = hex_digit(s.p[2 * i + 1]);
-
-		if (hi < 0 || lo < 0)
-			return malformed(r, "\"%s\" holds something else than hexadecimal digits.", name);
-		dst[i] = (uint8_t)(hi << 4 | lo);
-	}
+	if (dk_hex_parse(s, 16, dst) < 0)
+		return malformed(r, "\"%s\" holds something else than hexadecimal digits.", name);
 	return 0;
 }
 

@@ -2,6 +2,8 @@
 /* See payload.h. */
 #include "payload.h"
 
+#include <diarkis/util.h>
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -88,23 +90,11 @@ void payload_read(struct dk_cursor *c, uint8_t type, bool puffer, union payload_
 
 /* ---- text ---- */
 
-static int hex_digit(char c)
-{
-	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 static bool wr_hex(struct dk_writer *w, dk_str s)
 {
-	if (s.n % 2)
-		return false;
-	for (size_t i = 0; i < s.n; i += 2) {
-		int hi = hex_digit(s.p[i]), lo = hex_digit(s.p[i + 1]);
+	uint8_t *p = dk_wr_take(w, s.n / 2); /* too long: whoever asked finds w->bad */
 
-		if (hi < 0 || lo < 0)
-			return false;
-		dk_wr_u8(w, (uint8_t)(hi << 4 | lo));
-	}
-	return true;
+	return !p ? s.n % 2 == 0 : dk_hex_parse(s, s.n / 2, p) == 0;
 }
 
 static bool wr_number(struct dk_writer *w, uint8_t type, const char *s)
@@ -225,11 +215,11 @@ int payload_encode(const struct dk_command *row, const dk_str *args, size_t n, s
 
 static size_t hex_text(char *buf, size_t n, dk_slice s)
 {
-	size_t at = 0;
+	size_t fit = s.n < (n - 1) / 2 ? s.n : (n - 1) / 2;
 
-	for (size_t i = 0; i < s.n && at + 2 < n; i++)
-		at += (size_t)snprintf(buf + at, n - at, "%02x", s.p[i]);
-	return at;
+	dk_hex_format(dk_slice_n(s.p, fit), buf);
+	buf[2 * fit] = '\0';
+	return 2 * fit;
 }
 
 static bool printable(dk_slice s)

@@ -14,6 +14,7 @@
 #include <diarkis/http.h>
 #include <diarkis/plugin.h>
 #include <diarkis/user.h>
+#include <diarkis/util.h>
 
 #include "endpoint_props.h"
 
@@ -45,13 +46,10 @@ struct hex {
 
 static struct hex hex_of(const uint8_t bytes[16], bool wanted)
 {
-	static const char digits[] = "0123456789abcdef";
 	struct hex h = { "" };
 
-	for (int i = 0; i < 16 && wanted; i++) {
-		h.text[2 * i] = digits[bytes[i] >> 4];
-		h.text[2 * i + 1] = digits[bytes[i] & 15];
-	}
+	if (wanted)
+		dk_hex_format(dk_slice_n(bytes, 16), h.text);
 	return h;
 }
 

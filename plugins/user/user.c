@@ -9,6 +9,8 @@
  */
 #include <errno.h>
 
+#include <diarkis/uuid.h>
+
 #include "user_state.h"
 
 /* ---- rows and maps ---- */
@@ -246,14 +248,15 @@ static struct dk_transport *svc_transport(struct dk_user *svc, dk_str type)
 static int make_credential(struct users *s, bool encrypted, struct dk_credential *ret_cred)
 {
 	uint8_t bytes[64];
+	struct dk_uuid sid;
 	int rc = dk_random(s, bytes, sizeof(bytes));
 
 	if (rc < 0)
 		return rc;
 	memset(ret_cred, 0, sizeof(*ret_cred));
-	memcpy(ret_cred->sid, bytes, 16);
-	ret_cred->sid[6] = (uint8_t)((ret_cred->sid[6] & 0x0f) | 0x40); /* UUID, version 4 */
-	ret_cred->sid[8] = (uint8_t)((ret_cred->sid[8] & 0x3f) | 0x80);
+	memcpy(&sid, bytes, sizeof(sid));
+	dk_uuid_mark(&sid);
+	memcpy(ret_cred->sid, sid.b, sizeof(ret_cred->sid));
 	ret_cred->encrypted = encrypted;
 	if (encrypted) {
 		memcpy(ret_cred->key, bytes + 16, 16);

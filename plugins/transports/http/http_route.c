@@ -5,18 +5,8 @@
  */
 #include "http_route.h"
 
+#include <diarkis/util.h>
 #include <strings.h>
-
-static int hex_of(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
 
 /* Without the scheme and the host of the absolute form. */
 static bool origin_form(dk_str *target)
@@ -65,8 +55,8 @@ bool http_path_read(struct http_path *p, dk_str target, char *buf)
 		if (c <= ' ' || c > '~' || c == '#')
 			return false;
 		if (c == '%') {
-			int hi = i + 2 < target.n ? hex_of(target.p[i + 1]) : -1;
-			int lo = hi >= 0 ? hex_of(target.p[i + 2]) : -1;
+			int hi = i + 2 < target.n ? dk_hex_digit(target.p[i + 1]) : -1;
+			int lo = hi >= 0 ? dk_hex_digit(target.p[i + 2]) : -1;
 
 			if (lo < 0 || (!hi && !lo))
 				return false;
