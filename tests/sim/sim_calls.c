@@ -155,9 +155,10 @@ static void setup(void)
 
 	world = dk_env_sim(1);
 	dk_sim_link(world, NULL, NULL, &link);
-	node = dk_harness_open(&(const struct dk_harness_opts){
-		.world = world,
-		.config = "plugins = { user = {}; room = {}; udp = { address = \"10.0.0.1\"; }; tcp = { address = \"10.0.0.1\"; }; };" });
+	node = dk_harness_open(
+		&(const struct dk_harness_opts){ .world = world,
+						 .config = "plugins = { user = {}; room = {}; udp = { address = \"10.0.0.1\"; }; "
+							   "tcp = { address = \"10.0.0.1\"; }; };" });
 	ck_assert_ptr_nonnull(node);
 	users = dk_harness_service(node, DK_USER_NAME);
 	dkc_ctx_opts_default(&co);
