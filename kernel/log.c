@@ -201,6 +201,21 @@ static void puts_to(struct line *l, const char *s)
 		put(l, *s++);
 }
 
+/* Bytes of the UTF-8 character at s; 0: what stands there is none. */
+static size_t utf8(const unsigned char *s)
+{
+	size_t n = *s < 0x80 ? 1 : *s < 0xc2 ? 0 : *s < 0xe0 ? 2 : *s < 0xf0 ? 3 : *s < 0xf5 ? 4 : 0;
+
+	for (size_t i = 1; i < n; i++)
+		if ((s[i] & 0xc0) != 0x80)
+			return 0;
+	/* Longer than need be, half of a pair, beyond the last. */
+	if ((*s == 0xe0 && s[1] < 0xa0) || (*s == 0xed && s[1] > 0x9f) || (*s == 0xf0 && s[1] < 0x90) ||
+	    (*s == 0xf4 && s[1] > 0x8f))
+		return 0;
+	return n;
+}
+
 static void put_message(struct line *l, const struct log_state *st, const char *msg)
 {
 	static const char hex[] = "0123456789abcdef";
@@ -217,8 +232,16 @@ static void put_message(struct line *l, const struct log_state *st, const char *
 			puts_to(l, st->json ? "\\u00" : "\\x");
 			put(l, hex[c >> 4]);
 			put(l, hex[c & 15]);
-		} else {
+		} else if (c < 0x80 || !st->json) {
 			put(l, (char)c);
+		} else {
+			size_t n = utf8((const unsigned char *)msg);
+
+			if (!n)
+				puts_to(l, "\\ufffd");
+			for (size_t i = 0; i < n; i++)
+				put(l, msg[i]);
+			msg += n ? n - 1 : 0;
 		}
 	}
 }

@@ -164,6 +164,37 @@ START_TEST(json)
 }
 END_TEST
 
+START_TEST(json_is_utf8)
+{
+	static const char *const env[] = { "DIARKIS_JSON_LOG=TRUE", NULL };
+	static const struct {
+		const char *text, *message;
+	} lines_of[] = {
+		{ "caf\xc3\xa9 \xe2\x82\xac \xf0\x9f\x8e\xae", "caf\xc3\xa9 \xe2\x82\xac \xf0\x9f\x8e\xae" },
+		{ "a\xff"
+		  "b\x80"
+		  "c",
+		  "a\xef\xbf\xbd"
+		  "b\xef\xbf\xbd"
+		  "c" },
+		{ "cut\xe2\x82", "cut\xef\xbf\xbd\xef\xbf\xbd" },
+		{ "\xc0\xaf", "\xef\xbf\xbd\xef\xbf\xbd" }, /* longer than need be */
+		{ "\xed\xa0\x80", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd" }, /* half of a pair */
+		{ "\xf4\x90\x80\x80", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd" },
+	};
+	json_t *j;
+
+	serve("", env);
+	for (size_t i = 0; i < DK_ARRAY_LEN(lines_of); i++) {
+		dk_log(a, DK_INFO, "%s", lines_of[i].text);
+		j = json_line();
+		ck_assert_str_eq(json_string_value(json_object_get(j, "message")), lines_of[i].message);
+		json_decref(j);
+	}
+	over();
+}
+END_TEST
+
 START_TEST(long_lines)
 {
 	static char text[20000];
@@ -255,5 +286,5 @@ START_TEST(histograms)
 }
 END_TEST
 
-UNIT_MAIN("log", lines, levels, zones, control_characters, json, long_lines, quota_of_each, to_a_file, file_that_cannot_be,
-	  histograms)
+UNIT_MAIN("log", lines, levels, zones, control_characters, json, json_is_utf8, long_lines, quota_of_each, to_a_file,
+	  file_that_cannot_be, histograms)
