@@ -369,6 +369,43 @@ START_TEST(closing_from_inside)
 }
 END_TEST
 
+static void replace(struct sink *sink, const char *what, uint64_t name, dk_id peer)
+{
+	(void)sink;
+	if (name != 1 || strcmp(what, "frame"))
+		return;
+	t->close(t, peer, DK_REASON_REPLACED);
+	ck_assert_int_eq(stage_respond(&s, stage_admit(&s, 2), "welcome", DK_RELIABLE), 0);
+}
+
+/* Memory of a peer that goes is not another's before nobody looks at it: one closes itself and another is admitted in its frame, while
+ * a third has output waiting. */
+START_TEST(replaced_from_inside)
+{
+	struct end *a, *b, *c;
+	dk_id third;
+
+	begin(_i, NULL);
+	stage_admit(&s, 1);
+	third = stage_admit(&s, 3);
+	a = come(1);
+	c = come(3);
+	stage_forget(&s);
+	s.sink->inside = replace;
+	ck_assert_int_eq(stage_respond(&s, third, "still there", DK_RELIABLE), 0);
+	end_text(a, "x", DK_RELIABLE);
+	end_text(a, "y", DK_RELIABLE);
+	stage_run(&s, 50);
+	stage_expect(&s, "frame 1 2.1 x!\nclosed 1 replaced\n");
+	expect_got(c, "ok 2.10 still there\n");
+	b = arrive(2);
+	stage_run(&s, 300);
+	expect_got(b, b->udp ? "opened\nok 2.10 welcome\n" : "ok 2.10 welcome\n");
+	stage_expect(&s, "opened 2\nframe 2 2.1 hello!\n");
+	end();
+}
+END_TEST
+
 /* Output has an end, and reaching it calls nobody; others are not concerned. */
 START_TEST(full)
 {
@@ -483,6 +520,7 @@ int main(void)
 	tcase_add_loop_test(c, goodbye, 0, n);
 	tcase_add_loop_test(c, closed_by_the_server, 0, n);
 	tcase_add_loop_test(c, closing_from_inside, 0, n);
+	tcase_add_loop_test(c, replaced_from_inside, 0, n);
 	tcase_add_loop_test(c, full, 0, n);
 	tcase_add_loop_test(c, too_long, 0, n);
 	tcase_add_loop_test(c, echo, 0, n);

@@ -647,7 +647,6 @@ static void udp_stop(void *self, struct dk_step *step)
 
 	while ((p = dk_table_next(&u->peers, &slot, &id)))
 		udp_close(&u->api, id, DK_REASON_SHUTDOWN);
-	udp_turn_end(u);
 	u->stopping = step;
 	dk_timer_start(u, &u->linger, LINGER_MS, 0, on_linger);
 	dk_step_on_cancel(step, on_cancel, u);

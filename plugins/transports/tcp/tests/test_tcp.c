@@ -680,6 +680,7 @@ END_TEST
 START_TEST(stops)
 {
 	struct end *e, *other;
+	uint64_t began;
 	struct raw r;
 
 	begin("");
@@ -690,7 +691,9 @@ START_TEST(stops)
 	end_raw(e, dk_slice_n(r.b, 30));
 	stage_run(&s, 10);
 	ck_assert_int_eq(stage_respond(&s, peer, "last words", DK_RELIABLE), 0);
+	began = dk_sim_now(s.world);
 	ck_assert_int_eq(dk_harness_stop(s.node), 0);
+	ck_assert_uint_le(dk_sim_now(s.world) - began, 20);
 	ck_assert_str_eq(s.sink->log, "closed 1 shutdown\n");
 	dk_sim_run(s.world, 100);
 	end_expect(e, "ok 2.10 last words!\nended\n");
