@@ -226,9 +226,9 @@ static void put_message(struct line *l, const struct log_state *st, const char *
 		if (st->json && (c == '"' || c == '\\')) {
 			put(l, '\\');
 			put(l, (char)c);
-		} else if (c == '\n' && (st->flat || st->json)) {
-			puts_to(l, st->flat ? " " : "\\n");
-		} else if (c < 0x20 && c != '\n' && (st->json || !st->unsafe)) {
+		} else if (c == '\n' && (st->flat || st->json || !st->unsafe)) {
+			puts_to(l, st->flat ? " " : "\\n"); /* or what a client sends could look like a line of ours */
+		} else if (c < 0x20 && (st->json || !st->unsafe)) {
 			puts_to(l, st->json ? "\\u00" : "\\x");
 			put(l, hex[c >> 4]);
 			put(l, hex[c & 15]);
