@@ -141,7 +141,8 @@ int wire_stream_feed(struct wire_ctx *ctx, struct wire_stream *s, dk_slice bytes
 	enum wire_drop d;
 
 	while (!s->broken) {
-		d = next_frame(ctx, s, bytes.p + used, bytes.n - used, &raw, &len);
+		/* Bytes that are none have no address either. */
+		d = next_frame(ctx, s, used ? bytes.p + used : bytes.p, bytes.n - used, &raw, &len);
 		if (d == WIRE_PASS && !len)
 			return (int)used;
 		if (d == WIRE_PASS)
