@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What plugin authors decode with: rows of parameters, lists with sizes of one, two and four bytes, maps of floats, puffer's
- * primitives. The first byte chooses the decoder. What was read must lie inside the input, end when the input ends, and give the same
- * bytes when it is written again.
+ * primitives. The first byte chooses the decoder. What was read must lie inside the input, end when the input ends, and give
+ * the same bytes when it is written again.
  */
 #include <diarkis/packet.h>
 
