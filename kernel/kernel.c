@@ -416,6 +416,17 @@ void dk_announce(void *self, const char *role, const struct dk_addr *bound, bool
 		p->k->announced[p->k->announced_n++] = (struct announce){ p, role, *bound, clients };
 }
 
+const struct dk_addr *dk_announced_at(const void *self, size_t i, const char **ret_instance, const char **ret_role)
+{
+	const struct dk_kernel *k = plugin_of(self)->k;
+
+	if (i >= k->announced_n)
+		return NULL;
+	*ret_instance = k->announced[i].plugin->instance;
+	*ret_role = k->announced[i].role;
+	return &k->announced[i].addr;
+}
+
 const struct dk_addr *dk_node_addr(const void *self)
 {
 	static const struct dk_addr none = { .family = 0 };

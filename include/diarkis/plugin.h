@@ -108,6 +108,8 @@ DK_API const char *dk_instance(const void *self);
 /* A transport or listener tells what it serves: role "UDP", "TCP", "HTTP"; clients: players connect here. The addresses appear in
  * the `ready` line. */
 DK_API void dk_announce(void *self, const char *role, const struct dk_addr *bound, bool clients);
+/* What was announced, for those that show it: i from 0, in order of announcement; NULL at the end. */
+DK_API const struct dk_addr *dk_announced_at(const void *self, size_t i, const char **ret_instance, const char **ret_role);
 /* The address that names this node in ids: of the first that clients connect to. family 0 before start. */
 DK_API const struct dk_addr *dk_node_addr(const void *self);
 /* A fresh public id whose owner is this node. */

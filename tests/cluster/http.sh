@@ -60,6 +60,7 @@ claim "the v1 form has its seven" v1 "$url/endpoint/type/UDP/user/erin"
 claim "two users of one connection" answers 0 '"sid"' -- \
 	curl -sSf "$url/endpoint/type/UDP/user/f" "$url/endpoint/type/UDP/user/g"
 claim "the start page shows what runs here" answers 0 "room" "/endpoint/type/UDP/user/" "200" -- curl -s -w '%{http_code}' "$url/"
+claim "and where" answers 0 "$(address udp)" "$(address tcp)" -- curl -s "$url/"
 claim "the health check" curl -sSf "$url/healthcheck"
 claim "an unknown type is a sentence" status 404 '"error":"' "$url/endpoint/type/SMOKE/user/a"
 claim "an unknown path is a sentence" status 404 '"error":"' "$url/nothing/here"

@@ -378,8 +378,8 @@ static void replace(struct sink *sink, const char *what, uint64_t name, dk_id pe
 	ck_assert_int_eq(stage_respond(&s, stage_admit(&s, 2), "welcome", DK_RELIABLE), 0);
 }
 
-/* Memory of a peer that goes is not another's before nobody looks at it: one closes itself and another is admitted in its frame, while
- * a third has output waiting. */
+/* Memory of a peer that goes is not another's before nobody looks at it: one closes itself and another is admitted in its
+ * frame, while a third has output waiting. */
 START_TEST(replaced_from_inside)
 {
 	struct end *a, *b, *c;

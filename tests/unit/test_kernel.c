@@ -130,6 +130,7 @@ END_TEST
 START_TEST(public_ids)
 {
 	struct dk_addr addr = { .ip = { 10, 0, 255, 1 }, .port = 7100, .family = 4 }, got;
+	const char *instance, *role;
 	struct dk_id52 a, b;
 	struct fake f;
 
@@ -137,6 +138,10 @@ START_TEST(public_ids)
 	dk_announce(&f.self, DK_ROLE_HTTP, &(struct dk_addr){ .ip = { 1 }, .port = 1, .family = 4 }, false);
 	dk_announce(&f.self, DK_ROLE_UDP, &addr, true);
 	ck_assert(dk_addr_eq(dk_node_addr(&f.self), &addr)); /* the first that clients connect to */
+	ck_assert(dk_addr_eq(dk_announced_at(&f.self, 1, &instance, &role), &addr));
+	ck_assert_str_eq(role, "UDP");
+	ck_assert_str_eq(instance, dk_instance(&f.self));
+	ck_assert_ptr_null(dk_announced_at(&f.self, 2, &instance, &role));
 	wall_ns = 0x123456789abcdef0;
 	dk_id52_new(&f.self, &a);
 	dk_id52_new(&f.self, &b); /* within one tick of the clock, */

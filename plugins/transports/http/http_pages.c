@@ -134,16 +134,17 @@ static void put_plugins(struct http *http, struct dk_writer *w)
 
 static void put_addresses(struct http *http, struct dk_writer *w)
 {
-	const struct dk_addr *clients = dk_node_addr(http);
+	const char *instance, *role;
+	const struct dk_addr *addr;
 	char text[DK_ADDR_TEXT];
 
-	put(w, "<h2>Where</h2>\n<table>\n<tr><td>HTTP</td><td><code>");
-	dk_addr_format(dk_listener_addr(http->listener), text);
-	put(w, text);
-	put(w, "</code></td></tr>\n");
-	if (clients && clients->family) {
-		dk_addr_format(clients, text);
-		put(w, "<tr><td>game clients</td><td><code>");
+	put(w, "<h2>Where</h2>\n<table>\n");
+	for (size_t i = 0; (addr = dk_announced_at(http, i, &instance, &role)) != NULL; i++) {
+		dk_addr_format(addr, text);
+		put(w, "<tr>");
+		put_cell(w, instance);
+		put_cell(w, role);
+		put(w, "<td><code>");
 		put(w, text);
 		put(w, "</code></td></tr>\n");
 	}

@@ -669,7 +669,7 @@ START_TEST(start_page)
 	has(a, "says &amp; tells");
 	has(a, "/now/{x}");
 	has(a, "curl -g http://a/now/&lt;1&gt;\n");
-	has(a, "127.0.0.1:7000");
+	has(a, "<td>http</td><td>HTTP</td><td><code>127.0.0.1:7000</code>");
 	has_not(a, "/silent"); /* a route without help */
 	has_not(a, "<script");
 	has_not(a, "src=");
