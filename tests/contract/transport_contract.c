@@ -375,11 +375,13 @@ static void replace(struct sink *sink, const char *what, uint64_t name, dk_id pe
 	if (name != 1 || strcmp(what, "frame"))
 		return;
 	t->close(t, peer, DK_REASON_REPLACED);
+	t->close(t, others[0], DK_REASON_REPLACED);
 	ck_assert_int_eq(stage_respond(&s, stage_admit(&s, 2), "welcome", DK_RELIABLE), 0);
+	ck_assert_int_eq(stage_respond(&s, stage_admit(&s, 5), "welcome", DK_RELIABLE), 0);
 }
 
-/* Memory of a peer that goes is not another's before nobody looks at it: one closes itself and another is admitted in its
- * frame, while a third has output waiting. */
+/* Memory of a peer that goes is not another's before nobody looks at it: one that speaks and one with output waiting are closed in a
+ * frame, others are admitted there, and a third has output waiting all the while. */
 START_TEST(replaced_from_inside)
 {
 	struct end *a, *b, *c;
@@ -388,20 +390,24 @@ START_TEST(replaced_from_inside)
 	begin(_i, NULL);
 	stage_admit(&s, 1);
 	third = stage_admit(&s, 3);
+	others[0] = stage_admit(&s, 4);
 	a = come(1);
 	c = come(3);
 	stage_forget(&s);
 	s.sink->inside = replace;
 	ck_assert_int_eq(stage_respond(&s, third, "still there", DK_RELIABLE), 0);
+	ck_assert_int_eq(stage_respond(&s, others[0], "never read", DK_RELIABLE), 0);
 	end_text(a, "x", DK_RELIABLE);
 	end_text(a, "y", DK_RELIABLE);
-	stage_run(&s, 50);
-	stage_expect(&s, "frame 1 2.1 x!\nclosed 1 replaced\n");
+	dk_sim_run(s.world, 50); /* no turn before the frames come */
+	stage_expect(&s, "frame 1 2.1 x!\nclosed 1 replaced\nclosed 4 replaced\n");
 	expect_got(c, "ok 2.10 still there\n");
-	b = arrive(2);
-	stage_run(&s, 300);
-	expect_got(b, b->udp ? "opened\nok 2.10 welcome\n" : "ok 2.10 welcome\n");
-	stage_expect(&s, "opened 2\nframe 2 2.1 hello!\n");
+	for (unsigned name = 2; name <= 5; name += 3) {
+		b = arrive(name);
+		stage_run(&s, 300);
+		expect_got(b, b->udp ? "opened\nok 2.10 welcome\n" : "ok 2.10 welcome\n");
+	}
+	stage_expect(&s, "opened 2\nframe 2 2.1 hello!\nopened 5\nframe 5 2.1 hello!\n");
 	end();
 }
 END_TEST

@@ -8,8 +8,8 @@
  * A socket that has not shown a good frame yet is a stranger: it gets no answer, holds at most one frame's bytes, and has
  * connectionTTL seconds; beyond maxStrangers of them the oldest goes.
  *
- * A peer is dead when the sink was told; its memory goes when it is out of the list of dirty peers and not the one whose bytes are
- * being handled. A connection is over when its stream was closed; its memory goes when the stream says so.
+ * A peer is dead when the sink was told; its memory goes when it is also out of the list of dirty peers, in which everyone is whose
+ * bytes are handled. A connection is over when its stream was closed; its memory goes when the stream says so.
  */
 #include <diarkis/plugin.h>
 #include <diarkis/transport.h>
@@ -128,10 +128,10 @@ static void mark_dirty(struct tcp *t, struct tcp_peer *p)
 	t->dirty = p;
 }
 
-/* Gives the peer's memory back as soon as nobody holds its pointer any more. */
+/* Gives the peer's memory back, unless it is in the list of the dirty ones: then that comes at the turn's end. */
 static void settle(struct tcp *t, struct tcp_peer *p)
 {
-	if (!p->dead || p->dirty || p == t->current)
+	if (!p->dead || p->dirty)
 		return;
 	dk_timer_stop(&p->timer);
 	dk_map_remove(&t->by_sid, sid_hash(p->wire.sid), dk_id_slot(p->id));
@@ -252,7 +252,6 @@ static void adopt(struct tcp *t, struct tcp_conn *c, struct tcp_peer *p)
 	p->opened = true;
 	if (t->sink)
 		t->sink->opened(t->sink->self, p->user, p->id, dk_stream_peer(c->stream), again);
-	mark_dirty(t, p); /* what was sent before anybody was there */
 }
 
 static void on_frame(void *arg, const struct dk_frame *frame, bool reliable)
@@ -322,6 +321,7 @@ static size_t feed(struct tcp *t, struct tcp_conn *c, dk_slice bytes)
 		return 0;
 	ev.arg = t;
 	t->current = p;
+	mark_dirty(t, p); /* so that it outlives this */
 	if (!c->peer)
 		adopt(t, c, p);
 	if (!p->dead)
@@ -329,7 +329,6 @@ static size_t feed(struct tcp *t, struct tcp_conn *c, dk_slice bytes)
 	if (used < 0)
 		end_peer(t, p, DK_REASON_PROTOCOL, false);
 	t->current = NULL;
-	settle(t, p);
 	return used < 0 ? 0 : (size_t)used;
 }
 

@@ -9,7 +9,7 @@
  *
  * The life of a peer has two ends. When it is dead the sink was told and forgets it; when it is over nothing more goes back and
  * forth. In between it lingers for a second or two, so that what was sent last and the goodbye after it are repeated until they
- * were heard. Its memory goes when it is over, out of the list of dirty peers and not the one whose datagram is being handled.
+ * were heard. Its memory goes when it is over and out of the list of dirty peers, in which everyone is whose datagram is handled.
  */
 #include <diarkis/plugin.h>
 #include <diarkis/transport.h>
@@ -146,10 +146,10 @@ static void stop_done(struct udp *u)
 	dk_step_done(step, 0);
 }
 
-/* Gives the peer's memory back as soon as nobody holds its pointer any more. */
+/* Gives the peer's memory back, unless it is in the list of the dirty ones: then that comes at the turn's end. */
 static void settle(struct udp *u, struct udp_peer *p)
 {
-	if (!p->over || p->dirty || p == u->current)
+	if (!p->over || p->dirty)
 		return;
 	dk_timer_stop(&p->timer);
 	dk_map_remove(&u->by_sid, sid_hash(p->wire.sid), dk_id_slot(p->id));

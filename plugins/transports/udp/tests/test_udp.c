@@ -631,6 +631,8 @@ START_TEST(stops_at_once)
 	uint64_t began;
 
 	begin("");
+	s.transport->close(s.transport, peer, DK_REASON_SERVER);
+	stage_run(&s, 10);
 	began = dk_sim_now(s.world);
 	ck_assert_int_eq(dk_harness_stop(s.node), 0);
 	ck_assert_uint_le(dk_sim_now(s.world) - began, 20);
