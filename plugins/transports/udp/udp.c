@@ -369,7 +369,7 @@ static void kill_unknown(struct udp *u, const struct dk_addr *from)
  */
 static bool within_rate(const struct udp_conf *c, struct udp_peer *p, uint64_t now, const struct dk_addr *from)
 {
-	bool own = !p->shook || dk_addr_eq(from, wire_peer_addr(&p->wire));
+	bool own = dk_addr_eq(from, wire_peer_addr(&p->wire));
 
 	if (p->second != (uint16_t)(now / 1000)) {
 		p->second = (uint16_t)(now / 1000);
