@@ -17,3 +17,5 @@ noinst_LTLIBRARIES += %D%/nop.la
 %C%_nop_la_SOURCES = %D%/nop.c
 %C%_nop_la_LIBADD = $(kernel_lib)
 %C%_nop_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared -rpath /nowhere
+bench_programs += %D%/bench_idle
+%C%_bench_idle_SOURCES = %D%/bench_idle.c %D%/rig.c %D%/rig.h

@@ -38,12 +38,13 @@ struct udp_peer {
 	dk_id id;
 	uint32_t own; /* datagrams looked at in this second, from the client's address */
 	uint16_t foreign; /* and from others */
-	uint16_t second; /* low bits */
+	uint8_t second; /* low bits */
 	bool dirty : 1, force : 1;
 	bool opened : 1; /* the sink was told */
 	bool shook : 1; /* the address was proven once */
 	bool dead : 1, over : 1;
 };
+_Static_assert(sizeof(struct udp_peer) <= 296, "two thirds of what an idle user costs");
 
 struct budget {
 	uint64_t second;
@@ -371,8 +372,8 @@ static bool within_rate(const struct udp_conf *c, struct udp_peer *p, uint64_t n
 {
 	bool own = dk_addr_eq(from, wire_peer_addr(&p->wire));
 
-	if (p->second != (uint16_t)(now / 1000)) {
-		p->second = (uint16_t)(now / 1000);
+	if (p->second != (uint8_t)(now / 1000)) {
+		p->second = (uint8_t)(now / 1000);
 		p->own = p->foreign = 0;
 	}
 	return own ? p->own++ < c->packet_rate : p->foreign < FOREIGN_PER_S && p->foreign++ < FOREIGN_PER_S;
