@@ -263,6 +263,8 @@ int config_fill(struct config *c, struct dk_plugin *p);
 struct dk_report *config_report(struct config *c, struct dk_plugin *p);
 /* Collects a complaint: "file:12: about: text"; at and about may be NULL. */
 void config_complain(struct config *c, const struct dk_node *at, const char *fmt, ...) DK_PRINTF(3, 4);
+/* Logs a warning of the same form at once. */
+void config_caution_v(struct config *c, const struct dk_node *at, const char *about, const char *fmt, va_list ap) DK_PRINTF(4, 0);
 void config_complain_v(struct config *c, const struct dk_node *at, const char *about, const char *fmt, va_list ap) DK_PRINTF(4, 0);
 /* Logs every complaint collected so far. 0 or DK_EXIT_CONFIG. */
 int config_finish(struct config *c);

@@ -105,6 +105,8 @@ DK_API const char *dk_node_str(const struct dk_node *n, const char *otherwise);
 struct dk_report;
 /* option: the key the sentence is about (its file and line are printed in front), or NULL. */
 DK_API void dk_report(struct dk_report *rep, const char *option, const char *fmt, ...) DK_PRINTF(3, 4);
+/* The same for what is allowed but wants a second look: logged as a warning, under -t and at every start. */
+DK_API void dk_caution(struct dk_report *rep, const char *option, const char *fmt, ...) DK_PRINTF(3, 4);
 
 #ifdef __cplusplus
 }

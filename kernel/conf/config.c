@@ -79,17 +79,29 @@ static const char *const section_keys[] = { "enabled", "use", "file", "config", 
 
 /* ---- complaints ---- */
 
-void config_complain_v(struct config *c, const struct dk_node *at, const char *about, const char *fmt, va_list ap)
+/* "FILE:LINE: ABOUT: sentence", in the arena. */
+static const char *sentence(struct config *c, const struct dk_node *at, const char *about, const char *fmt, va_list ap)
 {
-	struct complaint *new = arena_take(&c->arena, sizeof(*new));
 	char text[1024], where[1024] = "";
 
 	vsnprintf(text, sizeof(text), fmt, ap);
 	if (at && at->file)
 		node_origin(at, where, sizeof(where));
-	new->text = arena_printf(&c->arena, "%s%s%s%s%s", where, *where ? ": " : "", about ? about : "", about ? ": " : "", text);
+	return arena_printf(&c->arena, "%s%s%s%s%s", where, *where ? ": " : "", about ? about : "", about ? ": " : "", text);
+}
+
+void config_complain_v(struct config *c, const struct dk_node *at, const char *about, const char *fmt, va_list ap)
+{
+	struct complaint *new = arena_take(&c->arena, sizeof(*new));
+
+	new->text = sentence(c, at, about, fmt, ap);
 	*c->last = new;
 	c->last = &new->next;
+}
+
+void config_caution_v(struct config *c, const struct dk_node *at, const char *about, const char *fmt, va_list ap)
+{
+	log_kernel(c->k, DK_WARN, "%s", sentence(c, at, about, fmt, ap));
 }
 
 void config_complain(struct config *c, const struct dk_node *at, const char *fmt, ...)

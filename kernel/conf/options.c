@@ -150,6 +150,16 @@ void dk_report(struct dk_report *rep, const char *option, const char *fmt, ...)
 	va_end(ap);
 }
 
+void dk_caution(struct dk_report *rep, const char *option, const char *fmt, ...)
+{
+	const struct dk_node *at = option ? dk_node_get(rep->map, option) : NULL;
+	va_list ap;
+
+	va_start(ap, fmt);
+	config_caution_v(rep->c, at ? at : rep->map, rep->name, fmt, ap);
+	va_end(ap);
+}
+
 /* ---- filling ---- */
 
 static void fill_rows(struct walk *w, const struct dk_option *rows, const char *const *also, const struct dk_node *map, void *conf,

@@ -72,6 +72,11 @@ int utility_bind_address(void *self, const char *address, const char *nic, uint1
 			       nic);
 			return rc < 0 ? rc : -ENODEV;
 		}
+		if (!utility_is_private(&a))
+			dk_log(self, DK_WARN,
+			       "clients are served on the public address of %s in the wire suite legacy; docs/WIRE.md lists its "
+			       "weaknesses",
+			       nic);
 	}
 	a.port = port;
 	*ret_addr = a;
@@ -108,4 +113,15 @@ bool utility_is_private(const struct dk_addr *a)
 	if (a->family == 6)
 		return (b[0] & 0xfe) == 0xfc || (b[0] == 0xfe && (b[1] & 0xc0) == 0x80);
 	return b[0] == 10 || (b[0] == 172 && (b[1] & 0xf0) == 16) || (b[0] == 192 && b[1] == 168) || (b[0] == 169 && b[1] == 254);
+}
+
+void utility_caution_public(struct dk_report *rep, const char *address)
+{
+	struct dk_addr a;
+
+	if (address && *address && dk_addr_parse(dk_str_c(address), 0, &a) == 0 && !utility_is_private(&a))
+		dk_caution(rep, "address",
+			   "clients are served on %s, which is not private, in the wire suite legacy; docs/WIRE.md lists its "
+			   "weaknesses",
+			   address);
 }

@@ -34,5 +34,7 @@ void utility_host(const struct dk_addr *a, char buf[DK_ADDR_TEXT]);
 bool utility_is_loopback(const struct dk_addr *a);
 /* True for loopback and private addresses. */
 bool utility_is_private(const struct dk_addr *a);
+/* For configure: a warning when address is public, since the suite legacy is what is spoken there. */
+void utility_caution_public(struct dk_report *rep, const char *address);
 
 #endif

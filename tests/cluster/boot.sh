@@ -52,6 +52,10 @@ written room.json '{}'
 written reference.json '{ "log": { "config": "log.json" }, "plugins": { "http": { "config": "http.json" }, "endpoint": {}, "user": {},
 	"udp": { "config": "udp.json" }, "tcp": { "config": "tcp.json" }, "room": { "config": "room.json" } } }'
 claim "the reference's configuration files are good as they are" answers 0 good -- "${diarkisd[@]}" -c "$work/reference.json" -t
+written public.conf 'plugins = { user = { }; udp = { address = "8.8.8.8"; }; tcp = { address = "10.0.0.1"; }; };'
+claim "a public address is warned of by -t" answers 0 "public.conf:1: udp: clients are served on 8.8.8.8" -- \
+	"${diarkisd[@]}" -c "$work/public.conf" -t
+claim "a private one is not" bash -c '! grep -q 10.0.0.1 <<<"$("$@" 2>&1)"' _ "${diarkisd[@]}" -c "$work/public.conf" -t
 written missing.conf 'plugins = { room = { }; };'
 claim "a missing need names both sides" answers 78 "room" "user" -- "${diarkisd[@]}" -c "$work/missing.conf" -t
 claim "a shutdown timeout that is none ends with 78" answers 78 DIARKIS_SHUTDOWN_TIMEOUT -- \

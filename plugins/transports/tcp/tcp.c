@@ -618,6 +618,11 @@ static void wire_free(void *arg, void *p, size_t n)
 	dk_free(arg, p, n);
 }
 
+static void tcp_configure(const void *conf, struct dk_report *rep)
+{
+	utility_caution_public(rep, ((const struct tcp_conf *)conf)->address);
+}
+
 static int tcp_init(void *self)
 {
 	struct tcp *t = self;
@@ -774,7 +779,7 @@ static const struct dk_counter tcp_counters[] = {
 };
 
 static const struct dk_ops tcp_ops = {
-	.init = tcp_init, .start = tcp_start, .reload = tcp_reload, .stop = tcp_stop, .fini = tcp_fini
+	.configure = tcp_configure, .init = tcp_init, .start = tcp_start, .reload = tcp_reload, .stop = tcp_stop, .fini = tcp_fini
 };
 
 DK_PLUGIN(tcp) = {

@@ -555,6 +555,11 @@ static struct wire_limits limits_of(const struct udp_conf *c)
 	return l;
 }
 
+static void udp_configure(const void *conf, struct dk_report *rep)
+{
+	utility_caution_public(rep, ((const struct udp_conf *)conf)->address);
+}
+
 static int udp_init(void *self)
 {
 	struct udp *u = self;
@@ -595,9 +600,6 @@ static int udp_start(void *self)
 	}
 	host = *dk_udp_addr(u->socket);
 	dk_announce(u, "UDP", &host, true);
-	if (!utility_is_private(&host))
-		dk_log(u, DK_WARN,
-		       "the wire suite legacy is offered on an address that is not private; docs/WIRE.md lists its weaknesses");
 	utility_host(&host, u->host);
 	return dk_on_turn_end(u, udp_turn_end);
 }
@@ -741,6 +743,7 @@ static const struct dk_counter udp_counters[] = {
 };
 
 static const struct dk_ops udp_ops = {
+	.configure = udp_configure,
 	.init = udp_init,
 	.start = udp_start,
 	.reload = udp_reload,
