@@ -380,8 +380,8 @@ static void replace(struct sink *sink, const char *what, uint64_t name, dk_id pe
 	ck_assert_int_eq(stage_respond(&s, stage_admit(&s, 5), "welcome", DK_RELIABLE), 0);
 }
 
-/* Memory of a peer that goes is not another's before nobody looks at it: one that speaks and one with output waiting are closed in a
- * frame, others are admitted there, and a third has output waiting all the while. */
+/* Memory of a peer that goes is not another's before nobody looks at it: one that speaks and one with output
+ * waiting are closed in a frame, others are admitted there, and a third has output waiting all the while. */
 START_TEST(replaced_from_inside)
 {
 	struct end *a, *b, *c;
