@@ -5,6 +5,8 @@
  */
 #include "node.h"
 
+#include <diarkis/deprecated.h>
+
 #include <errno.h>
 #include <signal.h>
 
@@ -642,6 +644,27 @@ START_TEST(timeout_from_the_environment)
 }
 END_TEST
 
+/* The reference's four old names say what their successors say. */
+START_TEST(deprecated_names)
+{
+	static const char *const env[] = { "DIARKIS_SHUTDOWN_TIMEOUT=7", NULL };
+
+	node_init(&n, config, actors);
+	n.boot.env = env;
+	node_serve(&n);
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+	ck_assert_int_eq(dk_get_shutdown_timeout(n.k), 7);
+	ck_assert_str_eq(dk_get_diarkis_path(n.k), dk_path(n.k));
+	ck_assert_str_eq(dk_get_ver(), DK_VERSION);
+	ck_assert_int_eq(dk_get_cpu_num_used(), sysconf(_SC_NPROCESSORS_ONLN));
+#pragma GCC diagnostic pop
+	dk_stop(n.k);
+	ck_assert_int_eq(node_run(&n, 200), 0);
+	node_fini(&n);
+}
+END_TEST
+
 START_TEST(timeout_that_is_none)
 {
 	static const char *const wrong[] = { "abc", "0", "-1", "1.5", "", "10s", "99999999999999999999" };
@@ -704,4 +727,4 @@ UNIT_MAIN("life", up_and_down, never_begun, init_fails, start_fails, ready_fails
 	  after_the_deadline_all_are_named, errors_on_the_way_down, run_waits_for_its_tasks, stop_with_callback, stop_with_error,
 	  too_late_to_register, term_waits_for_users, int_waits_a_second, second_signal_is_immediate, signals_after_a_stop_by_code,
 	  hangup_calls_back, hangup_stops_where_asked_to, unknown_signals_are_nothing, timeout_from_the_environment,
-	  timeout_that_is_none, a_turn)
+	  deprecated_names, timeout_that_is_none, a_turn)
