@@ -40,8 +40,8 @@ enum dk_reason {
 /* What a transport tells. The functions are called from the transport's callbacks; peers may be sent to and closed from inside. */
 struct dk_peer_sink {
 	void *self; /* first argument of all of them */
-	/* The client is there: first proven contact (again = false) or,
-	 * for TCP, a new socket of the same credential (again = true). */
+	/* The client is there: first contact (again = false), or a new connection under the same credential (again = true): a TCP
+	 * socket that replaces another, a client program that began anew. */
 	void (*opened)(void *self, uint64_t user, dk_id peer, const struct dk_addr *from, bool again);
 	/* One authenticated frame, payload plain and borrowed; reliable: in order and exactly once (TCP: always). Frames of version
 	 * 0 that concern the connection alone (fin, ping, echo) are answered by the transport; echo is reported through echo()
