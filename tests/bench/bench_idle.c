@@ -28,17 +28,18 @@ static double number(const char *json, const char *key)
 
 static void measure(const char *type, unsigned long users, bool json)
 {
-	const char *program = getenv("BENCH_DIARKISD");
+	const char *program = getenv("BENCH_BOT");
 	char command[512], line[1024] = "";
 	struct rig_node n;
 	double each;
 	FILE *bot;
 
+	if (!program)
+		rig_die("BENCH_BOT names diarkis-bot; ./dev bench sets it");
 	rig_node_start(&n, CONFIG);
 	snprintf(command, sizeof(command),
-		 "%.*s/../tools/diarkis-bot idle --endpoint http://127.0.0.1:%u --type %s --bots %lu --seconds 12 --ttl 20 --pid "
-		 "%d --json --quiet",
-		 (int)(strrchr(program, '/') - program), program, n.http, type, users, (int)n.pid);
+		 "%s idle --endpoint http://127.0.0.1:%u --type %s --bots %lu --seconds 12 --ttl 20 --pid %d --json --quiet",
+		 program, n.http, type, users, (int)n.pid);
 	bot = popen(command, "r");
 	if (!bot || !fgets(line, sizeof(line), bot))
 		rig_die("diarkis-bot did not run: %s", command);
