@@ -228,7 +228,8 @@ static void send_due(struct run *r)
 		if (send_one(r, b))
 			break;
 	}
-	if (r->sent >= all || (r->o->seconds && now - r->phase_ns >= r->o->seconds * UINT64_C(1000000000))) {
+	if (r->sent >= all || r->lost_bots == r->o->bots ||
+	    (r->o->seconds && now - r->phase_ns >= r->o->seconds * UINT64_C(1000000000))) {
 		r->phase = DRAIN;
 		r->stop_ns = r->last_new_ns = now;
 	}

@@ -30,4 +30,19 @@ for way in now deep; do
 	claim "crash.$way: the node dies of its signal" died "$way"
 	claim "crash.$way: the plugin is named" grep -qF "diarkisd: crashed while this plugin's code ran: crash" "$work/$way.log"
 done
+
+# Reliable messages that never arrive: the bot says so and fails. Over TCP it knows at once.
+start_default lost
+"${bot[@]}" room --endpoint "$url" --type TCP --bots 8 --room-size 4 --messages 1000000 --rate 100 --reliable \
+	>"$work/bot.out" 2>"$work/bot.log" </dev/null &
+pid[bot]=$!
+claim "the bots talk" log_has bot running
+send lost KILL
+wait "${pid[lost]}" 2>/dev/null # killed: its exit code says nothing
+unset "pid[lost]"
+rc=0
+wait "${pid[bot]}" || rc=$?
+unset "pid[bot]"
+claim "a node that dies costs reliable messages, and the bot's exit code says so" test $rc -eq 1
+claim "so does its report" grep -qE '^lost +[1-9]' "$work/bot.out"
 finish
