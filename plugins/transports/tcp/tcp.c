@@ -664,9 +664,6 @@ static int tcp_start(void *self)
 	}
 	host = *dk_listener_addr(t->listener);
 	dk_announce(t, "TCP", &host, true);
-	if (!utility_is_private(&host))
-		dk_log(t, DK_WARN,
-		       "the wire suite legacy is offered on an address that is not private; docs/WIRE.md lists its weaknesses");
 	utility_host(&host, t->host);
 	return dk_on_turn_end(t, tcp_turn_end);
 }
