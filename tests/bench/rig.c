@@ -67,33 +67,6 @@ struct rig_cpu rig_cpu_of(pid_t pid)
 	return c;
 }
 
-static uint64_t rollup(pid_t pid, const char *key)
-{
-	char path[64], line[256];
-	uint64_t sum = 0;
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/%d/smaps_rollup", (int)pid);
-	f = fopen(path, "r");
-	if (!f)
-		rig_die("process %d is gone", (int)pid);
-	while (fgets(line, sizeof(line), f))
-		if (!strncmp(line, key, strlen(key)))
-			sum += strtoull(line + strlen(key), NULL, 10) * 1024;
-	fclose(f);
-	return sum;
-}
-
-uint64_t rig_rss_of(pid_t pid)
-{
-	return rollup(pid, "Rss:");
-}
-
-uint64_t rig_private_of(pid_t pid)
-{
-	return rollup(pid, "Private_Dirty:");
-}
-
 static uint16_t port_in(const char *line, const char *instance)
 {
 	const char *at = strstr(line, instance), *colon;

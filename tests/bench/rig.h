@@ -18,8 +18,6 @@ struct rig_cpu { /* since the start of the process, microseconds */
 	uint64_t user, sys;
 };
 struct rig_cpu rig_cpu_of(pid_t pid);
-uint64_t rig_rss_of(pid_t pid); /* bytes */
-uint64_t rig_private_of(pid_t pid); /* bytes of memory that is its own */
 
 /* A diarkisd of the build tree with this configuration text, pinned to core 0. Waits for its ready line. */
 struct rig_node {
