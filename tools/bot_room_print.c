@@ -95,5 +95,7 @@ int room_report(struct run *r)
 	}
 	if (broken)
 		fprintf(stderr, "Reliable messages were lost, doubled or overtaken.\n");
-	return broken || r->foreign ? 1 : 0;
+	if (r->lost_bots)
+		fprintf(stderr, "%u bots were disconnected.\n", r->lost_bots);
+	return broken || r->foreign || r->lost_bots ? 1 : 0;
 }
