@@ -3,6 +3,8 @@
 diarkisinclude_HEADERS += \
 	%D%/diarkis/abi.h \
 	%D%/diarkis/base.h \
+	%D%/diarkis/carrier.h \
+	%D%/diarkis/cluster.h \
 	%D%/diarkis/command.h \
 	%D%/diarkis/conf.h \
 	%D%/diarkis/cursor.h \

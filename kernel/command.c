@@ -17,6 +17,7 @@
 
 #define CALLS_MAX 65536
 #define ANSWER_MAX 65536
+#define NODE_CMD_OURS 10000
 
 struct hook_at {
 	struct dk_plugin *plugin;
@@ -143,13 +144,13 @@ static int prepare(struct dk_kernel *k, struct entry *e)
 	return 0;
 }
 
-/* Versions 0 and 1 belong to plugins that come with the product; a third party's rows start at 2. */
+/* Versions 0 and 1, and the lower numbers between nodes, belong to plugins that come with the product. */
 static bool reserved(const struct dk_plugin *p, const struct dk_command *row)
 {
 	static const char *const ours[] = { "user", "room",     "group", "session", "dm",   "matching", "field",
-					    "p2p",  "notifier", "debug", "mesh",    "dive", "dgs" };
+					    "p2p",  "notifier", "debug", "mesh",    "dive", "dgs", "mars" };
 
-	if (row->ver >= 2 || row->flags & DK_INTERNAL)
+	if (row->ver == DK_VER_NODE ? row->cmd > NODE_CMD_OURS : row->ver >= 2 || row->flags & DK_INTERNAL)
 		return false;
 	for (size_t i = 0; i < DK_ARRAY_LEN(ours); i++)
 		if (!strcmp(p->desc.name, ours[i]))
@@ -167,10 +168,11 @@ static int add_rows(struct dk_kernel *k, struct dk_plugin *p)
 		uint32_t i = key_of(row->ver, row->cmd) * 0x9e3779b1u & s->mask;
 
 		if (reserved(p, row)) {
-			log_kernel(k, DK_ERROR,
-				   "%s: command %s is (%u, %u), but versions 0 and 1 are reserved to built-in modules; use version "
-				   "2 or above",
-				   p->instance, row->name, row->ver, row->cmd);
+			log_kernel(k, DK_ERROR, "%s: command %s is (%u, %u), but %s", p->instance, row->name, row->ver, row->cmd,
+				   row->ver == DK_VER_NODE ? "numbers up to 10000 between nodes are reserved to built-in modules; "
+							     "use one above" :
+							     "versions 0 and 1 are reserved to built-in modules; use version 2 or "
+							     "above");
 			rc = DK_EXIT_CONFIG;
 			continue;
 		}
@@ -513,6 +515,19 @@ static void sweep(void *self, struct dk_timer *t)
 		dk_timer_stop(t);
 }
 
+static bool may_call(const struct dk_command *row, uint8_t origin)
+{
+	switch (origin) {
+	case DK_FROM_USER:
+		return row->flags & DK_CLIENT;
+	case DK_FROM_TASK:
+	case DK_FROM_ADMIN:
+		return !(row->flags & DK_INTERNAL);
+	default:
+		return true;
+	}
+}
+
 int dk_dispatch(void *self, const struct dk_incoming *in)
 {
 	struct dk_plugin *owner = plugin_of(self);
@@ -524,7 +539,7 @@ int dk_dispatch(void *self, const struct dk_incoming *in)
 	dk_id id;
 	int rc;
 
-	if (!e || (in->origin == DK_FROM_USER && !(e->row.flags & DK_CLIENT)))
+	if (!e || !may_call(&e->row, in->origin))
 		return DK_NOT_FOUND;
 	c = dk_table_add(&s->calls, &id);
 	if (!c)
@@ -537,7 +552,8 @@ int dk_dispatch(void *self, const struct dk_incoming *in)
 				   .deadline = in->deadline,
 				   .payload = in->payload,
 				   .row = &e->row,
-				   .priv = (void *)(uintptr_t)in->token };
+				   .priv = (void *)(uintptr_t)in->token,
+				   .from = in->from };
 	c->entry = e;
 	c->owner = owner;
 	c->finish = in->finish;

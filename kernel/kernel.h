@@ -40,6 +40,8 @@ struct dk_plugin {
 	uint32_t order; /* position in the order of needs */
 	uint8_t mark; /* graph colouring */
 	uint8_t phase; /* enum phase: how far up it is */
+	bool taken; /* it wants no new users on this node */
+	bool (*taken_if)(void *self); /* asked every now and then */
 	uint64_t slow_callbacks; /* > 5 ms */
 	struct log_quota quota; /* app's is also that of the kernel's own lines */
 	size_t memory; /* bytes from dk_alloc, pools and tables */
@@ -87,6 +89,8 @@ struct dk_kernel {
 
 	struct announce announced[KERNEL_ANNOUNCE_MAX];
 	size_t announced_n;
+	struct dk_addr addr; /* the carrier's, once it is there */
+	struct dk_timer taken_timer;
 	uint64_t last_id_ns;
 	uint64_t chance[4];
 	uint64_t hash_key[2];

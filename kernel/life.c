@@ -658,11 +658,6 @@ bool dk_is_terminating(const void *self)
 	return dk_is_stopping(plugin_of(self)->k);
 }
 
-enum dk_node_state dk_node_state(const void *self)
-{
-	return dk_is_terminating(self) ? DK_OFFLINE : DK_ONLINE;
-}
-
 /* ---- callbacks ---- */
 
 static int add(struct dk_kernel *k, struct callbacks *list, enum life until, struct callback c)

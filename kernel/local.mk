@@ -13,6 +13,7 @@ noinst_LTLIBRARIES += %D%/libkernel.la
 	%D%/loader.c \
 	%D%/log.c \
 	%D%/mem.c \
+	%D%/node.c \
 	%D%/payload.c \
 	%D%/payload.h \
 	%D%/task.c \

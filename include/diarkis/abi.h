@@ -4,11 +4,13 @@
  * Members and enum values are appended only; docs/ABI.md says what each step brought.
  *
  *   1.0  first version
+ *   1.1  nodes that call each other: dk_call.from, DK_VER_NODE, dk_set_taken, dk_mark_taken_if, dk_set_node_addr, dk_publish_file,
+ *        dk_resolve, dk_id52_set_backup; services carrier and cluster
  */
 #ifndef DIARKIS_ABI_H
 #define DIARKIS_ABI_H
 
 #define DK_ABI_MAJOR 1
-#define DK_ABI_MINOR 0
+#define DK_ABI_MINOR 1
 
 #endif

@@ -30,6 +30,7 @@
 #ifndef DIARKIS_COMMAND_H
 #define DIARKIS_COMMAND_H
 
+#include <diarkis/base.h>
 #include <diarkis/cursor.h>
 #include <diarkis/err.h>
 
@@ -92,6 +93,9 @@ enum dk_command_flag {
 	DK_QUIET = 64 /* an Ok without a body is not sent to the client: for what arrives per frame */
 };
 
+/* The version of rows that only nodes call; <diarkis/carrier.h>. Numbers up to 10000 belong to the product's own modules. */
+#define DK_VER_NODE 254
+
 /* Who brought a call in. */
 enum dk_origin { DK_FROM_USER = 1, DK_FROM_CODE, DK_FROM_TASK, DK_FROM_ADMIN, DK_FROM_NODE };
 
@@ -106,6 +110,7 @@ struct dk_call {
 	dk_slice payload; /* as it came; valid until the handler returns */
 	const struct dk_command *row;
 	void *priv;
+	struct dk_addr from; /* DK_FROM_NODE: the address of the node that called; else family 0 */
 };
 
 struct dk_command {
@@ -180,7 +185,8 @@ struct dk_incoming {
 	uint64_t deadline; /* node clock, ms; 0 = none */
 	dk_slice payload; /* borrowed; copied by the kernel when the call is deferred */
 	uint64_t token; /* the caller's own; comes back in call->priv */
-	dk_finish_fn *finish;
+	dk_finish_fn *finish; /* NULL: nobody wants to know */
+	struct dk_addr from; /* DK_FROM_NODE: who calls */
 };
 /* Returns 0 (finished: finish was called), DK_LATER, DK_NOT_FOUND (no such command; finish was not called) or DK_FULL. */
 DK_API int dk_dispatch(void *self, const struct dk_incoming *in);
@@ -288,8 +294,22 @@ DK_API const char *dk_payload_text(void *self, const struct dk_param *params, bo
 	dk_wr_slice(w_, (v).bytes);
 #define DK_W_rest(n) dk_wr_slice(w_, n);
 
-/* Tables, the encoder of the answer, the answer function. */
+/* The encoder of a call: fn_pack(writer, the row's parameters). */
+#define DK_PACK_(fn, flags, in)                                                                                                   \
+	static inline __attribute__((unused)) void fn##_pack(struct dk_writer *w_ DK_EACH_(DK_AC_, in))                           \
+	{                                                                                                                         \
+		const bool puffer_ = ((flags) & DK_PUFFER) != 0;                                                                  \
+		(void)puffer_;                                                                                                    \
+		(void)w_;                                                                                                         \
+		DK_EACH_(DK_AW_, in)                                                                                              \
+	}
+#define DK_PACK_ROW_(self, ver, cmd, name, fn, flags, help, in, out) DK_PACK_(fn, flags, in)
+/* For who calls the rows of another plugin, here or on another node: the encoders alone. */
+#define DK_PACKERS(LIST) LIST(DK_PACK_ROW_, DK_PACK_ROW_)
+
+/* Tables, the encoders of the call and of the answer, the answer function. */
 #define DK_CMD_BODY_(fn, flags, in, out)                                                                                          \
+	DK_PACK_(fn, flags, in)                                                                                                   \
 	static const struct dk_param fn##_in[] __attribute__((unused)) = { DK_EACH_(DK_AP_, in){ 0, NULL } };                     \
 	static const struct dk_param fn##_out[] __attribute__((unused)) = { DK_EACH_(DK_AP_, out){ 0, NULL } };                   \
 	static inline __attribute__((unused)) void fn##_encode(struct dk_writer *w_ DK_EACH_(DK_AC_, out))                        \

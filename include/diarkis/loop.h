@@ -67,6 +67,11 @@ DK_API int dk_defer(void *self, void (*fn)(void *self, uint64_t arg), uint64_t a
 DK_API int dk_addr_parse(dk_str text, uint16_t port, struct dk_addr *ret_addr);
 /* Writes "1.2.3.4:80" or "[::1]:80" and a NUL; returns the length. */
 DK_API size_t dk_addr_format(const struct dk_addr *a, char buf[DK_ADDR_TEXT]);
+/* The first address of a host name, IPv4 before IPv6, asked of the system away from the loop; an address in text needs no asking.
+ * fn runs once, in a later turn: err 0, or <0 (-EAI codes as -ENOENT, -EAGAIN). Nothing runs when the plugin stopped meanwhile. The
+ * simulator knows addresses and "localhost" only. Returns 0 or -ENOMEM. */
+DK_API int dk_resolve(void *self, dk_str host, uint16_t port,
+		      void (*fn)(void *self, void *arg, int err, const struct dk_addr *addr), void *arg);
 /* The first address of a network interface ("eth0"). Returns 0, DK_NOT_FOUND or <0. */
 DK_API int dk_addr_of_nic(void *self, const char *nic, struct dk_addr *ret_addr);
 

@@ -102,6 +102,11 @@ struct dk_plugin_desc {
 
 enum dk_node_state { DK_ONLINE = 1, DK_OFFLINE = 2, DK_TAKEN = 3 };
 DK_API enum dk_node_state dk_node_state(const void *self);
+/* TAKEN refuses new users and nothing else; back with false. Without effect while OFFLINE. Whatever several plugins say: one
+ * that says TAKEN is enough. */
+DK_API void dk_set_taken(void *self, bool taken);
+/* MarkServerAsTakenIf: asked every 2 s; true makes the node TAKEN, false ONLINE again. NULL = asked no more. */
+DK_API void dk_mark_taken_if(void *self, bool (*fn)(void *self));
 DK_API bool dk_is_terminating(const void *self);
 /* The instance name of this plugin: its section in the config. */
 DK_API const char *dk_instance(const void *self);
@@ -110,10 +115,19 @@ DK_API const char *dk_instance(const void *self);
 DK_API void dk_announce(void *self, const char *role, const struct dk_addr *bound, bool clients);
 /* What was announced, for those that show it: i from 0, in order of announcement; NULL at the end. */
 DK_API const struct dk_addr *dk_announced_at(const void *self, size_t i, const char **ret_instance, const char **ret_role);
-/* The address that names this node in ids: of the first that clients connect to. family 0 before start. */
+/* The address that names this node in ids: the carrier's; without one, of the first that clients connect to. family 0 before
+ * start. */
 DK_API const struct dk_addr *dk_node_addr(const void *self);
+/* For a carrier, in its start: this is the address. */
+DK_API void dk_set_node_addr(void *self, const struct dk_addr *addr);
+/* A small file in the node's folder for temporary files, replaced as a whole, removed when the plugin stops if it is still as
+ * written here. Among workers only the first one's has the plain name; each writes one more with suffix in its name. Returns 0 or
+ * <0 after logging. */
+DK_API int dk_publish_file(void *self, const char *name, const char *suffix, dk_str text);
 /* A fresh public id whose owner is this node. */
 DK_API void dk_id52_new(void *self, struct dk_id52 *ret_id);
+/* Writes a backup's address into slot 1 or 2 of an id. */
+DK_API void dk_id52_set_backup(struct dk_id52 *id, unsigned slot, const struct dk_addr *addr);
 /* The owner's address in an id (slot 0) or a backup's (1, 2). Returns 0, DK_NOT_FOUND (slot empty) or -EINVAL (not an id). */
 DK_API int dk_id52_addr(const struct dk_id52 *id, unsigned slot, struct dk_addr *ret_addr);
 /* An environment variable of the node; NULL = unset. */

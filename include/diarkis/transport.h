@@ -34,7 +34,8 @@ enum dk_reason {
 	DK_REASON_CLIENT_KEY, /* no or a wrong client key */
 	DK_REASON_SLOW, /* its output ran over */
 	DK_REASON_PROTOCOL, /* broke the rules of the wire */
-	DK_REASON_SHUTDOWN
+	DK_REASON_SHUTDOWN,
+	DK_REASON_MOVED /* it was told to go to another node, and its user is there: no goodbye */
 };
 
 /* What a transport tells. The functions are called from the transport's callbacks; peers may be sent to and closed from inside. */
@@ -60,6 +61,9 @@ struct dk_peer_info {
 	uint32_t rtt_ms; /* smoothed; 0 = not measured */
 	bool open;
 	uint64_t last_heard_ms; /* node clock */
+	/* Reliable frames that the client may not have got yet: queued, or sent and not acknowledged. A stream cannot tell: it
+	 * says 1 until its client has ended the connection. */
+	uint32_t unacked;
 };
 
 struct dk_transport {
@@ -85,6 +89,14 @@ struct dk_transport {
 	int (*info)(struct dk_transport *t, dk_id peer, struct dk_peer_info *ret_info);
 	/* Where clients are to connect: host (static until stop) and port. family 0 of the bound address before start. */
 	void (*endpoint)(struct dk_transport *t, const char **ret_host, uint16_t *ret_port);
+
+	/* For users that move to another node. */
+	/* What the peer was admitted with; a secret. Returns 0 or DK_GONE. */
+	int (*credential)(struct dk_transport *t, dk_id peer, struct dk_credential *ret_cred);
+	/* Every reliable frame that the client may not have got, oldest first, as it was given to send(): fn gets each with a plain
+	 * payload, borrowed. They stay where they are: close the peer next. Returns how many there were; 0 for a stale handle. */
+	size_t (*unacked)(struct dk_transport *t, dk_id peer, void (*fn)(void *arg, const struct dk_frame *frame, unsigned how),
+			  void *arg);
 };
 
 #ifdef __cplusplus

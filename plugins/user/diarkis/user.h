@@ -28,7 +28,8 @@ extern "C" {
 
 enum dk_user_outcome {
 	DK_USER_BAD_UID = DK_OUTCOME_OWN, /* empty, too long, control characters */
-	DK_USER_NO_TRANSPORT /* no transport of that type here */
+	DK_USER_NO_TRANSPORT, /* no transport of that type here */
+	DK_USER_MOVING /* is on its way to another node already */
 };
 
 enum dk_transport_kind { DK_VIA_NONE = 0, DK_VIA_TCP = 1, DK_VIA_UDP = 2, DK_VIA_WS = 3, DK_VIA_OTHER = 4 };
@@ -74,6 +75,34 @@ struct dk_user_moved {
 struct dk_user_keep_alive {
 	dk_id user;
 	struct dk_writer *notes;
+};
+
+/*
+ * Users that move to another node. A module that knows something of users names it as a part: it is packed here, travels, and is
+ * unpacked there before anybody hears of the user.
+ */
+struct dk_user_part {
+	const char *name; /* static, unique in the cluster; the same on both nodes */
+	uint16_t version;
+	/* What self knows of the user. Returns 0, DK_NOT_FOUND (nothing; no unpack there) or <0: the move is off. */
+	int (*pack)(void *self, dk_id user, struct dk_writer *w);
+	/* Returns 0, or anything else: the move is refused here, and the user gone again. */
+	int (*unpack)(void *self, dk_id user, uint16_t version, dk_slice bytes);
+};
+/* The end of a move. err 0: it lives on the other node now, and here it is discarded (DK_REASON_MOVED) when this returns. Otherwise
+ * it stays as it was: DK_REFUSED (by that node), DK_GONE (left meanwhile), DK_USER_MOVING, or <0 (the node did not answer). */
+typedef void dk_user_move_fn(void *self, void *arg, dk_id user, int err);
+/* A question: 0 = the user may be moved away when this node is drained; other = somebody here moves it together with others. */
+struct dk_user_keep {
+	dk_id user;
+};
+/* A user from another node is here; its client is on the way. */
+struct dk_user_arrived {
+	dk_id user;
+	dk_str uid;
+	const uint8_t *sid;
+	struct dk_addr from; /* the node it comes from */
+	dk_slice note; /* what whoever moved it wrote for this node; empty = nothing */
 };
 
 struct dk_user {
@@ -132,6 +161,36 @@ struct dk_user {
 
 	/* True when no client key is configured, or this is it. Takes the same time for every wrong key of one length. */
 	bool (*client_key_ok)(struct dk_user *svc, dk_slice key);
+
+	/* ---- between nodes; without a carrier move_begin() answers -EOPNOTSUPP ---- */
+
+	DK_SIGNAL(struct dk_user_arrived) arrived; /* after its parts were unpacked, before `connected` (again = true) */
+	DK_FILTER(struct dk_user_keep) keeping; /* asked when the node is drained */
+
+	/* Names what self knows of users. part is static. Returns 0 or -ENOMEM; in init, undone by the ledger. */
+	int (*carry)(struct dk_user *svc, void *self, const struct dk_user_part *part);
+	/*
+	 * A move in two steps, so that several users can move in one moment. Begin: commands of the user are held from now on, and
+	 * the other node makes it, with its sid, keys, properties and parts, ready for its client; what it is pushed there waits.
+	 * ready runs once: err 0 = commit or abort it now, else as dk_user_move_fn. type empty: the transport type it is on now.
+	 * note: for `arrived`. Commit: what is queued here leaves, then the reconnect instruction; what the client has not
+	 * acknowledged after 200 ms and what it sent since go after it. done runs once. The user may vanish at any time: both then
+	 * get DK_GONE.
+	 */
+	int (*move_begin)(struct dk_user *svc, void *self, dk_id user, const struct dk_addr *node, dk_str type, dk_slice note,
+			  dk_user_move_fn *ready, void *arg);
+	int (*move_commit)(struct dk_user *svc, void *self, dk_id user, dk_user_move_fn *done, void *arg);
+	void (*move_abort)(struct dk_user *svc, dk_id user); /* held commands run */
+	/* Both at once. Returns 0, DK_GONE, DK_USER_MOVING or <0; done is called only after 0. */
+	int (*move)(struct dk_user *svc, void *self, dk_id user, const struct dk_addr *node, dk_str type, dk_slice note,
+		    dk_user_move_fn *done, void *arg);
+	/* Everything another node needs to go on with this user if this one dies: credential, uid, properties, parts. A secret.
+	 * Returns 0, DK_GONE or <0. */
+	int (*pack)(struct dk_user *svc, dk_id user, struct dk_writer *w);
+	/* The user of such bytes, here, waiting for its client (at most ttl_ms): as after a move from `from`. Returns as
+	 * create(). */
+	int (*unpack)(struct dk_user *svc, dk_slice bytes, const struct dk_addr *from, dk_slice note, uint32_t ttl_ms,
+		      dk_id *ret_user);
 };
 
 #ifdef __cplusplus
