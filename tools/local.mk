@@ -15,6 +15,21 @@ bin_PROGRAMS += %D%/diarkis-cli
 %C%_diarkis_cli_LDADD = $(client_lib) $(JANSSON_LIBS)
 %C%_diarkis_cli_LDFLAGS = $(program_ldflags)
 
+bin_PROGRAMS += %D%/diarkis-health-check
+%C%_diarkis_health_check_SOURCES = %D%/health_check.c %D%/health_out.c %D%/health.h
+%C%_diarkis_health_check_CPPFLAGS = $(AM_CPPFLAGS) -DDK_SYSCONF_DIR='"$(diarkissysconfdir)"'
+%C%_diarkis_health_check_LDADD = $(wire_lib) $(JANSSON_LIBS)
+%C%_diarkis_health_check_LDFLAGS = $(program_ldflags)
+
+## The names of the reference's tools, for scripts that call them: libexec/health-check.
+tools_links = health-check:diarkis-health-check
+install-exec-hook: install-binPROGRAMS
+	@$(MKDIR_P) "$(DESTDIR)$(libexecdir)"
+	@for l in $(tools_links); do \
+		$(LN_S) -f -r "$(DESTDIR)$(bindir)/$${l#*:}" "$(DESTDIR)$(libexecdir)/$${l%:*}"; done
+uninstall-local:
+	@for l in $(tools_links); do rm -f "$(DESTDIR)$(libexecdir)/$${l%:*}"; done
+
 ## One player of ./dev demo.
 noinst_PROGRAMS += %D%/demo/demo_pair
 %C%_demo_demo_pair_SOURCES = %D%/demo/pair.c

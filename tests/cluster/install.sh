@@ -26,7 +26,7 @@ no_build_paths()
 
 install_tree
 tree=$work/tree
-for name in bin/diarkisd bin/diarkis-bot bin/diarkis-cli lib/libdiarkis.so lib/diarkis/plugins/room.so include/diarkis/plugin.h \
+for name in bin/diarkisd bin/diarkis-bot bin/diarkis-cli bin/diarkis-health-check libexec/health-check lib/libdiarkis.so lib/diarkis/plugins/room.so include/diarkis/plugin.h \
 	include/diarkis/room.h lib/pkgconfig/diarkis.pc etc/diarkis/diarkis.conf; do
 	claim "the tree has $name" test -e "$tree/$name"
 done
@@ -43,6 +43,8 @@ for type in UDP TCP; do
 done
 claim "the command line client of the tree talks" answers 0 "push room.broadcast: hello" -- \
 	env -i "$tree/bin/diarkis-cli" -e "$url" room create 2 then room broadcast hello then expect 1 then room leave
+claim "the health check of the tree answers, under its old name too" answers 0 "well" -- \
+	env -i "$tree/libexec/health-check" "$(address udp)" out
 claim "the node ends well" stop node
 
 mv "$tree" "$work/once more"
