@@ -22,5 +22,6 @@ diarkisinclude_HEADERS += \
 	%D%/diarkis/test.h \
 	%D%/diarkis/transport.h \
 	%D%/diarkis/util.h \
-	%D%/diarkis/uuid.h
+	%D%/diarkis/uuid.h \
+	%D%/diarkis/value.h
 nodist_diarkisinclude_HEADERS += %D%/diarkis/version.h

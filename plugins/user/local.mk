@@ -3,7 +3,8 @@
 plugin_includes += -I$(top_srcdir)/%D%
 diarkisinclude_HEADERS += %D%/diarkis/user.h
 plugin_LTLIBRARIES += plugins/user.la
-plugins_user_la_SOURCES = %D%/user.c %D%/user_inbox.c %D%/user_props.c %D%/user_state.h
+plugins_user_la_SOURCES = %D%/user.c %D%/user_inbox.c %D%/user_props.c %D%/user_state.h \
+	plugins/props.c plugins/props.h
 plugins_user_la_LIBADD = $(kernel_lib)
 plugins_user_la_LDFLAGS = $(plugin_ldflags)
 EXTRA_DIST += %D%/README.md %D%/user.conf

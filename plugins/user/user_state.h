@@ -9,6 +9,8 @@
 #include <diarkis/plugin.h>
 #include <diarkis/user.h>
 
+#include "plugins/props.h"
+
 struct user_conf {
 	int64_t max_users, queue_frames, queue_bytes, command_timeout_s;
 	const char *client_key;
@@ -47,8 +49,7 @@ struct user {
 _Static_assert(sizeof(struct user) <= 80, "an idle user is to be small: 100,000 of them are nothing special");
 
 struct user_more {
-	struct user_prop *props; /* newest first */
-	uint32_t prop_n, prop_bytes;
+	struct props props;
 	uint8_t *locals;
 	size_t locals_n;
 };

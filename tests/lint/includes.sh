@@ -69,8 +69,8 @@ for dir in plugins/*/ plugins/transports/*/; do
 	endpoint) extra='|<jansson\.h>' ;;
 	esac
 	only "$(in_dir "$dir")" \
-		"$libc|$public|\"wire/[a-z0-9_]+\.h\"|$own|<diarkis/($name${needs:+|$needs})(_[a-z]+)?\.h>$extra" \
-		"libc, public headers, wire/, its own, and <diarkis/X.h> of the plugins it needs (${needs:-none})"
+		"$libc|$public|\"wire/[a-z0-9_]+\.h\"|\"plugins/[a-z0-9_]+\.h\"|$own|<diarkis/($name${needs:+|$needs})(_[a-z]+)?\.h>$extra" \
+		"libc, public headers, wire/, what plugins share, its own, and <diarkis/X.h> of the plugins it needs (${needs:-none})"
 	only "$(in_dir "$dir/diarkis")" "$libc|$public|<diarkis/($name${needs:+|$needs})(_[a-z]+)?\.h>" \
 		"libc, public headers and those of the plugins it needs (${needs:-none})"
 done

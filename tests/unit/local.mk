@@ -83,3 +83,9 @@ check_PROGRAMS += %D%/test_oom
 %C%_test_oom_SOURCES = %D%/test_oom.c
 %C%_test_oom_LDADD = $(kernel_objects) $(test_libs)
 %C%_test_oom_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc
+## What the plugins user and room share in source form.
+check_PROGRAMS += %D%/test_props
+%C%_test_props_SOURCES = %D%/test_props.c plugins/props.c plugins/props.h
+%C%_test_props_LDADD = $(kernel_lib) $(test_libs)
+## Its own objects: those of the plugins are made by libtool.
+%C%_test_props_CPPFLAGS = $(AM_CPPFLAGS)

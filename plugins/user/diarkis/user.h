@@ -14,6 +14,7 @@
 #include <diarkis/service.h>
 #include <diarkis/signal.h>
 #include <diarkis/transport.h>
+#include <diarkis/value.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -33,19 +34,6 @@ enum dk_user_outcome {
 };
 
 enum dk_transport_kind { DK_VIA_NONE = 0, DK_VIA_TCP = 1, DK_VIA_UDP = 2, DK_VIA_WS = 3, DK_VIA_OTHER = 4 };
-
-/* A typed property value. Text and bytes are borrowed both ways: copied on set, valid until the next set or unset on get. */
-enum dk_value_type { DK_V_NONE, DK_V_BOOL, DK_V_INT, DK_V_F64, DK_V_STR, DK_V_BYTES };
-struct dk_value {
-	enum dk_value_type type;
-	union {
-		bool b;
-		int64_t i;
-		double f;
-		dk_str s;
-		dk_slice bytes;
-	} as;
-};
 
 struct dk_user_event {
 	dk_id user;
