@@ -66,6 +66,8 @@ struct dk_env_ops {
 
 	/* The first address of a network interface; IPv4 before IPv6. 0, DK_NOT_FOUND or <0. */
 	int (*addr_of_nic)(struct env_node *node, const char *nic, struct dk_addr *ret_addr);
+	/* The first address of a host name, IPv4 before IPv6; port 0. Blocks: jobs call it. NULL: this world has no names. */
+	int (*resolve)(const char *host, struct dk_addr *ret_addr);
 	/* Runs work(arg) away from the loop, then done(k, job) inside a turn; for a node that left meanwhile outside of one. */
 	int (*job)(struct env_node *node, void (*work)(void *arg), void *arg, void (*done)(struct dk_kernel *k, void *job),
 		   void *job);

@@ -91,6 +91,8 @@ struct dk_kernel {
 	size_t announced_n;
 	struct dk_addr addr; /* the carrier's, once it is there */
 	struct dk_timer taken_timer;
+	struct published *published; /* node.c */
+	uint32_t worker, workers; /* as in dk_boot */
 	uint64_t last_id_ns;
 	uint64_t chance[4];
 	uint64_t hash_key[2];
@@ -126,8 +128,6 @@ void kernel_leave(struct dk_plugin *p, struct dk_plugin *before);
 void kernel_turn_begin(struct dk_kernel *k);
 void kernel_turn_end(struct dk_kernel *k);
 const char *kernel_getenv(const struct dk_kernel *k, const char *name);
-/* The nearest of n names to what was written, or NULL when none is near. */
-const char *kernel_nearest(const char *written, const char *(*at)(const void *arg, size_t i), const void *arg, size_t n);
 
 /* ---- life.c: phases, signals' effects, deadline ---- */
 int life_init(struct dk_kernel *k);
@@ -199,6 +199,10 @@ bool node_to_bool(const struct dk_node *n, bool *ret_b);
 bool node_to_f64(const struct dk_node *n, double *ret_f);
 const char *node_origin(const struct dk_node *n, char *buf, size_t size); /* "etc/diarkis.conf:12"; returns buf */
 const char *node_text(const struct dk_node *n, char *buf, size_t size); /* for messages; returns buf */
+
+/* ---- nearest.c ---- */
+/* The nearest of n names to what was written, or NULL when none is near. */
+const char *kernel_nearest(const char *written, const char *(*at)(const void *arg, size_t i), const void *arg, size_t n);
 
 /* ---- options.c: trees to conf structs, by rows ---- */
 struct dk_report { /* about one group of options */

@@ -20,11 +20,13 @@ noinst_LTLIBRARIES += %D%/libkernel.la
 	%D%/typed.c \
 	%D%/conf/config.c \
 	%D%/conf/explain.c \
+	%D%/conf/nearest.c \
 	%D%/conf/options.c \
 	%D%/conf/source.c \
 	%D%/conf/tree.c \
 	%D%/env/addr.c \
 	%D%/env/io.c \
+	%D%/env/resolve.c \
 	%D%/env/stream.c \
 	%D%/env/udp.c \
 	%D%/env/uv.c \

@@ -1,13 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the node says of itself: the addresses its plugins serve, the one that names it, its state, and the public ids that carry
- * its name. The node is TAKEN while any plugin says so; OFFLINE, once it is to stop, outdoes that.
+ * What the node says of itself: the addresses its plugins serve, the one that names it, its state, the files that tell others of
+ * it, and the public ids that carry its name. The node is TAKEN while any plugin says so; OFFLINE, once it is to stop, outdoes it.
  */
 #include "kernel.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #define TAKEN_EVERY_MS 2000
+
+struct published {
+	struct published *next;
+	struct dk_plugin *owner;
+	char *path, *text;
+	size_t n;
+};
 
 /* ---- addresses ---- */
 
@@ -91,6 +103,132 @@ void dk_mark_taken_if(void *self, bool (*fn)(void *self))
 		p->taken = false;
 	else if (!dk_timer_armed(&p->k->taken_timer))
 		io_timer_start(p->k, &p->k->taken_timer, TAKEN_EVERY_MS, ask_taken);
+}
+
+/* ---- files that tell others ---- */
+
+unsigned dk_worker(const void *self)
+{
+	return plugin_of(self)->k->worker;
+}
+
+/* Whether the file still says what was written. */
+static bool still_ours(const struct published *f)
+{
+	int fd = open(f->path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	char *text = malloc(f->n + 1);
+	bool same = fd >= 0 && text && read(fd, text, f->n + 1) == (ssize_t)f->n && memcmp(text, f->text, f->n) == 0;
+
+	free(text);
+	if (fd >= 0)
+		close(fd);
+	return same;
+}
+
+static void published_free(struct published *f)
+{
+	if (f) {
+		free(f->path);
+		free(f->text);
+	}
+	free(f);
+}
+
+static void take_out(struct dk_kernel *k, struct published *f)
+{
+	struct published **at = &k->published;
+
+	while (*at != f)
+		at = &(*at)->next;
+	*at = f->next;
+}
+
+static void unpublish(void *self, void *a, void *b)
+{
+	struct published *f = a;
+
+	(void)b;
+	take_out(plugin_of(self)->k, f);
+	if (still_ours(f))
+		unlink(f->path);
+	published_free(f);
+}
+
+/* By a file of a fresh name beside it: whatever stands at path, a planted link too, is replaced and never written through. */
+static int write_file(const struct published *f)
+{
+	char fresh[4096];
+	int fd, rc = 0;
+
+	if (snprintf(fresh, sizeof(fresh), "%s.XXXXXX", f->path) >= (int)sizeof(fresh))
+		return -ENAMETOOLONG;
+	fd = mkostemp(fresh, O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	errno = EIO; /* of a write that was cut short */
+	if (write(fd, f->text, f->n) != (ssize_t)f->n || fchmod(fd, 0644) < 0)
+		rc = -errno;
+	close(fd);
+	if (rc == 0 && rename(fresh, f->path) < 0)
+		rc = -errno;
+	if (rc < 0)
+		unlink(fresh);
+	return rc;
+}
+
+static struct published *published_new(struct dk_plugin *owner, const char *path, dk_str text)
+{
+	struct published *f = calloc(1, sizeof(*f));
+
+	if (!f)
+		return NULL;
+	f->owner = owner;
+	f->path = strdup(path);
+	f->text = malloc(text.n + 1);
+	f->n = text.n;
+	if (f->path && f->text) {
+		memcpy(f->text, text.n ? text.p : "", text.n);
+		return f;
+	}
+	published_free(f);
+	return NULL;
+}
+
+static int publish(struct dk_plugin *p, const char *name, const char *suffix, dk_str text)
+{
+	struct published *f, *old = p->k->published;
+	char path[4096];
+	int rc = -ENOMEM;
+
+	snprintf(path, sizeof(path), "%s/%s%s%s", p->k->temp_dir, name, suffix ? "_" : "", suffix ? suffix : "");
+	f = published_new(p, path, text);
+	if (f)
+		rc = write_file(f);
+	if (rc == 0 && (rc = ledger_add(p, unpublish, f, NULL, "published file")) < 0)
+		unlink(path);
+	if (rc < 0) {
+		log_kernel(p->k, DK_WARN, "%s cannot write %s: %s", p->instance, path, dk_err_text(rc));
+		published_free(f);
+		return rc;
+	}
+	while (old && strcmp(old->path, path) != 0)
+		old = old->next;
+	if (old) { /* what it said is gone */
+		ledger_drop(old->owner, unpublish, old, NULL);
+		take_out(p->k, old);
+		published_free(old);
+	}
+	f->next = p->k->published;
+	p->k->published = f;
+	return 0;
+}
+
+int dk_publish_file(void *self, const char *name, const char *suffix, dk_str text)
+{
+	struct dk_plugin *p = plugin_of(self);
+	int rc = p->k->worker ? 0 : publish(p, name, NULL, text), worse = suffix ? publish(p, name, suffix, text) : 0;
+
+	return worse ? worse : rc;
 }
 
 /* ---- public ids ---- */

@@ -45,6 +45,8 @@ struct dk_boot {
 	const char *temp_dir; /* task files; NULL: $TMPDIR or /tmp */
 	void (*log_sink)(void *arg, const char *line, size_t n); /* instead of stderr and the file of the config */
 	void *log_arg;
+	/* one of several processes with one configuration: which (from 0) of how many; workers 0: a node by itself */
+	uint32_t worker, workers;
 };
 
 /*

@@ -120,9 +120,11 @@ DK_API const struct dk_addr *dk_announced_at(const void *self, size_t i, const c
 DK_API const struct dk_addr *dk_node_addr(const void *self);
 /* For a carrier, in its start: this is the address. */
 DK_API void dk_set_node_addr(void *self, const struct dk_addr *addr);
+/* Which of several processes with one configuration (`workers`) this node is, from 0; 0 also for a node by itself. */
+DK_API unsigned dk_worker(const void *self);
 /* A small file in the node's folder for temporary files, replaced as a whole, removed when the plugin stops if it is still as
- * written here. Among workers only the first one's has the plain name; each writes one more with suffix in its name. Returns 0 or
- * <0 after logging. */
+ * written here. Two names: NAME, which among workers only the first one writes, and NAME_SUFFIX, unless suffix is NULL. Returns 0
+ * or <0 after logging. */
 DK_API int dk_publish_file(void *self, const char *name, const char *suffix, dk_str text);
 /* A fresh public id whose owner is this node. */
 DK_API void dk_id52_new(void *self, struct dk_id52 *ret_id);

@@ -331,6 +331,7 @@ struct dk_env *dk_env_uv(void)
 		.stream_read = uv_env_stream_read,
 		.stream_close = uv_env_stream_close,
 		.addr_of_nic = uv_env_addr_of_nic,
+		.resolve = uv_env_resolve,
 		.job = env_job,
 		.free = env_free,
 	};

@@ -66,6 +66,9 @@ socklen_t sock_addr_to(const struct dk_addr *a, int family, struct sockaddr_in6 
 void sock_ip_to_v6(const struct dk_addr *a, struct in6_addr *ip);
 int uv_env_addr_of_nic(struct env_node *n, const char *nic, struct dk_addr *ret_addr);
 
+/* ---- resolve.c ---- */
+int uv_env_resolve(const char *host, struct dk_addr *ret_addr);
+
 /* ---- uv_udp.c ---- */
 void udp_init(struct uv_env *env); /* the vectors */
 int uv_env_udp_open(struct env_node *n, struct dk_udp *udp, struct dk_addr *bound, const struct dk_udp_opts *opts,

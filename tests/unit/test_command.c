@@ -28,6 +28,12 @@ static bool has(const char *list, const char *word)
 	return list && strstr(list, word);
 }
 
+/* The last call, as the first hook found it. */
+static struct {
+	struct dk_addr from;
+	uint8_t origin;
+} seen;
+
 static int stage(struct shop *s, struct dk_call *call, const char *name, int rc)
 {
 	trace("%s", name);
@@ -89,6 +95,8 @@ static int before_any(struct shop *s, struct dk_call *call)
 {
 	(void)s;
 	trace("any%u.%u", call->ver, call->cmd);
+	seen.from = call->from;
+	seen.origin = call->origin;
 	return 0;
 }
 
@@ -320,6 +328,40 @@ START_TEST(who_may_call)
 	ck_assert_int_eq(dispatch(2, DK_FROM_USER, 0xab, 0, dk_slice_n(NULL, 0)), 0);
 	assert_answer(DK_STATUS_OK, "");
 	traced("any2.2 mineab");
+	over();
+}
+END_TEST
+
+/* Another node may call what its own code may, but for rows that want a user; the call says where it came from. */
+START_TEST(from_another_node)
+{
+	const struct dk_addr there = { .ip = { 10, 0, 0, 2 }, .port = 8000, .family = 4 };
+	struct dk_incoming in = { .ver = 2,
+				  .cmd = 3,
+				  .origin = DK_FROM_NODE,
+				  .payload = { (const uint8_t *)"x", 1 },
+				  .token = 77,
+				  .finish = finished,
+				  .from = there };
+
+	serve(config, NULL);
+	memset(&got, 0, sizeof(got));
+	ck_assert_int_eq(dk_dispatch(dk_app(n.k), &in), 0);
+	assert_answer(DK_STATUS_OK, "x");
+	ck_assert_int_eq(seen.origin, DK_FROM_NODE);
+	ck_assert(dk_addr_eq(&seen.from, &there));
+	in.cmd = 2;
+	in.payload.n = 0;
+	memset(&got, 0, sizeof(got));
+	ck_assert_int_eq(dk_dispatch(dk_app(n.k), &in), 0);
+	assert_answer(DK_STATUS_BAD, "shop.mine is called by a user, and this call has none");
+	in.cmd = 99;
+	ck_assert_int_eq(dk_dispatch(dk_app(n.k), &in), DK_NOT_FOUND);
+	/* An operator and a task reach nothing that is between nodes. */
+	ck_assert_int_eq(dispatch(3, DK_FROM_ADMIN, 0, 0, dk_slice_n("x", 1)), DK_NOT_FOUND);
+	ck_assert_int_eq(dispatch(3, DK_FROM_TASK, 0, 0, dk_slice_n("x", 1)), DK_NOT_FOUND);
+	ck_assert_int_eq(dispatch(3, DK_FROM_CODE, 0, 0, dk_slice_n("x", 1)), 0);
+	ck_assert_uint_eq(seen.from.family, 0);
 	over();
 }
 END_TEST
@@ -573,6 +615,8 @@ static const struct dk_command clash_commands[] = {
 	{ 1, 0, 100, DK_RAW, "clash.reserved", "", (void (*)(void))on_echo, none, none },
 	{ 0, 0, 1, DK_RAW, "clash.zero", "", (void (*)(void))on_echo, none, none },
 	{ 1, 0, 101, DK_RAW | DK_INTERNAL, "clash.inside", "", (void (*)(void))on_echo, none, none },
+	{ DK_VER_NODE, 0, 10000, DK_RAW | DK_INTERNAL, "clash.node", "", (void (*)(void))on_echo, none, none },
+	{ DK_VER_NODE, 0, 10001, DK_RAW | DK_INTERNAL, "clash.own", "", (void (*)(void))on_echo, none, none },
 	{ 2, 0, 52, DK_RAW | DK_PUFFER, "clash.puffer", "", (void (*)(void))on_echo, unsorted, none },
 	{ .name = NULL }
 };
@@ -592,6 +636,8 @@ START_TEST(refused_tables)
 	node_assert_said(&n, "clash: command clash.reserved is (1, 100), but versions 0 and 1 are reserved to built-in modules");
 	node_assert_said(&n, "clash: command clash.zero is (0, 1), but versions 0 and 1 are reserved");
 	node_assert_silent(&n, "clash.inside");
+	node_assert_said(&n, "clash: command clash.node is (254, 10000), but numbers up to 10000 between nodes are reserved");
+	node_assert_silent(&n, "clash.own");
 	node_assert_said(&n, "clash: command clash.puffer (2, 52): puffer fields stand in alphabetical order, but a follows b");
 	node_fini(&n);
 }
@@ -613,6 +659,7 @@ START_TEST(a_name_twice)
 }
 END_TEST
 
-UNIT_MAIN("command", answered, refused_and_failed, structured_errors, codes_of_16_bits, hostile_payloads, who_may_call, puffer_form,
-	  hooks_may_say_no, hooks_of_many, each_stage_may_wait, all_stages_wait, deadline, user_gone, user_gone_by_the_call_itself,
-	  waiting_at_the_end, answer_too_long, scratch_lasts, by_name, refused_tables, a_name_twice)
+UNIT_MAIN("command", answered, refused_and_failed, structured_errors, codes_of_16_bits, hostile_payloads, who_may_call,
+	  from_another_node, puffer_form, hooks_may_say_no, hooks_of_many, each_stage_may_wait, all_stages_wait, deadline,
+	  user_gone, user_gone_by_the_call_itself, waiting_at_the_end, answer_too_long, scratch_lasts, by_name, refused_tables,
+	  a_name_twice)

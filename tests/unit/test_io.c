@@ -686,6 +686,66 @@ START_TEST(jobs)
 }
 END_TEST
 
+/* ---- names of hosts ---- */
+
+static struct {
+	unsigned n;
+	int err;
+	struct dk_addr addr;
+} resolved;
+
+static void on_resolved(void *self, void *arg, int err, const struct dk_addr *addr)
+{
+	ck_assert_ptr_eq(arg, &resolved);
+	((struct probe *)self)->ticks++;
+	ck_assert_int_eq(err == 0, addr != NULL);
+	resolved.n++;
+	resolved.err = err;
+	resolved.addr = addr ? *addr : (struct dk_addr){ .family = 0 };
+}
+
+static void resolve(struct dk_harness *h, struct probe *p, const char *host, int err, const char *want)
+{
+	char buf[DK_ADDR_TEXT];
+
+	resolved.n = 0;
+	ck_assert_int_eq(dk_resolve(p, dk_str_c(host), 6779, on_resolved, &resolved), 0);
+	ck_assert_uint_eq(resolved.n, 0); /* in a later turn, whatever it is */
+	dk_harness_advance(h, 5);
+	ck_assert_uint_eq(resolved.n, 1);
+	ck_assert_int_eq(resolved.err, err);
+	dk_addr_format(&resolved.addr, buf);
+	ck_assert_str_eq(buf, want);
+}
+
+static void resolve_at_stop(struct probe *p)
+{
+	ck_assert_int_eq(dk_resolve(p, dk_str_c("10.0.0.9"), 1, on_resolved, &resolved), 0);
+}
+
+START_TEST(names_of_hosts)
+{
+	struct probe *p;
+	struct dk_harness *h = begin(&p);
+
+	resolve(h, p, "10.0.0.9", 0, "10.0.0.9:6779");
+	resolve(h, p, "10.0.0.9:80", 0, "10.0.0.9:80");
+	resolve(h, p, "::1", 0, "[::1]:6779");
+	resolve(h, p, "localhost", 0, "127.0.0.1:6779");
+	resolve(h, p, "localhost:7", 0, "127.0.0.1:7");
+	resolve(h, p, "mars.example", -ENOENT, "none"); /* this world has no names */
+	resolve(h, p, "", -ENOENT, "none");
+	ck_assert_uint_eq(p->ticks, 7);
+	ck_assert_int_eq(dk_resolve(p, dk_str_c("10.0.0.9"), 1, on_resolved, &resolved), 0);
+	ck_assert_int_eq(dk_resolve(p, dk_str_c("10.0.0.8"), 1, on_resolved, &resolved), 0);
+	p->on_stop = resolve_at_stop;
+	ck_assert_int_eq(dk_harness_stop(h), 0); /* nothing runs for who has stopped, and nothing is left over */
+	ck_assert_uint_le(p->ticks, 9);
+	ck_assert_int_ne(resolved.addr.ip[3], 9);
+	ck_assert_int_eq(dk_harness_free(h), 0);
+}
+END_TEST
+
 /* ---- the end of a plugin ---- */
 
 static void say_bye(struct probe *p)
@@ -776,4 +836,4 @@ END_TEST
 
 UNIT_MAIN("io", timers, missed_ticks, turns, chance, addresses, udp_batches, udp_would_block, udp_slots, taken_ports, stream_echo,
 	  stream_writes_are_one, stream_refused, slow_reader, paused_stream, closing_with_flush, broken_while_writing, jobs,
-	  revoked, leftovers, stubborn)
+	  names_of_hosts, revoked, leftovers, stubborn)

@@ -676,5 +676,63 @@ START_TEST(interfaces)
 }
 END_TEST
 
+static struct {
+	unsigned n;
+	int err;
+	struct dk_addr addr;
+} resolved;
+
+static void on_resolved(void *self, void *arg, int err, const struct dk_addr *addr)
+{
+	(void)self;
+	(void)arg;
+	resolved.n++;
+	resolved.err = err;
+	if (addr)
+		resolved.addr = *addr;
+}
+
+static bool has_resolved(struct bed *b)
+{
+	(void)b;
+	return resolved.n > 0;
+}
+
+static void resolve(struct bed *b, const char *host, int err, const char *want)
+{
+	char buf[DK_ADDR_TEXT];
+
+	resolved.n = 0;
+	ck_assert_int_eq(dk_resolve(b->p, dk_str_c(host), 80, on_resolved, NULL), 0);
+	ck_assert_uint_eq(resolved.n, 0);
+	wait_for(b, has_resolved);
+	ck_assert_uint_eq(resolved.n, 1);
+	ck_assert_int_eq(resolved.err, err);
+	if (err == 0) {
+		dk_addr_format(&resolved.addr, buf);
+		ck_assert_str_eq(buf, want);
+	}
+}
+
+/* Names that the resolver answers without asking anybody. */
+START_TEST(names_of_hosts)
+{
+	char label[100];
+	struct bed b;
+
+	begin(&b, DK_BOOT_NO_SIGNALS);
+	resolve(&b, "127.0.0.9", 0, "127.0.0.9:80");
+	resolve(&b, "0x7f.2", 0, "127.0.0.2:80"); /* which is no address to us, but one to the system */
+	resolve(&b, "0x7f.2:7", 0, "127.0.0.2:7");
+	memset(label, 'a', sizeof(label));
+	label[99] = '\0';
+	resolve(&b, label, -ENOENT, NULL);
+	resolve(&b, "0x7f.2:", -ENOENT, NULL);
+	resolve(&b, "0x7f.2:99999", -ENOENT, NULL);
+	ck_assert_int_eq(dk_resolve(b.p, dk_str_c("0x7f.2"), 80, on_resolved, NULL), 0);
+	end(&b); /* the question is forgotten */
+}
+END_TEST
+
 UNIT_MAIN("uv", udp, udp_local_address, udp_both_families, taken_ports, tcp_echo, tcp_reset, tcp_slow_reader, tcp_lingers,
-	  tcp_cut_off, tcp_connect, tcp_no_descriptors, timers_and_sleep, signals, jobs, interfaces)
+	  tcp_cut_off, tcp_connect, tcp_no_descriptors, timers_and_sleep, signals, jobs, interfaces, names_of_hosts)
