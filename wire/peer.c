@@ -61,6 +61,13 @@ int wire_peer_init(struct wire_ctx *ctx, struct wire_peer *p, enum wire_role rol
 	return 0;
 }
 
+/* Silence is what ends it, so silence begins so much earlier or later, be it before the clock did. */
+void wire_peer_wait(struct wire_ctx *ctx, struct wire_peer *p, uint64_t now, uint32_t ms)
+{
+	if (p->state == WIRE_PEER_NEW)
+		p->last_valid = now + ms - ctx->limits.ttl_ms;
+}
+
 void wire_peer_fini(struct wire_ctx *ctx, struct wire_peer *p)
 {
 	wire_outq_clear(ctx, &p->unreliable);
@@ -166,6 +173,8 @@ uint64_t wire_peer_due(const struct wire_ctx *ctx, const struct wire_peer *p)
 		due = sooner(due, a ? a->hello_at : 0);
 	if (p->state == WIRE_PEER_CLOSING)
 		due = sooner(due, a->hellos ? a->hello_at : a->close_by);
+	if (p->state == WIRE_PEER_LEFT)
+		due = sooner(due, p->last_valid + WIRE_LEFT_MS);
 	if (a && a->mark)
 		due = sooner(due, a->marked_at + WIRE_MARK_MS);
 	return due;
@@ -179,11 +188,13 @@ static enum wire_reason end_of(struct wire_ctx *ctx, const struct wire_peer *p, 
 
 	if (a && a->mark && now - a->marked_at >= WIRE_MARK_MS)
 		return (enum wire_reason)a->mark;
-	if (now - p->last_valid >= l->ttl_ms)
+	if (now >= p->last_valid + l->ttl_ms)
 		return WIRE_CLOSED_SILENCE;
-	if (resends >= l->max_retry && now - p->last_valid >= 3ull * l->retry_interval_ms)
+	if (resends >= l->max_retry && now >= p->last_valid + 3ull * l->retry_interval_ms)
 		return WIRE_CLOSED_RETRY;
 	if (p->state == WIRE_PEER_CLOSING && a->hellos >= WIRE_FIN_TRIES && now >= a->hello_at)
+		return WIRE_CLOSED_LOCAL;
+	if (p->state == WIRE_PEER_LEFT && now - p->last_valid >= WIRE_LEFT_MS)
 		return WIRE_CLOSED_LOCAL;
 	return 0;
 }
@@ -214,6 +225,11 @@ void wire_peer_tick(struct wire_ctx *ctx, struct wire_peer *p, uint64_t now, con
 	}
 	wire_aside_trim(ctx, p, now);
 	wire_peer_tell(p, ev);
+}
+
+bool wire_peer_has_left(const struct wire_peer *p)
+{
+	return p->state == WIRE_PEER_LEFT;
 }
 
 bool wire_peer_is_open(const struct wire_peer *p)

@@ -16,6 +16,7 @@ enum wire_peer_state {
 	WIRE_PEER_OPENING, /* client: SYN is on its way */
 	WIRE_PEER_OPEN,
 	WIRE_PEER_CLOSING, /* closed by us, FIN not acknowledged yet */
+	WIRE_PEER_LEFT, /* goes on elsewhere: only what was delivered is still acknowledged */
 	WIRE_PEER_CLOSED,
 };
 

@@ -12,8 +12,6 @@
 #define FRAMES_MAX (WIRE_DATAGRAM_MAX / WIRE_FRAME_DOWN)
 #define PLAIN_MAX WIRE_DATAGRAM_MAX
 
-enum kind { KIND_FRAMES, KIND_CHUNK }; /* of a block that is held */
-
 /* One datagram while it is looked at. */
 struct in {
 	struct wire_ctx *ctx;
@@ -349,6 +347,8 @@ static int take_control(struct in *in, uint32_t seq, enum wire_flag flag, dk_sli
 	bool has_sid = unit.n >= WIRE_HEADER_LEN + WIRE_SID_LEN && wire_sid_eq(unit.p + WIRE_HEADER_LEN, p->sid);
 
 	*ret_used = WIRE_HEADER_LEN + (has_sid ? WIRE_SID_LEN : 0);
+	if (p->state == WIRE_PEER_LEFT)
+		return drop(in, WIRE_DROP_CLOSED);
 	/* A server says no sid; behind other units a client may leave it out at the end. */
 	if (p->role == WIRE_SERVER && !has_sid && (first || unit.n != WIRE_HEADER_LEN)) {
 		*ret_used = 0;
@@ -375,7 +375,7 @@ static int take_control(struct in *in, uint32_t seq, enum wire_flag flag, dk_sli
 
 static bool delivers(const struct wire_peer *p)
 {
-	return p->state != WIRE_PEER_CLOSING && p->state != WIRE_PEER_CLOSED;
+	return p->state < WIRE_PEER_CLOSING;
 }
 
 static void deliver(struct in *in, const struct dk_frame *f, bool reliable)
@@ -444,7 +444,7 @@ static struct wire_block *pack(struct wire_ctx *ctx, const struct dk_frame *f, u
 	b = wire_block_new(ctx, len);
 	if (!b)
 		return NULL;
-	b->kind = KIND_FRAMES;
+	b->kind = WIRE_HELD_FRAMES;
 	p = b->data;
 	for (; n-- > 0; f++) {
 		uint32_t size = (uint32_t)f->payload.n;
@@ -460,21 +460,20 @@ static struct wire_block *pack(struct wire_ctx *ctx, const struct dk_frame *f, u
 	return b;
 }
 
-static void deliver_packed(struct in *in, const struct wire_block *b)
+bool wire_held_next(const struct wire_block *b, const uint8_t **at, struct dk_frame *ret_frame)
 {
-	const uint8_t *p = b->data, *end = p + b->len;
-	struct dk_frame f;
+	const uint8_t *p = *at;
 	uint32_t size;
 
-	while (p < end) {
-		memcpy(&size, p, 4);
-		memcpy(&f.cmd, p + 4, 2);
-		f.ver = p[6];
-		f.status = p[7];
-		f.payload = dk_slice_n(p + 8, size);
-		p += 8 + size;
-		deliver(in, &f, true);
-	}
+	if (p == b->data + b->len)
+		return false;
+	memcpy(&size, p, 4);
+	memcpy(&ret_frame->cmd, p + 4, 2);
+	ret_frame->ver = p[6];
+	ret_frame->status = p[7];
+	ret_frame->payload = dk_slice_n(p + 8, size);
+	*at = p + 8 + size;
+	return true;
 }
 
 /* What was held for the sequences that follow. Each is out of the window before its frames are shown. */
@@ -485,7 +484,7 @@ static void deliver_held(struct in *in)
 	struct wire_block *b;
 
 	while ((held = wire_rudp_held(r))) {
-		if (held->kind == KIND_CHUNK) {
+		if (held->kind == WIRE_HELD_CHUNK) {
 			struct wire_chunk c;
 			enum wire_drop d;
 			dk_slice whole;
@@ -497,8 +496,12 @@ static void deliver_held(struct in *in)
 			wire_block_free(in->ctx, wire_rudp_pop_held(in->ctx, r));
 			chunk_added(in, d, whole);
 		} else {
+			const uint8_t *at = held->data;
+			struct dk_frame f;
+
 			b = wire_rudp_pop_held(in->ctx, r);
-			deliver_packed(in, b);
+			while (wire_held_next(b, &at, &f))
+				deliver(in, &f, true);
 			wire_block_free(in->ctx, b);
 		}
 	}
@@ -532,7 +535,7 @@ static int take_chunk(struct in *in, uint32_t seq, enum wire_flag flag, dk_slice
 		b = wire_block_new(in->ctx, bytes.n);
 		if (!b)
 			return drop(in, WIRE_DROP_MEMORY);
-		b->kind = KIND_CHUNK;
+		b->kind = WIRE_HELD_CHUNK;
 		memcpy(b->data, bytes.p, bytes.n);
 		if (wire_rudp_hold(in->ctx, &p->rudp, seq, b)) {
 			wire_block_free(in->ctx, b);
@@ -674,19 +677,25 @@ out:
 static int take_data(struct in *in, uint32_t seq, enum wire_flag flag, dk_slice unit, size_t *ret_used)
 {
 	dk_slice body = dk_slice_n(unit.p + WIRE_HEADER_LEN, unit.n - WIRE_HEADER_LEN);
+	struct wire_peer *p = in->p;
 	int rc;
 
 	*ret_used = 0;
 	if (body.n < WIRE_FRAME_DOWN)
 		return drop(in, WIRE_DROP_SIZE);
+	if (p->state == WIRE_PEER_LEFT) {
+		if (in->bound && flag != WIRE_UDP && wire_rudp_look(&p->rudp, seq) == WIRE_RUDP_OLD)
+			acknowledge(in, seq, flag == WIRE_DAT ? WIRE_ACK : WIRE_EACK);
+		return drop(in, WIRE_DROP_CLOSED);
+	}
 	if (flag != WIRE_UDP && wire_is_split(body.p)) {
 		*ret_used = unit.n;
 		return take_chunk(in, seq, flag, body);
 	}
 	/* A client wraps each chunk into a frame of its own, whose size field is not to be trusted. */
-	if (flag != WIRE_UDP && in->p->role == WIRE_SERVER && body.n >= WIRE_FRAME_UP + 4 && wire_is_magic(body.p) &&
+	if (flag != WIRE_UDP && p->role == WIRE_SERVER && body.n >= WIRE_FRAME_UP + 4 && wire_is_magic(body.p) &&
 	    wire_is_split(body.p + WIRE_FRAME_UP)) {
-		if (!wire_sid_eq(body.p + 10, in->p->sid))
+		if (!wire_sid_eq(body.p + 10, p->sid))
 			return drop(in, WIRE_DROP_SID);
 		*ret_used = unit.n;
 		return take_chunk(in, seq, flag, dk_slice_n(body.p + WIRE_FRAME_UP, body.n - WIRE_FRAME_UP));

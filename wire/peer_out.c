@@ -18,7 +18,7 @@ int wire_peer_send(struct wire_ctx *ctx, struct wire_peer *p, uint64_t now, cons
 	bool reliable = how & DK_RELIABLE;
 	size_t n = frame->payload.n, most = ctx->limits.max_queued_bytes;
 
-	if (p->state == WIRE_PEER_CLOSING || p->state == WIRE_PEER_CLOSED)
+	if (p->state >= WIRE_PEER_CLOSING)
 		return WIRE_GONE;
 	if (frame->status == DK_STATUS_PUSH && !(how & DK_LISTED))
 		n += 4;
@@ -87,21 +87,23 @@ bool wire_peer_has_output(const struct wire_ctx *ctx, const struct wire_peer *p)
 
 /* ---- reliable blocks ---- */
 
-/* Cuts one frame, sealed as a whole, into blocks of a chunk each. False when there is no memory; then nothing has changed. */
+/* Cuts one frame, sealed as a whole, into blocks of a chunk each. False when there is no memory; then nothing has changed. The
+ * frame stays whole until all of them were acknowledged: to another node it would have to go as one. */
 static bool cut(struct wire_ctx *ctx, struct wire_peer *p, const struct dk_frame *f, size_t len)
 {
 	struct wire_codec k = wire_codec_of(p);
 	size_t head = p->role == WIRE_CLIENT ? WIRE_FRAME_UP + WIRE_SPLIT_HEAD : WIRE_SPLIT_HEAD;
 	size_t count = (len + WIRE_CHUNK - 1) / WIRE_CHUNK, n, size;
 	struct wire_block *first = NULL, **link = &first, *b;
-	uint8_t *whole = wire_take(ctx, len), *d;
+	struct wire_whole *whole = wire_whole_new(ctx, len);
+	uint8_t *d;
 
 	if (!whole)
 		return false;
-	wire_frame_write(ctx->crypto, p->role, &k, f, whole);
+	wire_frame_write(ctx->crypto, p->role, &k, f, whole->bytes);
 	for (size_t i = 0; i < count; i++) {
 		n = i + 1 < count ? WIRE_CHUNK : len - i * WIRE_CHUNK;
-		b = wire_block_new(ctx, head + n);
+		b = wire_block_of(ctx, head, whole, (uint32_t)i * WIRE_CHUNK, n);
 		if (!b)
 			goto fail;
 		*link = b;
@@ -109,14 +111,13 @@ static bool cut(struct wire_ctx *ctx, struct wire_peer *p, const struct dk_frame
 		d = b->data;
 		if (p->role == WIRE_CLIENT) { /* wrapped once more, so that the server finds the sid */
 			size = WIRE_SID_LEN + WIRE_SPLIT_HEAD + n;
-			memcpy(d, whole, WIRE_FRAME_UP);
+			memcpy(d, whole->bytes, WIRE_FRAME_UP);
 			d[5] = (uint8_t)(size >> 16);
 			d[6] = (uint8_t)(size >> 8);
 			d[7] = (uint8_t)size;
 			d += WIRE_FRAME_UP;
 		}
 		wire_chunk_head(d, p->split_id, (uint16_t)i, (uint16_t)count);
-		memcpy(d + WIRE_SPLIT_HEAD, whole + i * WIRE_CHUNK, n);
 	}
 	/* Only the first needs memory of rudp's own, so it is all or nothing. */
 	for (b = first; b; b = first) {
@@ -128,7 +129,7 @@ static bool cut(struct wire_ctx *ctx, struct wire_peer *p, const struct dk_frame
 		}
 		ctx->stats.splits_out++;
 	}
-	wire_give(ctx, whole, len);
+	wire_whole_drop(ctx, whole);
 	p->split_id = (uint16_t)((p->split_id + 1) % WIRE_SPLIT_SET_MAX);
 	ctx->stats.frames_out++;
 	return true;
@@ -137,7 +138,7 @@ fail:
 		first = b->next;
 		wire_block_free(ctx, b);
 	}
-	wire_give(ctx, whole, len);
+	wire_whole_drop(ctx, whole);
 	return false;
 }
 
@@ -200,7 +201,7 @@ static size_t put_block(struct wire_ctx *ctx, struct wire_peer *p, uint64_t now,
 	if (!b)
 		return 0;
 	wire_head_write(out, wire_head(seq, again ? WIRE_RST : WIRE_DAT));
-	memcpy(out + WIRE_HEADER_LEN, b->data, b->len);
+	wire_block_write(b, out + WIRE_HEADER_LEN);
 	if (again)
 		ctx->stats.resends++;
 	return WIRE_HEADER_LEN + (size_t)b->len;

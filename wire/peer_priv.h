@@ -21,6 +21,7 @@
 #define WIRE_CHALLENGE_MS 100
 #define WIRE_CLOSE_MS 1000 /* how long closing waits for acknowledgements before it says FIN */
 #define WIRE_FIN_TRIES 5
+#define WIRE_LEFT_MS 1000 /* how long a connection that goes on elsewhere repeats acknowledgements that were lost */
 
 /* Four bytes to an address that need not be the bound one. */
 struct wire_reply {
@@ -47,6 +48,11 @@ struct wire_aside {
 	uint32_t acks[WIRE_ACKS]; /* as wire_reply.head */
 	struct wire_reply replies[WIRE_REPLIES];
 };
+
+/* What a block that is held is. */
+enum wire_held { WIRE_HELD_FRAMES, WIRE_HELD_CHUNK };
+/* The next frame of a block of frames; false at its end. Begin with *at at its data. */
+bool wire_held_next(const struct wire_block *b, const uint8_t **at, struct dk_frame *ret_frame);
 
 /* NULL: no memory. */
 struct wire_aside *wire_aside(struct wire_ctx *ctx, struct wire_peer *p);

@@ -47,7 +47,7 @@ static void window_free(struct wire_ctx *ctx, struct wire_window *w)
 	wire_give(ctx, w, window_size(w->mask + 1));
 }
 
-static struct wire_block **at(struct wire_window *w, uint64_t seq)
+static struct wire_block **at_slot(struct wire_window *w, uint64_t seq)
 {
 	return &w->slot[seq & w->mask];
 }
@@ -74,7 +74,7 @@ static bool window_span(struct wire_ctx *ctx, struct wire_window **w, uint64_t f
 	grown->ready = old->ready;
 	grown->ready_last = old->ready_last;
 	for (uint64_t s = first; s <= first + old->mask; s++)
-		*at(grown, s) = *at(old, s);
+		*at_slot(grown, s) = *at_slot(old, s);
 	window_free(ctx, old);
 	*w = grown;
 	return true;
@@ -91,12 +91,44 @@ struct wire_block *wire_block_new(struct wire_ctx *ctx, size_t len)
 		return NULL;
 	memset(b, 0, sizeof(*b));
 	b->size = (uint32_t)size;
-	b->len = (uint16_t)len;
+	b->len = b->own = (uint16_t)len;
 	return b;
+}
+
+struct wire_block *wire_block_of(struct wire_ctx *ctx, size_t own, struct wire_whole *whole, uint32_t part, size_t n)
+{
+	struct wire_block *b = wire_block_new(ctx, own);
+
+	if (!b)
+		return NULL;
+	assert(part + n <= whole->len && own + n <= UINT16_MAX);
+	whole->users++;
+	b->whole = whole;
+	b->part = part;
+	b->len = (uint16_t)(own + n);
+	return b;
+}
+
+struct wire_whole *wire_whole_new(struct wire_ctx *ctx, size_t len)
+{
+	struct wire_whole *w = wire_take(ctx, sizeof(*w) + len);
+
+	if (!w)
+		return NULL;
+	w->users = 1;
+	w->len = (uint32_t)len;
+	return w;
+}
+
+void wire_whole_drop(struct wire_ctx *ctx, struct wire_whole *whole)
+{
+	if (whole && --whole->users == 0)
+		wire_give(ctx, whole, sizeof(*whole) + whole->len);
 }
 
 void wire_block_free(struct wire_ctx *ctx, struct wire_block *b)
 {
+	wire_whole_drop(ctx, b->whole);
 	wire_give(ctx, b, b->size);
 }
 
@@ -163,10 +195,10 @@ void wire_rudp_start_tx(struct wire_ctx *ctx, struct wire_rudp *r, uint32_t seq)
 	(void)ctx;
 	if (w) {
 		for (uint64_t s = w->base; s < r->tx_next; s++) {
-			b = *at(w, s);
+			b = *at_slot(w, s);
 			if (!b)
 				continue;
-			*at(w, s) = NULL;
+			*at_slot(w, s) = NULL;
 			b->next = NULL;
 			b->resends = 0;
 			b->again = b->eack_only = false;
@@ -249,7 +281,7 @@ const struct wire_block *wire_rudp_next(struct wire_ctx *ctx, struct wire_rudp *
 	if (!w)
 		return NULL;
 	for (; w->again && w->scan < r->tx_next; w->scan++) {
-		b = *at(w, w->scan);
+		b = *at_slot(w, w->scan);
 		if (!b || !b->again)
 			continue;
 		if (b->len > max_len)
@@ -275,7 +307,7 @@ const struct wire_block *wire_rudp_next(struct wire_ctx *ctx, struct wire_rudp *
 	b->eack_only = r->fresh;
 	r->fresh = 0;
 	b->first_at = now;
-	*at(w, r->tx_next) = b;
+	*at_slot(w, r->tx_next) = b;
 	w->count++;
 	w->bytes += b->len;
 	*ret_seq = (uint32_t)r->tx_next & 0xffffff;
@@ -296,20 +328,20 @@ bool wire_rudp_ack(struct wire_ctx *ctx, struct wire_rudp *r, uint64_t now, uint
 	d = wire_rudp_diff(w->base, seq);
 	if (d < 0 || (uint64_t)d >= r->tx_next - w->base)
 		return false;
-	b = *at(w, w->base + (uint64_t)d);
+	b = *at_slot(w, w->base + (uint64_t)d);
 	if (!b || (b->eack_only && !eack) || (eack && !b->resends))
 		return false;
 	if (!eack)
 		measured(r, now - b->first_at);
 	else if (b->resends == 1)
 		measured(r, now - b->last_at);
-	*at(w, w->base + (uint64_t)d) = NULL;
+	*at_slot(w, w->base + (uint64_t)d) = NULL;
 	w->count--;
 	w->bytes -= b->len;
 	if (b->again)
 		w->again--;
 	wire_block_free(ctx, b);
-	while (w->base < r->tx_next && !*at(w, w->base))
+	while (w->base < r->tx_next && !*at_slot(w, w->base))
 		w->base++;
 	if (w->scan < w->base)
 		w->scan = w->base;
@@ -327,6 +359,25 @@ uint64_t wire_rudp_due(const struct wire_rudp *r)
 	return r->tx ? r->tx->due : WIRE_NEVER;
 }
 
+const struct wire_block *wire_rudp_walk(const struct wire_rudp *r, struct wire_rudp_at *at)
+{
+	struct wire_window *w = r->tx;
+	uint64_t seq;
+
+	if (!w)
+		return NULL;
+	for (seq = at->block ? at->seq : w->base; seq < r->tx_next; seq++) {
+		at->block = *at_slot(w, seq);
+		at->seq = seq + 1;
+		if (at->block)
+			return at->block;
+	}
+	/* Then the ready ones: at->seq stays behind the last number from here on. */
+	at->block = at->block && at->seq > r->tx_next ? at->block->next : w->ready;
+	at->seq = r->tx_next + 1;
+	return at->block;
+}
+
 unsigned wire_rudp_tick(struct wire_ctx *ctx, struct wire_rudp *r, uint64_t now)
 {
 	struct wire_window *w = r->tx;
@@ -337,7 +388,7 @@ unsigned wire_rudp_tick(struct wire_ctx *ctx, struct wire_rudp *r, uint64_t now)
 	if (!w)
 		return 0;
 	for (uint64_t s = w->base; s < r->tx_next; s++) {
-		b = *at(w, s);
+		b = *at_slot(w, s);
 		if (!b)
 			continue;
 		if (b->resends > worst)
@@ -377,7 +428,7 @@ enum wire_rudp_fate wire_rudp_look(const struct wire_rudp *r, uint32_t seq)
 		return (uint64_t) - (int64_t)d <= r->rx_next - r->rx_first ? WIRE_RUDP_OLD : WIRE_RUDP_OUTSIDE;
 	if (d >= WIRE_RUDP_WINDOW)
 		return WIRE_RUDP_OUTSIDE;
-	if (r->rx && (uint32_t)d <= r->rx->mask && *at(r->rx, r->rx_next + (uint64_t)d))
+	if (r->rx && (uint32_t)d <= r->rx->mask && *at_slot(r->rx, r->rx_next + (uint64_t)d))
 		return WIRE_RUDP_OLD;
 	return WIRE_RUDP_AHEAD;
 }
@@ -396,7 +447,7 @@ int wire_rudp_hold(struct wire_ctx *ctx, struct wire_rudp *r, uint32_t seq, stru
 			drop_window(ctx, &r->rx);
 		return WIRE_FULL;
 	}
-	*at(r->rx, r->rx_next + d) = b;
+	*at_slot(r->rx, r->rx_next + d) = b;
 	r->rx->count++;
 	r->rx->bytes += b->size;
 	return 0;
@@ -404,14 +455,14 @@ int wire_rudp_hold(struct wire_ctx *ctx, struct wire_rudp *r, uint32_t seq, stru
 
 const struct wire_block *wire_rudp_held(const struct wire_rudp *r)
 {
-	return r->rx ? *at(r->rx, r->rx_next) : NULL;
+	return r->rx ? *at_slot(r->rx, r->rx_next) : NULL;
 }
 
 struct wire_block *wire_rudp_pop_held(struct wire_ctx *ctx, struct wire_rudp *r)
 {
-	struct wire_block *b = *at(r->rx, r->rx_next);
+	struct wire_block *b = *at_slot(r->rx, r->rx_next);
 
-	*at(r->rx, r->rx_next) = NULL;
+	*at_slot(r->rx, r->rx_next) = NULL;
 	r->rx->count--;
 	r->rx->bytes -= b->size;
 	r->rx_next++;
@@ -423,4 +474,12 @@ struct wire_block *wire_rudp_pop_held(struct wire_ctx *ctx, struct wire_rudp *r)
 bool wire_rudp_holds(const struct wire_rudp *r)
 {
 	return r->rx != NULL;
+}
+
+const struct wire_block *wire_rudp_walk_held(const struct wire_rudp *r, struct wire_rudp_at *at)
+{
+	at->block = NULL;
+	for (; r->rx && at->seq <= r->rx->mask && !at->block; at->seq++)
+		at->block = *at_slot(r->rx, r->rx_next + at->seq);
+	return at->block;
 }

@@ -30,12 +30,22 @@ struct wire_rudp {
 	uint16_t srtt8, rttvar4; /* ms in eighths and quarters; 0 = not measured */
 };
 
-/* A block on its way. The bytes follow the datagram header on the wire. */
+/* Bytes that several blocks are parts of: there until the last of these is gone. */
+struct wire_whole {
+	uint32_t users;
+	uint32_t len;
+	uint8_t bytes[];
+};
+
+/* A block on its way. Its bytes follow the datagram header on the wire: those in data, then, if it has a whole, a part of that. */
 struct wire_block {
 	struct wire_block *next; /* in the ready list */
+	struct wire_whole *whole; /* NULL: all bytes are in data */
 	uint64_t first_at, last_at; /* sent */
 	uint32_t size; /* of this allocation */
-	uint16_t len;
+	uint32_t part; /* where in the whole its bytes begin */
+	uint16_t len; /* on the wire */
+	uint16_t own; /* in data */
 	uint8_t resends;
 	bool again : 1; /* is to be sent again now */
 	bool eack_only : 1;
@@ -52,6 +62,17 @@ static inline int32_t wire_rudp_diff(uint64_t ref, uint32_t seq)
 void wire_rudp_fini(struct wire_ctx *ctx, struct wire_rudp *r);
 
 struct wire_block *wire_block_new(struct wire_ctx *ctx, size_t len); /* NULL: no memory. data is the caller's to fill */
+/* The same, of own bytes and n of a whole, which it uses from now on. */
+struct wire_block *wire_block_of(struct wire_ctx *ctx, size_t own, struct wire_whole *whole, uint32_t part, size_t n);
+struct wire_whole *wire_whole_new(struct wire_ctx *ctx, size_t len); /* NULL: no memory. One user: the caller */
+void wire_whole_drop(struct wire_ctx *ctx, struct wire_whole *whole); /* a user less; NULL is fine */
+/* Writes its len bytes. */
+static inline void wire_block_write(const struct wire_block *b, uint8_t *out)
+{
+	memcpy(out, b->data, b->own);
+	if (b->whole)
+		memcpy(out + b->own, b->whole->bytes + b->part, (size_t)b->len - b->own);
+}
 void wire_block_free(struct wire_ctx *ctx, struct wire_block *b);
 
 /* ---- sending ---- */
@@ -74,6 +95,12 @@ bool wire_rudp_has_next(const struct wire_ctx *ctx, const struct wire_rudp *r);
  */
 bool wire_rudp_ack(struct wire_ctx *ctx, struct wire_rudp *r, uint64_t now, uint32_t seq, bool eack);
 uint64_t wire_rudp_due(const struct wire_rudp *r); /* earliest timer, WIRE_NEVER */
+/* What was not acknowledged, oldest first, one after the other: begin with { 0 }. NULL at the end. */
+struct wire_rudp_at {
+	const struct wire_block *block;
+	uint64_t seq;
+};
+const struct wire_block *wire_rudp_walk(const struct wire_rudp *r, struct wire_rudp_at *at);
 /* Marks what is to be sent again. Returns how often the unluckiest block has been sent again. */
 unsigned wire_rudp_tick(struct wire_ctx *ctx, struct wire_rudp *r, uint64_t now);
 
@@ -96,5 +123,7 @@ const struct wire_block *wire_rudp_held(const struct wire_rudp *r);
 /* Takes that block out of the window and makes it the caller's. */
 struct wire_block *wire_rudp_pop_held(struct wire_ctx *ctx, struct wire_rudp *r);
 bool wire_rudp_holds(const struct wire_rudp *r);
+/* What is held, in order: begin with { 0 }. NULL at the end. */
+const struct wire_block *wire_rudp_walk_held(const struct wire_rudp *r, struct wire_rudp_at *at);
 
 #endif

@@ -215,7 +215,15 @@ void wire_seal_init(struct wire_seal *s, const struct dk_credential *cred)
 {
 	memcpy(s->key, cred->key, 16);
 	memcpy(s->iv, cred->iv, 16);
+	memcpy(s->mac_key, cred->mac_key, 16);
 	mac_key(s, cred->mac_key);
+}
+
+void wire_seal_keys(const struct wire_seal *s, struct dk_credential *ret_cred)
+{
+	memcpy(ret_cred->key, s->key, 16);
+	memcpy(ret_cred->iv, s->iv, 16);
+	memcpy(ret_cred->mac_key, s->mac_key, 16);
 }
 
 void wire_seal_close(struct wire_crypto *c, const struct wire_seal *s, uint8_t *out, size_t n)

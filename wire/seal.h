@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The seal of suite legacy: plainLen u32 | HMAC-SHA256(macKey, ct) | ct, ct = AES-128-CBC(key, iv, plain | 1..16 zero bytes).
- * Pure functions over bytes. A connection keeps its key, iv and the two SHA-256 states that HMAC starts from; the cipher
+ * Pure functions over bytes. A connection keeps its keys, iv and the two SHA-256 states that HMAC starts from; the cipher
  * contexts are the context's and are re-keyed per message.
  */
 #ifndef WIRE_SEAL_H
@@ -15,12 +15,15 @@
 struct wire_seal {
 	uint8_t key[16], iv[16];
 	uint32_t inner[8], outer[8]; /* SHA-256 after the first block of HMAC's inner and outer hash */
+	uint8_t mac_key[16]; /* what those were made of: looked at only when the connection moves to another node */
 };
 
 int wire_crypto_new(struct wire_crypto **ret_crypto); /* 0 or <0 */
 void wire_crypto_free(struct wire_crypto *c);
 
 void wire_seal_init(struct wire_seal *s, const struct dk_credential *cred);
+/* The keys that it was made of; sid and `encrypted` are the caller's. */
+void wire_seal_keys(const struct wire_seal *s, struct dk_credential *ret_cred);
 
 static inline size_t wire_seal_len(size_t plain)
 {

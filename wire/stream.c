@@ -189,3 +189,24 @@ size_t wire_stream_out(struct wire_ctx *ctx, struct wire_stream *s, uint8_t *buf
 	}
 	return used;
 }
+
+size_t wire_stream_unacked(const struct wire_stream *s, wire_frame_fn *fn, void *arg)
+{
+	struct wire_outq_at at = { s->out, 0 };
+	struct dk_frame f;
+	size_t n;
+
+	for (n = 0; wire_outq_walk(&at, &f); n++)
+		if (fn)
+			fn(arg, &f, DK_RELIABLE | (f.status == DK_STATUS_PUSH ? DK_LISTED : 0));
+	return n;
+}
+
+void wire_stream_credential(const struct wire_stream *s, struct dk_credential *ret_cred)
+{
+	memset(ret_cred, 0, sizeof(*ret_cred));
+	memcpy(ret_cred->sid, s->sid, sizeof(ret_cred->sid));
+	ret_cred->encrypted = s->encrypted;
+	if (s->encrypted)
+		wire_seal_keys(&s->seal, ret_cred);
+}

@@ -115,6 +115,8 @@ extern const uint8_t wire_kill_packet[4];
 
 /* Returns 0 or <0. The credential is copied. A server peer is silent until it proved the address of the client. */
 int wire_peer_init(struct wire_ctx *ctx, struct wire_peer *p, enum wire_role role, const struct dk_credential *cred, uint64_t now);
+/* A server's peer whose client never came waits for it ms from now, in place of ttl_ms since it was made. */
+void wire_peer_wait(struct wire_ctx *ctx, struct wire_peer *p, uint64_t now, uint32_t ms);
 void wire_peer_fini(struct wire_ctx *ctx, struct wire_peer *p);
 
 /* Client: queue the SYN. Repeats by itself until answered. server: where it goes, and the only address that is listened to; NULL:
@@ -144,9 +146,28 @@ uint64_t wire_peer_due(const struct wire_ctx *ctx, const struct wire_peer *p);
 void wire_peer_tick(struct wire_ctx *ctx, struct wire_peer *p, uint64_t now, const struct wire_events *ev);
 
 bool wire_peer_is_open(const struct wire_peer *p);
+bool wire_peer_has_left(const struct wire_peer *p); /* wire_peer_leave() */
 bool wire_peer_drained(const struct wire_peer *p); /* nothing waits to be sent or to be acknowledged */
 uint32_t wire_peer_rtt_ms(const struct wire_peer *p); /* smoothed; 0 = not measured */
 const struct dk_addr *wire_peer_addr(const struct wire_peer *p); /* bound address, proven once it is open; family 0 = none */
+
+/*
+ * For a connection that goes on elsewhere, as another object under the same credential.
+ *
+ * fn (NULL: they are only counted) is shown frames with plain payloads, borrowed while it runs; it must not touch the connection.
+ * how is what wire_peer_send() wants to send the same bytes again: pushes, which are lists by now, come as DK_LISTED. Nothing
+ * changes. Returns how many there are; one that there was no memory to open is counted and not shown.
+ */
+typedef void wire_frame_fn(void *arg, const struct dk_frame *frame, unsigned how);
+/* Every reliable frame that was given to wire_peer_send() and of which the other end has not acknowledged all, oldest first. */
+size_t wire_peer_unacked(struct wire_ctx *ctx, const struct wire_peer *p, wire_frame_fn *fn, void *arg);
+/* Frames of the other end that came, were acknowledged, and wait for one before them that did not come. */
+size_t wire_peer_held(struct wire_ctx *ctx, const struct wire_peer *p, wire_frame_fn *fn, void *arg);
+void wire_peer_credential(const struct wire_peer *p, struct dk_credential *ret_cred); /* what it was made with */
+/* Ends it here without a word. What waits is forgotten and nothing is taken any more; only acknowledgements that may have been lost
+ * are repeated, for a second, and then closed() is told. Without an open connection it is closed at once. Not from inside frame():
+ * what follows in the same datagram would be lost. */
+void wire_peer_leave(struct wire_ctx *ctx, struct wire_peer *p, uint64_t now);
 
 /* ---- one TCP connection ------------------------------------------------------------------------------------------- */
 
@@ -164,6 +185,9 @@ int wire_stream_greet(struct wire_ctx *ctx, const struct wire_stream *s, dk_slic
  * stream is broken and must be closed (a counter tells why). */
 int wire_stream_feed(struct wire_ctx *ctx, struct wire_stream *s, dk_slice bytes, const struct wire_events *ev);
 int wire_stream_send(struct wire_ctx *ctx, struct wire_stream *s, const struct dk_frame *frame, unsigned how);
+/* As of a connection over datagrams: what wire_stream_out() has not written yet, and the credential. */
+size_t wire_stream_unacked(const struct wire_stream *s, wire_frame_fn *fn, void *arg);
+void wire_stream_credential(const struct wire_stream *s, struct dk_credential *ret_cred);
 /* Writes whole frames into buf; 0 = nothing waits, or *ret_need > cap: the next frame needs that many bytes. */
 size_t wire_stream_out(struct wire_ctx *ctx, struct wire_stream *s, uint8_t *buf, size_t cap, size_t *ret_need);
 

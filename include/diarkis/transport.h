@@ -60,11 +60,16 @@ struct dk_peer_info {
 	struct dk_addr addr; /* family 0: not connected yet */
 	uint32_t rtt_ms; /* smoothed; 0 = not measured */
 	bool open;
-	uint64_t last_heard_ms; /* node clock */
+	uint64_t last_heard_ms; /* node clock; 0 = never */
 	/* Reliable frames that the client may not have got yet: queued, or sent and not acknowledged. A stream cannot tell: it
-	 * says 1 until its client has ended the connection. */
+	 * says 1 more until its client has ended the connection. */
 	uint32_t unacked;
+	/* Reliable frames of the client that came and wait for one before them; see held(). */
+	uint32_t held;
 };
+
+/* Shown one frame; the payload is borrowed. The transport must not be called from inside. */
+typedef void dk_frame_fn(void *arg, const struct dk_frame *frame, unsigned how);
 
 struct dk_transport {
 	struct dk_service base;
@@ -83,20 +88,30 @@ struct dk_transport {
 	/* What waits for an interval leaves at this turn's end. Stale handles are fine. */
 	void (*flush)(struct dk_transport *t, dk_id peer);
 	/* Sends what is queued as far as it goes, says goodbye where the wire has a word for it, and forgets the peer; closed() is
-	 * called before this returns. Stale handles are fine. */
+	 * called before this returns. Stale handles are fine.
+	 * DK_REASON_MOVED: what is queued is forgotten, and there is no goodbye. Acknowledgements of what was delivered go on for a
+	 * moment, so that the client does not repeat it elsewhere; its sid is free at once. Not from inside frame(). */
 	void (*close)(struct dk_transport *t, dk_id peer, enum dk_reason reason);
 	/* Returns 0 or DK_GONE. */
 	int (*info)(struct dk_transport *t, dk_id peer, struct dk_peer_info *ret_info);
 	/* Where clients are to connect: host (static until stop) and port. family 0 of the bound address before start. */
 	void (*endpoint)(struct dk_transport *t, const char **ret_host, uint16_t *ret_port);
 
-	/* For users that move to another node. */
+	/* ---- for users that move to another node ---- */
+
 	/* What the peer was admitted with; a secret. Returns 0 or DK_GONE. */
 	int (*credential)(struct dk_transport *t, dk_id peer, struct dk_credential *ret_cred);
-	/* Every reliable frame that the client may not have got, oldest first, as it was given to send(): fn gets each with a plain
-	 * payload, borrowed. They stay where they are: close the peer next. Returns how many there were; 0 for a stale handle. */
-	size_t (*unacked)(struct dk_transport *t, dk_id peer, void (*fn)(void *arg, const struct dk_frame *frame, unsigned how),
-			  void *arg);
+	/* Every reliable frame that the client may not have got, oldest first: fn gets each with a plain payload, borrowed, and the
+	 * `how` with which another transport's send() makes the same bytes of it (a push is a list by now: DK_LISTED). They stay
+	 * where they are: close the peer next. What a stream has handed to the system counts as delivered: it is, when the client
+	 * ends the connection in order. Returns how many there were; 0 for a stale handle. */
+	size_t (*unacked)(struct dk_transport *t, dk_id peer, dk_frame_fn *fn, void *arg);
+	/* The other way: reliable frames that came, were acknowledged, and wait for one before them, which the client keeps. Who
+	 * moves the user takes them along as the last ones that came: they will not be repeated. how: DK_RELIABLE. */
+	size_t (*held)(struct dk_transport *t, dk_id peer, dk_frame_fn *fn, void *arg);
+	/* For a client that is expected from elsewhere: it is waited for ms from now, in place of connectionTTL from admit() on.
+	 * When it has come this is over. Returns 0 or DK_GONE. */
+	int (*wait)(struct dk_transport *t, dk_id peer, uint32_t ms);
 };
 
 #ifdef __cplusplus

@@ -508,6 +508,214 @@ START_TEST(shutdown)
 }
 END_TEST
 
+/* ---- a user that moves ---- */
+
+/* "STATUS VER.CMD PAYLOAD" of what it is shown, pushes with their elements between bars. */
+static char shown[512];
+
+static void show(void *arg, const struct dk_frame *f, unsigned how)
+{
+	struct dk_cursor c = dk_cursor_of(f->payload);
+	bool push = f->status == DK_STATUS_PUSH;
+	size_t n = strlen(shown);
+	dk_slice item;
+
+	ck_assert_ptr_eq(arg, &s);
+	ck_assert_uint_eq(how, DK_RELIABLE | (push ? DK_LISTED : 0));
+	n += (size_t)snprintf(shown + n, sizeof(shown) - n, "%u %u.%u ", f->status, f->ver, f->cmd);
+	while (push && wire_list_next(&c, &item))
+		n += (size_t)snprintf(shown + n, sizeof(shown) - n, "|" DK_STR_FMT, DK_STR_ARG(dk_str_of(item)));
+	snprintf(shown + n, sizeof(shown) - n, DK_STR_FMT "\n", DK_STR_ARG(dk_str_of(push ? dk_slice_n("|", 1) : f->payload)));
+}
+
+static void expect_unacked(dk_id peer, size_t n, const char *want)
+{
+	shown[0] = '\0';
+	ck_assert_uint_eq(t->unacked(t, peer, show, &s), n);
+	ck_assert_str_eq(shown, want);
+	ck_assert_uint_eq(t->unacked(t, peer, NULL, NULL), n);
+}
+
+static uint32_t unacked(dk_id peer)
+{
+	struct dk_peer_info info;
+
+	ck_assert_int_eq(t->info(t, peer, &info), 0);
+	ck_assert_uint_eq(info.held, 0);
+	return info.unacked;
+}
+
+START_TEST(credential)
+{
+	struct dk_credential cred, got;
+	dk_id peer;
+
+	begin(_i, NULL);
+	peer = stage_admit(&s, 1);
+	cred = stage_cred(&s, 1);
+	for (int came = 0; came < 2; came++) {
+		memset(&got, 0xff, sizeof(got));
+		ck_assert_int_eq(t->credential(t, peer, &got), 0);
+		ck_assert_mem_eq(got.sid, cred.sid, 16);
+		ck_assert_mem_eq(got.key, cred.key, 16);
+		ck_assert_mem_eq(got.iv, cred.iv, 16);
+		ck_assert_mem_eq(got.mac_key, cred.mac_key, 16);
+		ck_assert_int_eq(got.encrypted, cred.encrypted);
+		if (!came)
+			come(1);
+	}
+	t->close(t, peer, DK_REASON_SERVER);
+	ck_assert_int_eq(t->credential(t, peer, &got), DK_GONE);
+	end();
+}
+END_TEST
+
+/* What waits for a client that has not come, and what one that does not listen was sent. */
+START_TEST(not_acknowledged)
+{
+	bool tcp;
+	struct end *e;
+	dk_id peer;
+
+	begin(_i, NULL);
+	tcp = !strcmp(k->role, "TCP");
+	peer = stage_admit(&s, 1);
+	expect_unacked(peer, 0, "");
+	ck_assert_uint_eq(unacked(peer), 0);
+	stage_respond(&s, peer, "one", DK_RELIABLE);
+	if (!tcp) /* where everything is reliable */
+		stage_push(&s, peer, "lost", DK_UNRELIABLE);
+	stage_push(&s, peer, "two", DK_RELIABLE);
+	expect_unacked(peer, 2, "1 2.10 one\n255 2.9 |two|\n");
+	ck_assert_uint_eq(unacked(peer), 2);
+	e = arrive(1);
+	stage_run(&s, 1000);
+	expect_unacked(peer, 0, "");
+	ck_assert_uint_eq(unacked(peer), tcp); /* who could know */
+	vanish(e);
+	stage_respond(&s, peer, "three", DK_RELIABLE);
+	stage_run(&s, 300);
+	stage_respond(&s, peer, "four", DK_RELIABLE);
+	if (e->udp) {
+		expect_unacked(peer, 2, "1 2.10 three\n1 2.10 four\n");
+		ck_assert_uint_eq(unacked(peer), 2);
+	} else if (tcp) {
+		expect_unacked(peer, 1, "1 2.10 four\n");
+		ck_assert_uint_eq(unacked(peer), 2);
+		stage_run(&s, 10);
+		ck_assert_uint_eq(unacked(peer), 1);
+		dk_sim_tcp_close(e->tcp, false); /* it has read all, or would not end it in order */
+		e->tcp = NULL;
+		stage_run(&s, 10);
+		ck_assert_uint_eq(unacked(peer), 0);
+	} else { /* can be read */
+		expect_unacked(peer, 0, "");
+	}
+	t->close(t, peer, DK_REASON_SERVER);
+	expect_unacked(peer, 0, "");
+	ck_assert_uint_eq(t->held(t, peer, show, &s), 0);
+	end();
+}
+END_TEST
+
+/* The peer goes without a word, and its sid is free at once, for who comes back too. */
+START_TEST(moved)
+{
+	struct dk_credential cred;
+	struct end *e;
+	dk_id peer;
+
+	begin(_i, NULL);
+	peer = stage_admit(&s, 1);
+	e = come(1);
+	stage_forget(&s);
+	stage_respond(&s, peer, "is for elsewhere", DK_RELIABLE);
+	t->close(t, peer, DK_REASON_MOVED);
+	stage_expect(&s, "closed 1 moved\n");
+	ck_assert(is_gone(peer));
+	cred = stage_cred(&s, 1);
+	ck_assert_int_eq(t->credential(t, peer, &cred), DK_GONE);
+	stage_run(&s, 50);
+	if (e->udp) {
+		/* What the old client says now is heard by nobody, and nobody kills it for it. */
+		end_text(e, "too late", DK_RELIABLE);
+		end_text(e, "too late", DK_UNRELIABLE);
+		stage_run(&s, 2500);
+		end_expect(e, "");
+	} else {
+		expect_got(e, e->mem ? "ok 2.10 is for elsewhere\nended\n" : "ended\n");
+	}
+	ck_assert_int_eq(stage_count(&s, "peers"), 0);
+	stage_admit(&s, 1);
+	end_free(e);
+	arrive(1);
+	stage_expect(&s, "opened 1\nframe 1 2.1 hello!\n");
+	t->close(t, stage_admit(&s, 2), DK_REASON_MOVED);
+	stage_admit(&s, 2);
+	stage_expect(&s, "closed 2 moved\n");
+	end();
+}
+END_TEST
+
+/* Away and back, while the rest of it may still be there. */
+START_TEST(moved_and_back)
+{
+	dk_id peer;
+
+	begin(_i, NULL);
+	for (int i = 0; i < 4; i++) {
+		struct end *e;
+
+		peer = stage_admit(&s, 1);
+		e = come(1);
+		stage_expect(&s, "opened 1\nframe 1 2.1 hello!\n");
+		stage_respond(&s, peer, "x", DK_RELIABLE);
+		t->close(t, peer, DK_REASON_MOVED);
+		if (i & 1)
+			stage_run(&s, 10);
+		stage_expect(&s, "closed 1 moved\n");
+		end_free(e);
+	}
+	stage_admit(&s, 1);
+	ck_assert_int_eq(stage_count(&s, "peers"), 1);
+	ck_assert_int_eq(dk_harness_stop(s.node), 0);
+	stage_expect(&s, "closed 1 shutdown\n");
+}
+END_TEST
+
+/* How long a client from elsewhere is waited for. */
+START_TEST(waiting)
+{
+	static const uint32_t ms[] = { 1000, 15000, 30000 };
+	struct end *e;
+	dk_id peer;
+
+	begin(_i, NULL);
+	for (size_t i = 0; i < DK_ARRAY_LEN(ms); i++) {
+		peer = stage_admit(&s, 1);
+		stage_run(&s, 300);
+		ck_assert_int_eq(t->wait(t, peer, ms[i]), 0);
+		stage_run(&s, ms[i] - 200);
+		stage_expect(&s, "");
+		stage_run(&s, 400);
+		stage_expect(&s, "closed 1 never\n");
+		ck_assert_int_eq(t->wait(t, peer, 5), DK_GONE);
+	}
+	/* Who came is under the rule for all. */
+	peer = stage_admit(&s, 2);
+	ck_assert_int_eq(t->wait(t, peer, 1000), 0);
+	e = come(2);
+	stage_forget(&s);
+	ck_assert_int_eq(t->wait(t, peer, 1000), 0);
+	vanish(e);
+	stage_run(&s, 9700);
+	stage_expect(&s, "");
+	stage_run(&s, 500);
+	stage_expect(&s, "closed 2 silence\n");
+	end();
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("transport contract");
@@ -531,6 +739,11 @@ int main(void)
 	tcase_add_loop_test(c, too_long, 0, n);
 	tcase_add_loop_test(c, echo, 0, n);
 	tcase_add_loop_test(c, shutdown, 0, n);
+	tcase_add_loop_test(c, credential, 0, n);
+	tcase_add_loop_test(c, not_acknowledged, 0, n);
+	tcase_add_loop_test(c, moved, 0, n);
+	tcase_add_loop_test(c, moved_and_back, 0, n);
+	tcase_add_loop_test(c, waiting, 0, n);
 	suite_add_tcase(suite, c);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);

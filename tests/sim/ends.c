@@ -28,7 +28,7 @@ static const char *const reasons[] = {
 	[DK_REASON_CLIENT] = "client",     [DK_REASON_SILENCE] = "silence", [DK_REASON_RETRY] = "retry",
 	[DK_REASON_NEVER] = "never",       [DK_REASON_SERVER] = "server",   [DK_REASON_REPLACED] = "replaced",
 	[DK_REASON_CLIENT_KEY] = "key",    [DK_REASON_SLOW] = "slow",       [DK_REASON_PROTOCOL] = "protocol",
-	[DK_REASON_SHUTDOWN] = "shutdown",
+	[DK_REASON_SHUTDOWN] = "shutdown", [DK_REASON_MOVED] = "moved",
 };
 
 static void inside(struct sink *s, const char *what, uint64_t name, dk_id peer)

@@ -37,7 +37,7 @@ struct outbox {
 };
 
 struct peer {
-	uint8_t sid[16];
+	struct dk_credential cred;
 	uint64_t user;
 	dk_id id;
 	struct dk_mem_client *client; /* NULL: not connected yet */
@@ -106,7 +106,7 @@ static bool sid_eq(const void *arg, uint32_t slot, const void *key)
 	const struct mem *m = arg;
 	const struct peer *p = dk_table_get(&m->peers, dk_table_id_at(&m->peers, slot));
 
-	return p && memcmp(p->sid, key, sizeof(p->sid)) == 0;
+	return p && memcmp(p->cred.sid, key, sizeof(p->cred.sid)) == 0;
 }
 
 /* ---- queues ---- */
@@ -183,8 +183,9 @@ static void peer_close(struct mem *m, struct peer *p, enum dk_reason reason)
 	p->client = NULL;
 	m->sink->closed(m->sink->self, p->user, id, reason);
 	dk_timer_stop(&p->silence);
-	dk_map_remove(&m->by_sid, sid_hash(p->sid), dk_id_slot(id));
+	dk_map_remove(&m->by_sid, sid_hash(p->cred.sid), dk_id_slot(id));
 	outbox_free(m, &p->early);
+	explicit_bzero(&p->cred, sizeof(p->cred));
 	dk_table_remove(&m->peers, id);
 	m->n.peers--;
 }
@@ -194,12 +195,12 @@ static void on_silence(void *self, struct dk_timer *t)
 {
 	struct mem *m = self;
 	struct peer *p = dk_container_of(t, struct peer, silence);
-	uint64_t ttl = (uint64_t)conf_of(m)->ttl_s * 1000, silent = dk_now(m) - p->heard_ms;
+	uint64_t due = p->heard_ms + (uint64_t)conf_of(m)->ttl_s * 1000, now = dk_now(m);
 
-	if (silent >= ttl)
+	if (now >= due)
 		peer_close(m, p, p->open ? DK_REASON_SILENCE : DK_REASON_NEVER);
 	else
-		dk_timer_start(m, t, ttl - silent, 0, on_silence);
+		dk_timer_start(m, t, due - now, 0, on_silence);
 }
 
 /* ---- what clients do ---- */
@@ -459,7 +460,7 @@ static int transport_admit(struct dk_transport *t, const struct dk_credential *c
 		dk_table_remove(&m->peers, id);
 		return -ENOMEM;
 	}
-	memcpy(p->sid, cred->sid, sizeof(p->sid));
+	p->cred = *cred;
 	p->user = user;
 	p->id = id;
 	p->addr = (struct dk_addr){ .ip = { 127, 0, 0, 1 }, .port = (uint16_t)(dk_id_slot(id) + 1), .family = 4 };
@@ -503,15 +504,69 @@ static void transport_close(struct dk_transport *t, dk_id peer, enum dk_reason r
 		peer_close(m, p, reason);
 }
 
+/* What a client can read it has got. */
+static size_t transport_unacked(struct dk_transport *t, dk_id peer, dk_frame_fn *fn, void *arg)
+{
+	const struct peer *p = dk_table_get(&mem_of_transport(t)->peers, peer);
+	size_t n = 0;
+
+	for (const struct sent *e = p ? p->early.head : NULL; e; e = e->next) {
+		struct dk_frame f = { .ver = e->ver, .status = e->status, .cmd = e->cmd, .payload = dk_slice_n(e->bytes, e->n) };
+
+		if (!e->reliable)
+			continue;
+		if (fn)
+			fn(arg, &f, DK_RELIABLE | (f.status == DK_STATUS_PUSH ? DK_LISTED : 0));
+		n++;
+	}
+	return n;
+}
+
 static int transport_info(struct dk_transport *t, dk_id peer, struct dk_peer_info *ret_info)
 {
 	const struct peer *p = dk_table_get(&mem_of_transport(t)->peers, peer);
 
 	if (!p)
 		return DK_GONE;
-	*ret_info = (struct dk_peer_info){ .open = p->open, .last_heard_ms = p->heard_ms };
+	*ret_info = (struct dk_peer_info){ .open = p->open,
+					   .last_heard_ms = p->open ? p->heard_ms : 0,
+					   .unacked = (uint32_t)transport_unacked(t, peer, NULL, NULL) };
 	if (p->open)
 		ret_info->addr = p->addr;
+	return 0;
+}
+
+static int transport_credential(struct dk_transport *t, dk_id peer, struct dk_credential *ret_cred)
+{
+	const struct peer *p = dk_table_get(&mem_of_transport(t)->peers, peer);
+
+	if (!p)
+		return DK_GONE;
+	*ret_cred = p->cred;
+	return 0;
+}
+
+/* Everything comes in order. */
+static size_t transport_held(struct dk_transport *t, dk_id peer, dk_frame_fn *fn, void *arg)
+{
+	(void)t;
+	(void)peer;
+	(void)fn;
+	(void)arg;
+	return 0;
+}
+
+static int transport_wait(struct dk_transport *t, dk_id peer, uint32_t ms)
+{
+	struct mem *m = mem_of_transport(t);
+	struct peer *p = dk_table_get(&m->peers, peer);
+
+	if (!p)
+		return DK_GONE;
+	if (!p->open && conf_of(m)->ttl_s) {
+		p->heard_ms = dk_now(m) + ms - (uint64_t)conf_of(m)->ttl_s * 1000;
+		dk_timer_start(m, &p->silence, ms, 0, on_silence);
+	}
 	return 0;
 }
 
@@ -540,6 +595,10 @@ static int init(void *self)
 	m->transport.close = transport_close;
 	m->transport.info = transport_info;
 	m->transport.endpoint = transport_endpoint;
+	m->transport.credential = transport_credential;
+	m->transport.unacked = transport_unacked;
+	m->transport.held = transport_held;
+	m->transport.wait = transport_wait;
 	m->client.connect = client_connect;
 	m->client.free = client_free;
 	m->client.send = client_send;

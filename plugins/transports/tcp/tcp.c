@@ -52,6 +52,7 @@ struct tcp_peer {
 	uint64_t heard_ms;
 	dk_id id;
 	bool dirty, opened, dead, slow;
+	bool broke; /* its last socket did not end in order: what the system had taken may be lost */
 };
 
 struct tcp {
@@ -134,7 +135,6 @@ static void settle(struct tcp *t, struct tcp_peer *p)
 	if (!p->dead || p->dirty)
 		return;
 	dk_timer_stop(&p->timer);
-	dk_map_remove(&t->by_sid, sid_hash(p->wire.sid), dk_id_slot(p->id));
 	wire_stream_fini(t->wire, &p->wire);
 	dk_table_remove(&t->peers, p->id);
 }
@@ -148,6 +148,7 @@ static void end_peer(struct tcp *t, struct tcp_peer *p, enum dk_reason reason, b
 		return;
 	p->dead = true;
 	t->n.peers--;
+	dk_map_remove(&t->by_sid, sid_hash(p->wire.sid), dk_id_slot(p->id));
 	if (p->conn)
 		close_conn(t, p->conn, flush);
 	if (t->sink)
@@ -157,10 +158,16 @@ static void end_peer(struct tcp *t, struct tcp_peer *p, enum dk_reason reason, b
 
 static void on_peer_timer(void *self, struct dk_timer *timer);
 
+/* heard_ms may lie ahead, or before the clock began: see tcp_wait(). */
+static uint64_t silence_ends(const struct tcp *t, const struct tcp_peer *p)
+{
+	return p->heard_ms + (uint64_t)((const struct tcp_conf *)t->base.conf)->connection_ttl * 1000;
+}
+
 /* Lazy: what comes meanwhile only moves heard_ms. */
 static void arm_peer(struct tcp *t, struct tcp_peer *p)
 {
-	uint64_t due = p->heard_ms + (uint64_t)((const struct tcp_conf *)t->base.conf)->connection_ttl * 1000, now = dk_now(t);
+	uint64_t due = silence_ends(t, p), now = dk_now(t);
 
 	dk_timer_start(t, &p->timer, due > now ? due - now : 1, 0, on_peer_timer);
 }
@@ -168,10 +175,9 @@ static void arm_peer(struct tcp *t, struct tcp_peer *p)
 static void on_peer_timer(void *self, struct dk_timer *timer)
 {
 	struct tcp *t = self;
-	const struct tcp_conf *c = t->base.conf;
 	struct tcp_peer *p = dk_container_of(timer, struct tcp_peer, timer);
 
-	if (dk_now(t) - p->heard_ms < (uint64_t)c->connection_ttl * 1000)
+	if (dk_now(t) < silence_ends(t, p))
 		arm_peer(t, p);
 	else
 		end_peer(t, p, p->opened ? DK_REASON_SILENCE : DK_REASON_NEVER, false);
@@ -250,6 +256,7 @@ static void adopt(struct tcp *t, struct tcp_conn *c, struct tcp_peer *p)
 	c->peer = p;
 	p->conn = c;
 	p->opened = true;
+	p->broke = false;
 	if (t->sink)
 		t->sink->opened(t->sink->self, p->user, p->id, dk_stream_peer(c->stream), again);
 }
@@ -299,11 +306,11 @@ static struct tcp_peer *identify(struct tcp *t, struct tcp_conn *c, dk_slice byt
 	p = rc > 0 ? by_sid(t, sid) : NULL;
 	if (rc < 0)
 		t->n.no_frame++;
-	else if (!p || p->dead)
+	else if (!p)
 		t->n.unknown_sid++;
 	else
 		rc = wire_stream_greet(t->wire, &p->wire, bytes);
-	if (!p || p->dead || rc < 0) {
+	if (!p || rc < 0) {
 		close_conn(t, c, false);
 		return NULL;
 	}
@@ -410,12 +417,13 @@ static void tcp_closed(void *self, struct dk_stream *s, int err)
 	struct tcp *t = self;
 	struct tcp_conn *c = dk_stream_arg(s);
 
-	(void)err;
 	if (!c)
 		return;
 	strangers_remove(t, c);
-	if (c->peer)
+	if (c->peer) {
 		c->peer->conn = NULL; /* the client may come back with another socket */
+		c->peer->broke = err < 0;
+	}
 	drop_buffer(t, c);
 	dk_pool_put(&t->conns, c);
 	t->n.sockets--;
@@ -577,7 +585,8 @@ static void tcp_close(struct dk_transport *api, dk_id peer, enum dk_reason reaso
 
 	if (!p)
 		return;
-	flush_peer(t, p);
+	if (reason != DK_REASON_MOVED)
+		flush_peer(t, p);
 	end_peer(t, p, reason, true);
 }
 
@@ -587,9 +596,53 @@ static int tcp_info(struct dk_transport *api, dk_id peer, struct dk_peer_info *r
 
 	if (!p)
 		return DK_GONE;
-	*ret_info = (struct dk_peer_info){ .open = p->conn != NULL, .last_heard_ms = p->heard_ms };
+	*ret_info = (struct dk_peer_info){ .open = p->conn != NULL,
+					   .last_heard_ms = p->opened ? p->heard_ms : 0,
+					   .unacked = (uint32_t)wire_stream_unacked(&p->wire, NULL, NULL) };
+	ret_info->unacked += p->conn || p->broke;
 	if (p->conn)
 		ret_info->addr = *dk_stream_peer(p->conn->stream);
+	return 0;
+}
+
+static int tcp_credential(struct dk_transport *api, dk_id peer, struct dk_credential *ret_cred)
+{
+	struct tcp_peer *p = alive(of(api), peer);
+
+	if (!p)
+		return DK_GONE;
+	wire_stream_credential(&p->wire, ret_cred);
+	return 0;
+}
+
+static size_t tcp_unacked(struct dk_transport *api, dk_id peer, dk_frame_fn *fn, void *arg)
+{
+	struct tcp_peer *p = alive(of(api), peer);
+
+	return p ? wire_stream_unacked(&p->wire, fn, arg) : 0;
+}
+
+/* A stream has no gaps. */
+static size_t tcp_held(struct dk_transport *api, dk_id peer, dk_frame_fn *fn, void *arg)
+{
+	(void)api;
+	(void)peer;
+	(void)fn;
+	(void)arg;
+	return 0;
+}
+
+static int tcp_wait(struct dk_transport *api, dk_id peer, uint32_t ms)
+{
+	struct tcp *t = of(api);
+	struct tcp_peer *p = alive(t, peer);
+
+	if (!p)
+		return DK_GONE;
+	if (!p->opened) {
+		p->heard_ms += dk_now(t) + ms - silence_ends(t, p);
+		arm_peer(t, p);
+	}
 	return 0;
 }
 
@@ -641,6 +694,10 @@ static int tcp_init(void *self)
 	t->api.close = tcp_close;
 	t->api.info = tcp_info;
 	t->api.endpoint = tcp_endpoint;
+	t->api.credential = tcp_credential;
+	t->api.unacked = tcp_unacked;
+	t->api.held = tcp_held;
+	t->api.wait = tcp_wait;
 	dk_table_init(t, &t->peers, DK_KIND_PEER, sizeof(struct tcp_peer), (uint32_t)c->max_peers, "TCP peers");
 	dk_pool_init(t, &t->conns, sizeof(struct tcp_conn), 0, "TCP sockets");
 	return wire_ctx_new(&o, &t->wire);

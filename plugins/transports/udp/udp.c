@@ -9,7 +9,8 @@
  *
  * The life of a peer has two ends. When it is dead the sink was told and forgets it; when it is over nothing more goes back and
  * forth. In between it lingers for a second or two, so that what was sent last and the goodbye after it are repeated until they
- * were heard. Its memory goes when it is over and out of the list of dirty peers, in which everyone is whose datagram is handled.
+ * were heard; or, when its user went to another node, so that acknowledgements are. Its memory goes when it is over and out of the
+ * list of dirty peers, in which everyone is whose datagram is handled.
  */
 #include <diarkis/plugin.h>
 #include <diarkis/transport.h>
@@ -44,7 +45,7 @@ struct udp_peer {
 	bool shook : 1; /* the address was proven once */
 	bool dead : 1, over : 1;
 };
-_Static_assert(sizeof(struct udp_peer) <= 296, "two thirds of what an idle user costs");
+_Static_assert(sizeof(struct udp_peer) <= 312, "two thirds of what an idle user costs");
 
 struct budget {
 	uint64_t second;
@@ -147,13 +148,18 @@ static void stop_done(struct udp *u)
 	dk_step_done(step, 0);
 }
 
+static void forget_sid(struct udp *u, const struct udp_peer *p)
+{
+	dk_map_remove(&u->by_sid, sid_hash(p->wire.sid), dk_id_slot(p->id));
+}
+
 /* Gives the peer's memory back, unless it is in the list of the dirty ones: then that comes at the turn's end. */
 static void settle(struct udp *u, struct udp_peer *p)
 {
 	if (!p->over || p->dirty)
 		return;
 	dk_timer_stop(&p->timer);
-	dk_map_remove(&u->by_sid, sid_hash(p->wire.sid), dk_id_slot(p->id));
+	forget_sid(u, p);
 	wire_peer_fini(u->wire, &p->wire);
 	dk_table_remove(&u->peers, p->id);
 	stop_done(u);
@@ -432,12 +438,17 @@ static int udp_attach(struct dk_transport *t, const struct dk_peer_sink *sink)
 static int udp_admit(struct dk_transport *t, const struct dk_credential *cred, uint64_t user, dk_id *ret_peer)
 {
 	struct udp *u = of(t);
-	struct udp_peer *p;
+	struct udp_peer *p = by_sid(u, cred->sid);
 	dk_id id;
 	int rc;
 
-	if (by_sid(u, cred->sid))
+	if (p && !p->over && !wire_peer_has_left(&p->wire))
 		return DK_EXISTS;
+	if (p) { /* it comes back before the rest of it is gone */
+		forget_sid(u, p);
+		p->over = true;
+		settle(u, p);
+	}
 	p = dk_table_add(&u->peers, &id);
 	if (!p)
 		return DK_FULL;
@@ -497,23 +508,66 @@ static void udp_close(struct dk_transport *t, dk_id peer, enum dk_reason reason)
 	if (!p)
 		return;
 	open = wire_peer_is_open(&p->wire);
-	if (open)
+	if (reason == DK_REASON_MOVED)
+		wire_peer_leave(u->wire, &p->wire, dk_now(u));
+	else if (open)
 		wire_peer_close(u->wire, &p->wire, dk_now(u));
 	p->force = true;
 	mark_dirty(u, p);
+	if (open)
+		arm(u, p);
 	end_peer(u, p, reason, open);
 }
 
 static int udp_info(struct dk_transport *t, dk_id peer, struct dk_peer_info *ret_info)
 {
-	struct udp_peer *p = alive(of(t), peer);
+	struct udp *u = of(t);
+	struct udp_peer *p = alive(u, peer);
 
 	if (!p)
 		return DK_GONE;
 	*ret_info = (struct dk_peer_info){ .addr = *wire_peer_addr(&p->wire),
 					   .rtt_ms = wire_peer_rtt_ms(&p->wire),
 					   .open = p->opened,
-					   .last_heard_ms = p->wire.last_valid };
+					   .last_heard_ms = p->opened ? p->wire.last_valid : 0,
+					   .unacked = (uint32_t)wire_peer_unacked(u->wire, &p->wire, NULL, NULL),
+					   .held = (uint32_t)wire_peer_held(u->wire, &p->wire, NULL, NULL) };
+	return 0;
+}
+
+static int udp_credential(struct dk_transport *t, dk_id peer, struct dk_credential *ret_cred)
+{
+	struct udp_peer *p = alive(of(t), peer);
+
+	if (!p)
+		return DK_GONE;
+	wire_peer_credential(&p->wire, ret_cred);
+	return 0;
+}
+
+static size_t udp_unacked(struct dk_transport *t, dk_id peer, dk_frame_fn *fn, void *arg)
+{
+	struct udp_peer *p = alive(of(t), peer);
+
+	return p ? wire_peer_unacked(of(t)->wire, &p->wire, fn, arg) : 0;
+}
+
+static size_t udp_held(struct dk_transport *t, dk_id peer, dk_frame_fn *fn, void *arg)
+{
+	struct udp_peer *p = alive(of(t), peer);
+
+	return p ? wire_peer_held(of(t)->wire, &p->wire, fn, arg) : 0;
+}
+
+static int udp_wait(struct dk_transport *t, dk_id peer, uint32_t ms)
+{
+	struct udp *u = of(t);
+	struct udp_peer *p = alive(u, peer);
+
+	if (!p)
+		return DK_GONE;
+	wire_peer_wait(u->wire, &p->wire, dk_now(u), ms);
+	arm(u, p);
 	return 0;
 }
 
@@ -578,6 +632,10 @@ static int udp_init(void *self)
 	u->api.close = udp_close;
 	u->api.info = udp_info;
 	u->api.endpoint = udp_endpoint;
+	u->api.credential = udp_credential;
+	u->api.unacked = udp_unacked;
+	u->api.held = udp_held;
+	u->api.wait = udp_wait;
 	dk_table_init(u, &u->peers, DK_KIND_PEER, sizeof(struct udp_peer), (uint32_t)c->max_peers, "UDP peers");
 	return wire_ctx_new(&o, &u->wire);
 }
@@ -648,8 +706,11 @@ static void udp_stop(void *self, struct dk_step *step)
 	struct udp_peer *p;
 	dk_id id;
 
-	while ((p = dk_table_next(&u->peers, &slot, &id)))
+	while ((p = dk_table_next(&u->peers, &slot, &id))) {
 		udp_close(&u->api, id, DK_REASON_SHUTDOWN);
+		if (wire_peer_has_left(&p->wire)) /* nobody is waited for who is elsewhere */
+			end_peer(u, p, DK_REASON_MOVED, false);
+	}
 	u->stopping = step;
 	dk_timer_start(u, &u->linger, LINGER_MS, 0, on_linger);
 	dk_step_on_cancel(step, on_cancel, u);

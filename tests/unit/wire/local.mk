@@ -4,6 +4,7 @@ check_PROGRAMS += \
 	%D%/test_address \
 	%D%/test_drops \
 	%D%/test_link_rudp \
+	%D%/test_move \
 	%D%/test_output \
 	%D%/test_parts \
 	%D%/test_seal \
@@ -20,6 +21,8 @@ wire_test_libs = %D%/libwiretest.la $(wire_lib) $(test_libs)
 %C%_test_drops_LDADD = $(wire_test_libs)
 %C%_test_link_rudp_SOURCES = %D%/test_link_rudp.c
 %C%_test_link_rudp_LDADD = $(wire_test_libs)
+%C%_test_move_SOURCES = %D%/test_move.c
+%C%_test_move_LDADD = $(wire_test_libs)
 %C%_test_output_SOURCES = %D%/test_output.c
 %C%_test_output_LDADD = $(wire_test_libs)
 %C%_test_parts_SOURCES = %D%/test_parts.c

@@ -456,7 +456,7 @@ START_TEST(memory_at_rest)
 	struct pair t;
 	struct bytes b;
 
-	ck_assert_uint_le(sizeof(struct wire_peer), 220);
+	ck_assert_uint_le(sizeof(struct wire_peer), 236);
 	pair_init(&t, true, NULL);
 	for (int i = 0; i < 300; i++) {
 		now += 50;
