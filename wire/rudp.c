@@ -329,8 +329,17 @@ bool wire_rudp_ack(struct wire_ctx *ctx, struct wire_rudp *r, uint64_t now, uint
 	if (d < 0 || (uint64_t)d >= r->tx_next - w->base)
 		return false;
 	b = *at_slot(w, w->base + (uint64_t)d);
-	if (!b || (b->eack_only && !eack) || (eack && !b->resends))
+	if (!b || (eack && !b->resends))
 		return false;
+	if (b->eack_only && !eack) {
+		if (!b->resends && !b->again) { /* likely it arrived: no time is lost to make it certain */
+			b->again = true;
+			w->again++;
+			if (w->base + (uint64_t)d < w->scan)
+				w->scan = w->base + (uint64_t)d;
+		}
+		return false;
+	}
 	if (!eack)
 		measured(r, now - b->first_at);
 	else if (b->resends == 1)

@@ -91,7 +91,8 @@ const struct wire_block *wire_rudp_next(struct wire_ctx *ctx, struct wire_rudp *
 bool wire_rudp_has_next(const struct wire_ctx *ctx, const struct wire_rudp *r);
 /*
  * An acknowledgement. True when it named a block in flight, which is then done with. The block whose sequence the handshake
- * named is only done by an EACK: an ACK of that number may be a late answer to the handshake.
+ * named is only done by an EACK: an ACK of that number may be a late answer to the handshake. The first such ACK makes it go out
+ * once more at once.
  */
 bool wire_rudp_ack(struct wire_ctx *ctx, struct wire_rudp *r, uint64_t now, uint32_t seq, bool eack);
 uint64_t wire_rudp_due(const struct wire_rudp *r); /* earliest timer, WIRE_NEVER */

@@ -714,6 +714,12 @@ static void start_anew(struct scene *t, const struct dk_addr *from, bool reorder
 	ck_assert_mem_eq(t->down.frames[0].payload, "unacknowledged", 14);
 	b = take_out(t->ctx, &t->client, t->now, NULL);
 	server_gets(t, from, &b);
+	b = server_sends_to(t, from); /* it had the handshake's number */
+	ck_assert_uint_eq(b.b[3], WIRE_RST);
+	ck_assert_int_eq(client_gets(t, &b), 1);
+	b = take_out(t->ctx, &t->client, t->now, NULL);
+	server_gets(t, from, &b);
+	ck_assert(wire_rudp_idle(&t->server.rudp));
 	still_talks(t, from);
 }
 

@@ -387,6 +387,7 @@ START_TEST(glue)
 	struct pair t;
 
 	pair_init(&t, true, NULL);
+	t.server.rudp.fresh = 0; /* the first one is settled by an EACK only; this is not about that */
 	for (int i = 0; i < 62; i++) {
 		ck_assert_int_eq(wire_peer_send(t.ctx, &t.server, 0, &f, DK_RELIABLE), 0);
 		deliver(&t, 0);
@@ -395,8 +396,7 @@ START_TEST(glue)
 	b = take_out(t.ctx, &t.client, 0, NULL);
 	ck_assert_uint_eq(b.n, 60 * 20);
 	ck_assert_int_eq(t.server.glues, 0);
-	ck_assert_int_eq(wire_peer_recv(t.ctx, &t.server, 0, &t.client_addr, slice_of(&b), &t.up.ev),
-			 1); /* the first one: see rudp.h */
+	ck_assert_int_eq(wire_peer_recv(t.ctx, &t.server, 0, &t.client_addr, slice_of(&b), &t.up.ev), 0);
 	ck_assert_int_eq(t.server.glues, 1);
 	b = take_out(t.ctx, &t.client, 0, NULL);
 	ck_assert_uint_eq(b.n, 2 * 20 + 82);

@@ -253,6 +253,33 @@ START_TEST(several_timers)
 }
 END_TEST
 
+/* The block with the handshake's number: an ACK makes it go out again at once, and an EACK only is its end. */
+START_TEST(first_block)
+{
+	struct wire_rudp r = { 0 };
+	struct memory m;
+	struct wire_ctx *ctx = test_ctx(&m, NULL);
+
+	wire_rudp_start_tx(ctx, &r, 7);
+	for (uint32_t i = 7; i < 9; i++) {
+		ck_assert_int_eq(wire_rudp_ready(ctx, &r, block(ctx, 1)), 0);
+		ck_assert_uint_eq(send_next(ctx, &r, 1000, false), i);
+	}
+	ck_assert(!wire_rudp_has_next(ctx, &r));
+	for (int i = 0; i < 2; i++)
+		ck_assert(!wire_rudp_ack(ctx, &r, 1001, 7, false));
+	ck_assert_uint_eq(send_next(ctx, &r, 1001, true), 7);
+	ck_assert(!wire_rudp_has_next(ctx, &r));
+	for (int i = 0; i < 2; i++) /* once */
+		ck_assert(!wire_rudp_ack(ctx, &r, 1002, 7, false));
+	ck_assert(!wire_rudp_has_next(ctx, &r));
+	ck_assert(wire_rudp_ack(ctx, &r, 1002, 7, true));
+	ck_assert(wire_rudp_ack(ctx, &r, 1002, 8, false));
+	ck_assert(wire_rudp_idle(&r));
+	test_ctx_free(ctx, &m);
+}
+END_TEST
+
 /* Renumbering: what was in flight goes first, as new, and what is made ready later comes after it. */
 START_TEST(renumbered)
 {
@@ -488,6 +515,7 @@ static void fill(Suite *s)
 	ADD(s, receive_window);
 	ADD(s, timers);
 	ADD(s, several_timers);
+	ADD(s, first_block);
 	ADD(s, renumbered);
 	ADD(s, bytes_in_flight);
 	ADD(s, timer_cap);

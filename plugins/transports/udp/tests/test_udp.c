@@ -879,6 +879,123 @@ START_TEST(kill_packets)
 }
 END_TEST
 
+/* A client that comes before anybody knows it is told so, within the budget of all; what else it says gets nothing. Once it is
+ * known it gets in. */
+START_TEST(known_later)
+{
+	struct dk_credential cred;
+	struct end *e;
+	struct raw r;
+
+	begin("");
+	cred = stage_cred(&s, 2);
+	e = end_udp(&s, &cred, HOME);
+	for (unsigned flag = WIRE_UDP; flag <= WIRE_FIN; flag++) {
+		if (flag == WIRE_SYN)
+			continue;
+		r = flag <= WIRE_RST && flag != WIRE_ACK ? raw_datagram(&s, &cred, 0, flag, 2, 1, text_slice("hello"))
+							 : raw_control(cred.sid, 0, flag);
+		end_raw(e, raw_slice(&r));
+	}
+	stage_run(&s, 50);
+	ck_assert_uint_eq(e->bytes_in, 0);
+	ck_assert_int_eq(stage_count(&s, "unknown_sid"), 6);
+	end_open(e);
+	stage_run(&s, 50);
+	end_expect(e, "killed\n");
+	ck_assert_uint_eq(e->bytes_in, 4);
+	end_free(e);
+	stage_admit(&s, 2);
+	e = end_opened(&s, 2, HOME);
+	end_text(e, "hello", DK_RELIABLE);
+	stage_run(&s, 50);
+	stage_expect(&s, "opened 2\nframe 2 2.1 hello!\n");
+	end();
+}
+END_TEST
+
+/* Its user lives elsewhere. For a second what it repeats is acknowledged; nothing new is, nobody is killed, nothing goes out
+ * unasked; and what it says later is of a sid that nobody knows. */
+START_TEST(moved_away)
+{
+	struct raw old, fresh, r;
+	uint64_t before;
+	struct end *e;
+
+	begin("");
+	e = home();
+	ck_assert_int_eq(stage_respond(&s, peer, "is for elsewhere", DK_RELIABLE), 0);
+	stage_run(&s, 1);
+	e->asleep = true;
+	s.transport->close(s.transport, peer, DK_REASON_MOVED);
+	stage_expect(&s, "closed 1 moved\n");
+	stage_run(&s, 50);
+	before = e->bytes_in;
+	old = raw_datagram(&s, &e->cred, 0, WIRE_RST, 2, 1, text_slice("hello"));
+	fresh = raw_datagram(&s, &e->cred, 1, WIRE_DAT, 2, 1, text_slice("new"));
+	for (int i = 0; i < 3; i++) {
+		end_raw(e, raw_slice(&old));
+		end_raw(e, raw_slice(&fresh));
+		r = raw_datagram(&s, &e->cred, 0, WIRE_UDP, 0, WIRE_CMD_ECHO, text_slice("12345678"));
+		end_raw(e, raw_slice(&r));
+		for (uint32_t seq = 0; seq < 4; seq++) {
+			r = raw_control(e->cred.sid, seq, WIRE_ACK);
+			end_raw(e, raw_slice(&r));
+			r = raw_control(e->cred.sid, seq, WIRE_EACK);
+			end_raw(e, raw_slice(&r));
+		}
+		stage_run(&s, 300);
+		ck_assert_uint_eq(e->bytes_in - before, 4 * (i + 1)); /* an EACK each time */
+	}
+	stage_run(&s, 200);
+	before = e->bytes_in;
+	end_raw(e, raw_slice(&old));
+	end_raw(e, raw_slice(&fresh));
+	r = raw_control(e->cred.sid, 0, WIRE_FIN);
+	end_raw(e, raw_slice(&r));
+	stage_run(&s, 300);
+	ck_assert_uint_eq(e->bytes_in, before);
+	ck_assert_int_eq(stage_count(&s, "unknown_sid"), 3);
+	ck_assert_int_eq(stage_count(&s, "killed"), 0);
+	stage_expect(&s, "");
+	end();
+}
+END_TEST
+
+/* What came behind a gap can be taken along. */
+static void show(void *arg, const struct dk_frame *f, unsigned how)
+{
+	ck_assert_ptr_eq(arg, &s);
+	ck_assert_uint_eq(how, DK_RELIABLE);
+	ck_assert_mem_eq(f->payload.p, "behind it", 9);
+}
+
+START_TEST(held)
+{
+	struct dk_peer_info info;
+	struct end *e;
+	struct raw r;
+
+	begin("");
+	e = home();
+	e->asleep = true;
+	r = raw_datagram(&s, &e->cred, 2, WIRE_DAT, 2, 1, text_slice("behind it"));
+	end_raw(e, raw_slice(&r));
+	stage_run(&s, 50);
+	stage_expect(&s, "");
+	ck_assert_int_eq(s.transport->info(s.transport, peer, &info), 0);
+	ck_assert_uint_eq(info.held, 1);
+	ck_assert_uint_eq(s.transport->held(s.transport, peer, show, &s), 1);
+	r = raw_datagram(&s, &e->cred, 1, WIRE_DAT, 2, 1, text_slice("before it"));
+	end_raw(e, raw_slice(&r));
+	stage_run(&s, 50);
+	stage_expect(&s, "frame 1 2.1 before it!\nframe 1 2.1 behind it!\n");
+	ck_assert_int_eq(s.transport->info(s.transport, peer, &info), 0);
+	ck_assert_uint_eq(info.held, 0);
+	end();
+}
+END_TEST
+
 /* ---- with users ---- */
 
 START_TEST(client_key)
@@ -1315,6 +1432,9 @@ int main(void)
 	tcase_add_test(c, utility);
 	tcase_add_test(c, hides_addresses);
 	tcase_add_test(c, kill_packets);
+	tcase_add_test(c, known_later);
+	tcase_add_test(c, moved_away);
+	tcase_add_test(c, held);
 	tcase_add_test(c, client_key);
 	tcase_add_test(c, users);
 	tcase_add_test(c, offline);
