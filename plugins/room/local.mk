@@ -3,15 +3,22 @@
 plugin_includes += -I$(top_srcdir)/%D%
 diarkisinclude_HEADERS += %D%/diarkis/room.h %D%/diarkis/room_commands.h
 plugin_LTLIBRARIES += plugins/room.la
-plugins_room_la_SOURCES = %D%/room.c %D%/room_relay.c %D%/room_service.c %D%/room_state.h %D%/room_store.c %D%/room_store.h
+plugins_room_la_SOURCES = %D%/room.c %D%/room_alias.c %D%/room_alias.h %D%/room_carry.c %D%/room_keep.c \
+	%D%/room_pack.c %D%/room_pack.h %D%/room_relay.c %D%/room_service.c %D%/room_state.h %D%/room_store.c %D%/room_store.h \
+	plugins/props.c plugins/props.h
 plugins_room_la_LIBADD = $(kernel_lib)
 plugins_room_la_LDFLAGS = $(plugin_ldflags)
 EXTRA_DIST += %D%/README.md %D%/room.conf
 check_PROGRAMS += %D%/tests/test_room_store
-%C%_tests_test_room_store_SOURCES = %D%/tests/test_room_store.c %D%/room_store.c %D%/room_store.h
+%C%_tests_test_room_store_SOURCES = %D%/tests/test_room_store.c %D%/room_store.c %D%/room_store.h plugins/props.c \
+	plugins/props.h
 %C%_tests_test_room_store_LDADD = $(kernel_lib) $(test_libs)
 ## Its own objects: those of the plugin are made by libtool.
 %C%_tests_test_room_store_CPPFLAGS = $(AM_CPPFLAGS)
 check_PROGRAMS += %D%/tests/test_room
 %C%_tests_test_room_SOURCES = %D%/tests/test_room.c
 %C%_tests_test_room_LDADD = $(harness_lib) $(kernel_lib) $(test_libs)
+check_PROGRAMS += %D%/tests/test_room_pack
+%C%_tests_test_room_pack_SOURCES = %D%/tests/test_room_pack.c %D%/room_alias.c %D%/room_alias.h %D%/room_pack.c %D%/room_pack.h
+%C%_tests_test_room_pack_LDADD = $(kernel_lib) $(test_libs)
+%C%_tests_test_room_pack_CPPFLAGS = $(AM_CPPFLAGS)

@@ -50,6 +50,10 @@ static int refuse(struct dk_call *call, uint32_t code, int rc)
 		return dk_refuse(call, code, "a rule of this room does not let the user in");
 	case DK_ROOM_BAD_PARAMS:
 		return dk_refuse(call, code, "a parameter is outside what is allowed");
+	case DK_ROOM_MOVING:
+		return dk_refuse(call, code, "the room is on its way to another node; try again in a moment");
+	case DK_ROOM_NO_NODE:
+		return dk_refuse(call, code, "no other node can take this room now");
 	case DK_ROOM_NO_RESERVATION:
 		return dk_refuse(call, code, "nothing is reserved for one of these users");
 	default:
@@ -163,7 +167,7 @@ static int room_on_join(struct rooms *s, struct dk_call *call, const struct dk_i
 	if (s->svc.info(&s->svc, room, &info))
 		return refuse(call, ROOM_E_JOIN, DK_ROOM_GONE);
 	welcome_later(s, room, message, new_owner);
-	return room_on_join_answer(call, info.created_s, id);
+	return room_on_join_answer(call, info.created_s, &info.id);
 }
 
 static int room_on_leave(struct rooms *s, struct dk_call *call, const struct dk_id52 *id, dk_slice message)
@@ -336,7 +340,10 @@ static int init(void *self)
 
 	room_store_init(&s->store, s, (uint32_t)room_conf(s)->max_rooms);
 	room_relay_init(s);
+	room_alias_init(&s->aliases, s);
 	room_service_init(s);
+	room_keep_init(s);
+	room_carry_init(s);
 	return dk_connect(s, &s->user->discarded, room_on_user_discarded);
 }
 
@@ -370,6 +377,8 @@ static void fini(void *self)
 	}
 	room_store_fini(&s->store);
 	room_relay_fini(s);
+	room_alias_fini(&s->aliases);
+	dk_free(s, s->image, s->image_n);
 }
 
 /* ---- what the plugin is ---- */

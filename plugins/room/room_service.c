@@ -10,36 +10,7 @@
 
 #include <errno.h>
 
-static struct room *any_room(const struct rooms *s, dk_id room)
-{
-	return room_store_get(&s->store, room);
-}
-
-static struct room *live_room(const struct rooms *s, dk_id room)
-{
-	struct room *r = room_store_get(&s->store, room);
-
-	return r && !r->dying ? r : NULL;
-}
-
-static void count(struct rooms *s)
-{
-	s->n.rooms = s->store.table.used;
-	s->n.members = s->store.member_n;
-}
-
 /* ---- the end of a room ---- */
-
-void room_strip(struct rooms *s, struct room *r)
-{
-	room_relay_drop(s, r);
-	dk_timer_stop(&r->ttl);
-	for (uint16_t i = 0; i < r->attached_n; i++)
-		dk_free(s, r->attached[i], s->attachments[i].size);
-	dk_free(s, r->attached, r->attached_n * sizeof(*r->attached));
-	r->attached = NULL;
-	r->attached_n = 0;
-}
 
 static void tell_of_leaving(struct rooms *s, dk_id room, dk_id user, enum dk_reason reason, uint16_t members)
 {
@@ -54,23 +25,23 @@ static void tell_of_leaving(struct rooms *s, dk_id room, dk_id user, enum dk_rea
 static void discard(struct rooms *s, struct room *r)
 {
 	dk_id room = r->handle;
-	struct dk_room_event ev = { room, &r->id };
+	struct dk_room_event ev = { room, &r->id, false };
 
-	if (r->dying)
+	if (r->phase == ROOM_DYING)
 		return;
-	r->dying = true;
+	r->phase = ROOM_DYING;
 	while (r->member_n) {
 		dk_id user = r->members[r->member_n - 1];
 
 		room_store_leave(&s->store, r, user);
-		count(s);
+		room_count(s);
 		tell_of_leaving(s, room, user, DK_REASON_SERVER, r->member_n);
 	}
 	dk_emit(&s->svc.discarded, &ev);
 	room_strip(s, r);
 	room_store_remove(&s->store, r);
 	s->n.discarded++;
-	count(s);
+	room_count(s);
 }
 
 static void on_ttl(void *self, struct dk_timer *t)
@@ -78,9 +49,15 @@ static void on_ttl(void *self, struct dk_timer *t)
 	discard(self, dk_container_of(t, struct room, ttl));
 }
 
+void room_refresh(struct rooms *s, struct room *r)
+{
+	if (dk_timer_armed(&r->ttl))
+		dk_timer_start(s, &r->ttl, (uint64_t)r->ttl_s * 1000, 0, on_ttl);
+}
+
 /* ---- coming ---- */
 
-static uint32_t fit_interval(const struct rooms *s, uint32_t ms)
+uint32_t room_fit_interval(const struct rooms *s, uint32_t ms)
 {
 	uint32_t least = room_conf(s)->compat_interval ? ROOM_INTERVAL_COMPAT_MS : ROOM_INTERVAL_MIN_MS;
 
@@ -95,7 +72,7 @@ static void tell_of_joining(struct rooms *s, dk_id room, dk_id user, uint16_t me
 	struct dk_room_member_event ev = { room, user, DK_ROOM_MEMBER_ADDED, 0, members };
 
 	s->n.joined++;
-	count(s);
+	room_count(s);
 	dk_emit(&s->svc.changed, &ev);
 	if (room_store_of(&s->store, user) != room)
 		return;
@@ -133,16 +110,17 @@ static int svc_create(struct dk_room *svc, dk_id user, const struct dk_room_opts
 		goto refused;
 	r->allow_empty = o->allow_empty;
 	r->ttl_s = o->ttl_s < DK_ROOM_TTL_MIN_S ? DK_ROOM_TTL_MIN_S : o->ttl_s;
-	r->interval_ms = fit_interval(s, o->interval_ms);
+	r->interval_ms = room_fit_interval(s, o->interval_ms);
 	r->created_s = (uint32_t)(dk_wall_ns(s) / 1000000000u);
 	r->owner = user;
+	r->epoch = 1;
 	room = r->handle;
 	if (!o->join)
 		dk_timer_start(s, &r->ttl, (uint64_t)r->ttl_s * 1000, 0, on_ttl);
 	s->n.created++;
-	count(s);
-	dk_emit(&s->svc.created, &((struct dk_room_event){ room, &r->id }));
-	r = o->join ? live_room(s, room) : NULL;
+	room_count(s);
+	dk_emit(&s->svc.created, &((struct dk_room_event){ room, &r->id, false }));
+	r = o->join ? room_live(s, room) : NULL;
 	if (r) {
 		rc = s->user->exists(s->user, user) ? room_store_join(&s->store, r, user, s->user->uid(s->user, user)) : DK_GONE;
 		if (rc) {
@@ -169,9 +147,9 @@ static int ask_and_sit(struct rooms *s, dk_id room, dk_id user, struct dk_room_j
 		s->n.vetoed++;
 		return DK_ROOM_VETOED;
 	}
-	r = live_room(s, room);
+	r = room_live(s, room);
 	if (!r)
-		return DK_ROOM_GONE;
+		return room_why_not(s, room);
 	if (!s->user->exists(s->user, user))
 		return DK_GONE;
 	room_relay_flush(s, r);
@@ -183,19 +161,20 @@ static int ask_and_sit(struct rooms *s, dk_id room, dk_id user, struct dk_room_j
 
 int room_enter(struct rooms *s, dk_id room, dk_id user, dk_slice message, bool *ret_new_owner)
 {
-	struct dk_room_join ask = { room, user, message };
-	struct room *r = live_room(s, room);
+	struct dk_room_join ask = { .room = room, .user = user, .message = message };
+	struct room *r = room_live(s, room);
 	bool new_owner;
 	dk_id in, owner = 0;
 	int rc;
 
 	if (!r)
-		return DK_ROOM_GONE;
+		return room_why_not(s, room);
 	if (!s->user->exists(s->user, user))
 		return DK_GONE;
 	in = room_store_of(&s->store, user);
 	if (in)
 		return in == room ? DK_EXISTS : DK_ROOM_IN_ANOTHER;
+	ask.uid = s->user->uid(s->user, user);
 	rc = ask_and_sit(s, room, user, &ask, &owner);
 	if (rc) {
 		dk_emit(&s->svc.join_failed, &ask);
@@ -223,7 +202,7 @@ static void push_owner(struct rooms *s, struct room *r)
 
 void room_welcome(struct rooms *s, dk_id room, uint8_t ver, uint16_t cmd, dk_slice message, bool new_owner)
 {
-	struct room *r = live_room(s, room);
+	struct room *r = room_live(s, room);
 
 	if (!r)
 		return;
@@ -259,7 +238,7 @@ static void go(struct rooms *s, struct room *r, dk_id user, enum dk_reason reaso
 
 	room_relay_flush(s, r);
 	room_store_leave(&s->store, r, user);
-	count(s);
+	room_count(s);
 	new_owner = r->owner;
 	if (f->message.n || f->even_if_empty)
 		room_relay_now(s, r, f->ver, f->cmd, f->message, true);
@@ -269,10 +248,10 @@ static void go(struct rooms *s, struct room *r, dk_id user, enum dk_reason reaso
 		dk_timer_start(s, &r->ttl, (uint64_t)r->ttl_s * 1000, 0, on_ttl);
 
 	tell_of_leaving(s, room, user, reason, r->member_n);
-	r = live_room(s, room);
+	r = room_live(s, room);
 	if (r && new_owner != owner && r->owner == new_owner)
 		dk_emit(&s->svc.owner_changed, &((struct dk_room_owner_event){ room, new_owner }));
-	r = live_room(s, room);
+	r = room_live(s, room);
 	if (r && !r->member_n && !r->allow_empty)
 		discard(s, r);
 }
@@ -280,10 +259,10 @@ static void go(struct rooms *s, struct room *r, dk_id user, enum dk_reason reaso
 static int svc_leave(struct dk_room *svc, dk_id room, dk_id user, uint8_t ver, uint16_t cmd, dk_slice message)
 {
 	struct rooms *s = rooms_of(svc);
-	struct room *r = live_room(s, room);
+	struct room *r = room_live(s, room);
 
 	if (!r)
-		return DK_ROOM_GONE;
+		return room_why_not(s, room);
 	if (room_store_of(&s->store, user) != room)
 		return DK_ROOM_NOT_MEMBER;
 	go(s, r, user, DK_REASON_CLIENT, &(struct farewell){ ver, cmd, message, false });
@@ -300,7 +279,7 @@ void room_on_user_discarded(struct rooms *s, const struct dk_user_discarded *ev)
 		return;
 	s->n.cut_off++;
 	dk_ask(&s->svc.discarding, &ask);
-	r = live_room(s, room);
+	r = room_live(s, room);
 	if (r && room_store_of(&s->store, ev->user) == room)
 		go(s, r, ev->user, ev->reason, &(struct farewell){ ask.ver, ask.cmd, ask.message, true });
 }
@@ -308,10 +287,10 @@ void room_on_user_discarded(struct rooms *s, const struct dk_user_discarded *ev)
 static int svc_remove(struct dk_room *svc, dk_id room, uint8_t ver, uint16_t cmd, dk_slice message)
 {
 	struct rooms *s = rooms_of(svc);
-	struct room *r = live_room(s, room);
+	struct room *r = room_live(s, room);
 
 	if (!r)
-		return DK_ROOM_GONE;
+		return room_why_not(s, room);
 	room_relay_flush(s, r);
 	if (message.n)
 		room_relay_now(s, r, ver, cmd, message, true);
@@ -331,10 +310,10 @@ static void tell_of_message(struct rooms *s, dk_id room, dk_id sender, uint8_t v
 static int svc_broadcast(struct dk_room *svc, dk_id room, dk_id sender, uint8_t ver, uint16_t cmd, dk_slice message, bool reliable)
 {
 	struct rooms *s = rooms_of(svc);
-	struct room *r = live_room(s, room);
+	struct room *r = room_live(s, room);
 
 	if (!r)
-		return DK_ROOM_GONE;
+		return room_why_not(s, room);
 	if (room_store_of(&s->store, sender) != room)
 		return DK_ROOM_NOT_MEMBER;
 	if (message.n > (size_t)room_conf(s)->max_message)
@@ -365,8 +344,8 @@ static int svc_message(struct dk_room *svc, dk_id room, dk_id sender, const dk_i
 {
 	struct rooms *s = rooms_of(svc);
 
-	if (!live_room(s, room))
-		return DK_ROOM_GONE;
+	if (!room_live(s, room))
+		return room_why_not(s, room);
 	if (room_store_of(&s->store, sender) != room)
 		return DK_ROOM_NOT_MEMBER;
 	if (message.n > (size_t)room_conf(s)->max_message)
@@ -380,10 +359,10 @@ static int svc_announce(struct dk_room *svc, dk_id room, const dk_id *to, size_t
 			bool reliable)
 {
 	struct rooms *s = rooms_of(svc);
-	struct room *r = live_room(s, room);
+	struct room *r = room_live(s, room);
 
 	if (!r)
-		return DK_ROOM_GONE;
+		return room_why_not(s, room);
 	if (message.n > (size_t)room_conf(s)->max_message)
 		return DK_TOO_LONG;
 	if (to)
@@ -394,68 +373,17 @@ static int svc_announce(struct dk_room *svc, dk_id room, const dk_id *to, size_t
 	return 0;
 }
 
-/* ---- reservations ---- */
-
-static int reserve_check(struct rooms *s, dk_id room, dk_id by, const dk_str *uids, size_t n, bool must_be_owner,
-			 struct room **ret_room)
-{
-	struct room *r = live_room(s, room);
-
-	if (!r)
-		return DK_ROOM_GONE;
-	if (must_be_owner && (!by || r->owner != by))
-		return DK_ROOM_NOT_OWNER;
-	if (!n || n > DK_ROOM_MEMBERS_MAX)
-		return DK_ROOM_BAD_PARAMS;
-	for (size_t i = 0; i < n; i++)
-		if (!uids[i].n || uids[i].n > DK_UID_MAX)
-			return DK_ROOM_BAD_PARAMS;
-	*ret_room = r;
-	return 0;
-}
-
-static int svc_reserve(struct dk_room *svc, dk_id room, dk_id by, const dk_str *uids, size_t n, bool must_be_owner)
-{
-	struct rooms *s = rooms_of(svc);
-	struct room *r;
-	dk_str *absent;
-	size_t absent_n = 0;
-	int rc = reserve_check(s, room, by, uids, n, must_be_owner, &r);
-
-	if (rc)
-		return rc;
-	absent = dk_scratch(s, n * sizeof(*absent));
-	if (!absent)
-		return -ENOMEM;
-	for (size_t i = 0; i < n; i++)
-		if (room_store_of(&s->store, s->user->by_uid(s->user, uids[i])) != room)
-			absent[absent_n++] = uids[i];
-	return room_store_reserve(&s->store, r, absent, absent_n);
-}
-
-static int svc_cancel_reservation(struct dk_room *svc, dk_id room, dk_id by, const dk_str *uids, size_t n, bool must_be_owner)
-{
-	struct rooms *s = rooms_of(svc);
-	struct room *r;
-	int rc = reserve_check(s, room, by, uids, n, must_be_owner, &r);
-
-	return rc ? rc : room_store_cancel(&s->store, r, uids, n);
-}
-
-static bool svc_is_reserved(struct dk_room *svc, dk_id room, dk_str uid)
-{
-	const struct room *r = any_room(rooms_of(svc), room);
-
-	return r && room_store_is_reserved(r, uid);
-}
-
 /* ---- looking ---- */
 
 static dk_id svc_find(struct dk_room *svc, const struct dk_id52 *id)
 {
-	const struct room *r = room_store_find(&rooms_of(svc)->store, id);
+	struct rooms *s = rooms_of(svc);
+	const struct room *r = room_store_find(&s->store, id);
+	struct dk_id52 now_called;
 
-	return r && !r->dying ? r->handle : 0;
+	if (!r && room_alias_get(&s->aliases, id, dk_now(s), &now_called))
+		r = room_store_find(&s->store, &now_called);
+	return r && r->phase <= ROOM_FROZEN ? r->handle : 0;
 }
 
 static dk_id svc_of_user(struct dk_room *svc, dk_id user)
@@ -466,7 +394,7 @@ static dk_id svc_of_user(struct dk_room *svc, dk_id user)
 static int svc_info(struct dk_room *svc, dk_id room, struct dk_room_info *ret_info)
 {
 	struct rooms *s = rooms_of(svc);
-	const struct room *r = any_room(s, room);
+	const struct room *r = room_any(s, room);
 
 	if (!r)
 		return DK_ROOM_GONE;
@@ -492,7 +420,7 @@ static bool svc_is_member(struct dk_room *svc, dk_id room, dk_id user)
 
 static const dk_id *svc_members(struct dk_room *svc, dk_id room, size_t *ret_n)
 {
-	const struct room *r = any_room(rooms_of(svc), room);
+	const struct room *r = room_any(rooms_of(svc), room);
 
 	*ret_n = r ? r->member_n : 0;
 	return r ? r->members : NULL;
@@ -505,39 +433,24 @@ static size_t svc_count(struct dk_room *svc)
 
 static dk_id svc_next(struct dk_room *svc, uint32_t *slot)
 {
+	const struct room *r;
 	dk_id room = 0;
 
-	return dk_table_next(&rooms_of(svc)->store.table, slot, &room) ? room : 0;
+	do
+		r = dk_table_next(&rooms_of(svc)->store.table, slot, &room);
+	while (r && r->phase == ROOM_LANDING);
+	return r ? room : 0;
 }
 
-static void *svc_attachment(struct dk_room *svc, void *self, dk_id room, size_t size)
+static size_t svc_nodes(struct dk_room *svc, const struct dk_id52 *id, struct dk_addr ret_nodes[3])
 {
-	struct rooms *s = rooms_of(svc);
-	struct room *r = any_room(s, room);
-	uint16_t i = 0;
+	size_t n = 0;
 
-	if (!r || !size)
-		return NULL;
-	while (i < s->attachment_n && s->attachments[i].self != self)
-		i++;
-	if (i == s->attachment_n) {
-		if (i == ROOM_ATTACHMENTS_MAX)
-			return NULL;
-		s->attachments[s->attachment_n++] = (struct room_attachment){ self, size };
-	}
-	if (size > s->attachments[i].size)
-		return NULL;
-	if (i >= r->attached_n) {
-		void **p = dk_realloc(s, r->attached, r->attached_n * sizeof(*p), (i + 1u) * sizeof(*p));
-
-		if (!p)
-			return NULL;
-		r->attached = p;
-		r->attached_n = (uint16_t)(i + 1);
-	}
-	if (!r->attached[i])
-		r->attached[i] = dk_alloc(s, s->attachments[i].size);
-	return r->attached[i];
+	(void)svc;
+	for (unsigned slot = 0; slot < 3; slot++)
+		if (dk_id52_addr(id, slot, &ret_nodes[n]) == 0)
+			n++;
+	return n;
 }
 
 void room_service_init(struct rooms *s)
@@ -551,9 +464,6 @@ void room_service_init(struct rooms *s)
 	svc->broadcast = svc_broadcast;
 	svc->message = svc_message;
 	svc->announce = svc_announce;
-	svc->reserve = svc_reserve;
-	svc->cancel_reservation = svc_cancel_reservation;
-	svc->is_reserved = svc_is_reserved;
 	svc->find = svc_find;
 	svc->of_user = svc_of_user;
 	svc->info = svc_info;
@@ -561,5 +471,5 @@ void room_service_init(struct rooms *s)
 	svc->members = svc_members;
 	svc->count = svc_count;
 	svc->next = svc_next;
-	svc->attachment = svc_attachment;
+	svc->nodes = svc_nodes;
 }

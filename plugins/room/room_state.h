@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * State of the plugin room, shared by its files: room.c (commands, phases), room_service.c (what may happen to a room),
- * room_relay.c (who hears what, and when), room_store.[ch] (the data).
+ * room_keep.c (what is kept in it), room_relay.c (who hears what, and when), room_carry.c (to bytes and back), room_store.[ch]
+ * (the data), room_pack.[ch] (the layout of the bytes), room_alias.[ch] (ids that rooms had before).
  */
 #ifndef ROOM_STATE_H
 #define ROOM_STATE_H
@@ -11,6 +12,8 @@
 #include <diarkis/room_commands.h>
 #include <diarkis/user.h>
 
+#include "room_alias.h"
+#include "room_pack.h"
 #include "room_store.h"
 
 struct room_conf {
@@ -28,6 +31,14 @@ struct room_attachment {
 	size_t size;
 };
 
+/* What another plugin keeps of rooms, by its name in the cluster. */
+#define ROOM_PARTS_MAX 32
+struct room_carried {
+	struct rooms *rooms;
+	void *self;
+	const struct dk_room_part *part;
+};
+
 struct rooms {
 	struct dk_self base;
 	struct dk_room svc;
@@ -36,7 +47,11 @@ struct rooms {
 	struct dk_pool batches;
 	struct room_notice *notices, **notice_tail; /* room.c */
 	struct room_attachment attachments[ROOM_ATTACHMENTS_MAX];
-	uint16_t attachment_n;
+	uint16_t attachment_n, part_n;
+	struct room_carried *parts[ROOM_PARTS_MAX];
+	struct room_aliases aliases;
+	uint8_t *image; /* room_carry.c: where rooms are packed; grows */
+	size_t image_n;
 	struct {
 		uint64_t created, refused, discarded, joined, left, cut_off, vetoed, full;
 		uint64_t messages, bytes, ticks, pushes, lost, early;
@@ -54,16 +69,58 @@ static inline struct rooms *rooms_of(struct dk_room *svc)
 	return dk_container_of(svc, struct rooms, svc);
 }
 
+static inline struct room *room_any(const struct rooms *s, dk_id room)
+{
+	return room_store_get(&s->store, room);
+}
+
+/* NULL: it cannot be changed now, or ever. */
+static inline struct room *room_live(const struct rooms *s, dk_id room)
+{
+	struct room *r = room_store_get(&s->store, room);
+
+	return r && r->phase == ROOM_LIVE ? r : NULL;
+}
+
+/* What to say of a room that is not live. */
+static inline int room_why_not(const struct rooms *s, dk_id room)
+{
+	const struct room *r = room_store_get(&s->store, room);
+
+	return r && r->phase == ROOM_FROZEN ? DK_ROOM_MOVING : DK_ROOM_GONE;
+}
+
+static inline void room_count(struct rooms *s)
+{
+	s->n.rooms = s->store.table.used;
+	s->n.members = s->store.member_n;
+}
+
 /* ---- room_service.c ---- */
 
 void room_service_init(struct rooms *s);
+uint32_t room_fit_interval(const struct rooms *s, uint32_t ms);
+/* The time to live of an empty room begins anew. */
+void room_refresh(struct rooms *s, struct room *r);
 /* As svc.join, without telling the members: the caller does, with room_welcome(). */
 int room_enter(struct rooms *s, dk_id room, dk_id user, dk_slice message, bool *ret_new_owner);
 /* Tells all members of a new one, and of the owner if that changed. Stale handles are fine. */
 void room_welcome(struct rooms *s, dk_id room, uint8_t ver, uint16_t cmd, dk_slice message, bool new_owner);
 void room_on_user_discarded(struct rooms *s, const struct dk_user_discarded *ev);
-/* Frees what the other files keep in a room. */
+
+/* ---- room_keep.c ---- */
+
+void room_keep_init(struct rooms *s);
+/* Frees what is kept in a room beside its data. */
 void room_strip(struct rooms *s, struct room *r);
+
+/* ---- room_carry.c ---- */
+
+void room_carry_init(struct rooms *s);
+/* All of a room. The bytes are valid until the next call. Returns 0 or <0, after logging. */
+int room_pack(struct rooms *s, const struct room *r, dk_slice *ret_bytes);
+/* A room with that id, landing: without members, owner and timers. Returns 0, DK_FULL, DK_REFUSED (a plugin's part) or <0. */
+int room_unpack(struct rooms *s, const struct room_image *image, const struct dk_id52 *id, struct room **ret_room);
 
 /* ---- room_relay.c ---- */
 

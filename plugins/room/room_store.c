@@ -2,10 +2,11 @@
 /*
  * Rooms as data. The invariants, which its property test checks after every step:
  *
- *   members + reservations <= max; a user is in one room at most; members are in order of joining and each once;
+ *   members + seats kept <= max; a user is in one room at most; members are in order of joining and each once;
  *   a room with members is owned by one of them; every member is found by its user, and by nobody else's handle.
  *
- * A reservation belongs to a uid and is used up when that uid joins. It lives as long as its room.
+ * A seat is kept for a uid, because it is reserved, or because the uid is on its way here, or both, and is used up when that uid
+ * joins. A reservation lives as long as its room.
  */
 #include "room_store.h"
 
@@ -69,6 +70,7 @@ static void forget(struct room_store *s, struct room *r)
 		dk_free(s->self, r->reserved[i].uid, r->reserved[i].n);
 	dk_free(s->self, r->reserved, r->reserved_cap * sizeof(*r->reserved));
 	dk_free(s->self, r->members, r->member_cap * sizeof(*r->members));
+	props_clear(s->self, &r->props);
 }
 
 void room_store_fini(struct room_store *s)
@@ -135,7 +137,7 @@ static void drop_reservation(struct room_store *s, struct room *r, uint16_t i)
 	r->reserved[i] = r->reserved[--r->reserved_n];
 }
 
-static int add_reservation(struct room_store *s, struct room *r, dk_str uid)
+static int add_reservation(struct room_store *s, struct room *r, dk_str uid, uint8_t why)
 {
 	struct room_reservation *reserved;
 	char *copy;
@@ -150,8 +152,16 @@ static int add_reservation(struct room_store *s, struct room *r, dk_str uid)
 	if (!copy)
 		return -ENOMEM;
 	memcpy(copy, uid.p, uid.n);
-	r->reserved[r->reserved_n++] = (struct room_reservation){ copy, (uint16_t)uid.n };
+	r->reserved[r->reserved_n++] = (struct room_reservation){ copy, (uint16_t)uid.n, why };
 	return 0;
+}
+
+/* One reason less; without any the seat is free. */
+static void release(struct room_store *s, struct room *r, uint16_t i, uint8_t why)
+{
+	r->reserved[i].why &= (uint8_t)~why;
+	if (!r->reserved[i].why)
+		drop_reservation(s, r, i);
 }
 
 int room_store_reserve(struct room_store *s, struct room *r, const dk_str *uids, size_t n)
@@ -161,29 +171,51 @@ int room_store_reserve(struct room_store *s, struct room *r, const dk_str *uids,
 
 	for (size_t i = 0; i < n && rc == 0; i++)
 		if (find_reservation(r, uids[i]) == r->reserved_n)
-			rc = add_reservation(s, r, uids[i]);
+			rc = add_reservation(s, r, uids[i], ROOM_RESERVED);
 	while (rc && r->reserved_n > before)
 		drop_reservation(s, r, (uint16_t)(r->reserved_n - 1));
+	for (size_t i = 0; i < n && rc == 0; i++)
+		r->reserved[find_reservation(r, uids[i])].why |= ROOM_RESERVED;
 	return rc;
 }
 
 int room_store_cancel(struct room_store *s, struct room *r, const dk_str *uids, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
-		if (find_reservation(r, uids[i]) == r->reserved_n)
+		if (!room_store_is_reserved(r, uids[i]))
 			return DK_ROOM_NO_RESERVATION;
 	for (size_t i = 0; i < n; i++) {
 		uint16_t at = find_reservation(r, uids[i]);
 
 		if (at < r->reserved_n) /* listed twice */
-			drop_reservation(s, r, at);
+			release(s, r, at, ROOM_RESERVED);
 	}
 	return 0;
 }
 
 bool room_store_is_reserved(const struct room *r, dk_str uid)
 {
-	return find_reservation(r, uid) < r->reserved_n;
+	uint16_t at = find_reservation(r, uid);
+
+	return at < r->reserved_n && (r->reserved[at].why & ROOM_RESERVED);
+}
+
+int room_store_hold(struct room_store *s, struct room *r, dk_str uid)
+{
+	uint16_t at = find_reservation(r, uid);
+
+	if (at == r->reserved_n)
+		return add_reservation(s, r, uid, ROOM_HELD);
+	r->reserved[at].why |= ROOM_HELD;
+	return 0;
+}
+
+void room_store_unhold(struct room_store *s, struct room *r, dk_str uid)
+{
+	uint16_t at = find_reservation(r, uid);
+
+	if (at < r->reserved_n)
+		release(s, r, at, ROOM_HELD);
 }
 
 /* ---- members ---- */

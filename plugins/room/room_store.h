@@ -9,18 +9,31 @@
 #include <diarkis/mem.h>
 #include <diarkis/room.h>
 
+#include "plugins/props.h"
+#include "room_pack.h"
+
 struct room_batch;
 
+/* A seat kept for a uid, for one reason or for both. */
+enum { ROOM_RESERVED = 1, ROOM_HELD = 2 /* on its way from another node */ };
 struct room_reservation {
 	char *uid;
 	uint16_t n;
+	uint8_t why;
+};
+
+enum room_phase {
+	ROOM_LIVE,
+	ROOM_FROZEN, /* room_migrate.c: on its way to another node */
+	ROOM_LANDING, /* room_land.c: on its way from another node; nobody knows it yet */
+	ROOM_DYING
 };
 
 struct room {
 	/* what every broadcast touches */
 	dk_id *members; /* in order of joining */
 	uint16_t member_n, member_cap, max;
-	bool dying;
+	uint8_t phase; /* enum room_phase */
 	bool allow_empty;
 	uint32_t interval_ms;
 	struct room_batch *newest; /* room_relay.c: what waits for the tick */
@@ -28,11 +41,16 @@ struct room {
 	struct dk_timer tick;
 	struct dk_id52 id;
 
-	uint32_t created_s, ttl_s;
+	uint32_t created_s, ttl_s, ttl_left_ms; /* ttl_left_ms: of one that came from another node, until it lives */
+	uint32_t epoch; /* of its ownership: one more with each takeover */
+	uint64_t version; /* of its state; one more with each copy that is sent */
+	uint8_t replicas, backup_n; /* wanted, and where they are */
+	struct dk_addr backups[ROOM_BACKUPS_MAX];
 	dk_id handle, owner;
 	struct room_reservation *reserved;
 	uint16_t reserved_n, reserved_cap, attached_n;
-	void **attached; /* room_service.c: by plugin */
+	void **attached; /* room_keep.c: by plugin */
+	struct props props;
 	struct dk_timer ttl;
 };
 
@@ -54,7 +72,7 @@ void room_store_init(struct room_store *s, void *self, uint32_t max_rooms);
 /* Frees all rooms; their timers, batches and attachments are the caller's. */
 void room_store_fini(struct room_store *s);
 
-/* An empty room. Returns 0, DK_FULL or -ENOMEM. */
+/* An empty, live room. Returns 0, DK_FULL or -ENOMEM. */
 int room_store_add(struct room_store *s, const struct dk_id52 *id, uint16_t max, struct room **ret_room);
 /* The room has no members any more. */
 void room_store_remove(struct room_store *s, struct room *r);
@@ -78,11 +96,14 @@ int room_store_join(struct room_store *s, struct room *r, dk_id user, dk_str uid
 /* The longest member succeeds an owner who leaves; the last one leaves nobody. Returns 0 or DK_ROOM_NOT_MEMBER. */
 int room_store_leave(struct room_store *s, struct room *r, dk_id user);
 
-/* All or nothing; a uid that has a reservation, or is listed twice, counts once. None of them is a member's: the caller leaves
+/* All or nothing; a uid that has a seat kept, or is listed twice, counts once. None of them is a member's: the caller leaves
  * those out. Returns 0, DK_ROOM_IS_FULL or -ENOMEM. */
 int room_store_reserve(struct room_store *s, struct room *r, const dk_str *uids, size_t n);
 /* All or nothing. Returns 0 or DK_ROOM_NO_RESERVATION. */
 int room_store_cancel(struct room_store *s, struct room *r, const dk_str *uids, size_t n);
 bool room_store_is_reserved(const struct room *r, dk_str uid);
+/* Keeps a seat for somebody who is on the way; where one is reserved, that one. Returns 0, DK_ROOM_IS_FULL or -ENOMEM. */
+int room_store_hold(struct room_store *s, struct room *r, dk_str uid);
+void room_store_unhold(struct room_store *s, struct room *r, dk_str uid); /* none is fine */
 
 #endif

@@ -27,6 +27,13 @@ fuzz_programs += %D%/fuzz_peer
 %C%_fuzz_peer_LDADD = $(wire_lib) $(fuzz_libs)
 %C%_fuzz_peer_LDFLAGS = $(fuzz_ldflags)
 EXTRA_DIST += %D%/corpus/peer
+fuzz_programs += %D%/fuzz_room
+%C%_fuzz_room_SOURCES = %D%/fuzz_room.c plugins/room/room_pack.c plugins/room/room_pack.h $(fuzz_main)
+## Its own objects: those of the plugin are made by libtool.
+%C%_fuzz_room_CPPFLAGS = $(AM_CPPFLAGS)
+%C%_fuzz_room_LDADD = $(fuzz_libs)
+%C%_fuzz_room_LDFLAGS = $(fuzz_ldflags)
+EXTRA_DIST += %D%/corpus/room
 fuzz_programs += %D%/fuzz_rudp
 %C%_fuzz_rudp_SOURCES = %D%/fuzz_rudp.c $(fuzz_main)
 %C%_fuzz_rudp_LDADD = $(wire_lib) $(fuzz_libs)

@@ -5,14 +5,19 @@
  *
  * Everything a user sends to a room goes to all members, the sender included, in one order. With an interval, broadcasts of that
  * long travel together.
+ *
+ * A room is on one node, with all its members. It can be moved to another one as a whole; for as long as that takes (100 ms at
+ * most, as a rule) it is frozen: it can be looked at, and what would change it or be sent in it is answered DK_ROOM_MOVING.
  */
 #ifndef DIARKIS_ROOM_H
 #define DIARKIS_ROOM_H
 
+#include <diarkis/cursor.h>
 #include <diarkis/err.h>
 #include <diarkis/service.h>
 #include <diarkis/signal.h>
 #include <diarkis/transport.h>
+#include <diarkis/value.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -35,10 +40,16 @@ enum dk_room_outcome {
 	DK_ROOM_NOT_OWNER,
 	DK_ROOM_VETOED, /* a filter or the join condition said no */
 	DK_ROOM_BAD_PARAMS, /* max_members, ttl or the flags are outside their rules */
-	DK_ROOM_NO_RESERVATION
+	DK_ROOM_NO_RESERVATION,
+	DK_ROOM_MOVING, /* frozen, on its way to another node: again in a moment, by its id */
+	DK_ROOM_NO_NODE /* no other node can take it */
 };
 
 enum dk_room_change { DK_ROOM_MEMBER_ADDED = 1, DK_ROOM_MEMBER_REMOVED = 2 };
+
+/* Of properties. */
+#define DK_ROOM_PROPS_MAX 256
+#define DK_ROOM_PROP_BYTES_MAX (64u << 10) /* names and values of a room together */
 
 struct dk_room_opts {
 	uint16_t max_members; /* 2...1000 */
@@ -50,13 +61,16 @@ struct dk_room_opts {
 
 /* Questions; a result other than 0 says no. */
 struct dk_room_join {
-	dk_id room, user;
+	dk_id room, user; /* user 0: it is on another node yet, and comes here if it may join */
 	dk_slice message;
+	dk_str uid;
+	struct dk_addr from; /* that node; family 0 = a user of this one */
 };
 /* What happened. */
 struct dk_room_event {
 	dk_id room;
 	const struct dk_id52 *id;
+	bool moved; /* created: it came from another node; discarded: it lives on on another one */
 };
 struct dk_room_member_event {
 	dk_id room, user;
@@ -72,6 +86,17 @@ struct dk_room_sent {
 	uint8_t ver;
 	uint16_t cmd;
 	dk_slice message;
+};
+struct dk_room_property_event {
+	dk_id room;
+	dk_str name;
+	const struct dk_value *value; /* NULL = unset */
+};
+/* A room is here that was on another node: with its members (their clients are on the way), properties, reservations and parts. */
+struct dk_room_migrated {
+	dk_id room;
+	const struct dk_id52 *old_id, *id; /* equal after a takeover */
+	bool takeover; /* its node died, and this one had a copy */
 };
 /* Asked before a member that was cut off is announced as gone: fill
  * message (borrowed until the next turn) to replace the empty one. */
@@ -91,6 +116,19 @@ struct dk_room_info {
 	bool allow_empty;
 };
 
+/*
+ * What a plugin keeps of a room, packed when the room is moved or copied to another node and unpacked there before anybody hears
+ * of it. The room may come to nothing there without a word: keep everything in its attachment.
+ */
+struct dk_room_part {
+	const char *name; /* static, unique in the cluster; the same on both nodes */
+	uint16_t version;
+	/* Returns 0, DK_NOT_FOUND (nothing; no unpack there) or <0: the move is off. */
+	int (*pack)(void *self, dk_id room, struct dk_writer *w);
+	/* Returns 0, or anything else: the room is refused here. */
+	int (*unpack)(void *self, dk_id room, uint16_t version, dk_slice bytes);
+};
+
 struct dk_room {
 	struct dk_service base;
 
@@ -105,6 +143,8 @@ struct dk_room {
 	DK_SIGNAL(struct dk_room_owner_event) owner_changed;
 	DK_SIGNAL(struct dk_room_sent) announced; /* SetOnAnnounce: every broadcast, message and announce */
 	DK_SIGNAL(struct dk_room_event) discarded; /* the room's handle is valid inside */
+	DK_SIGNAL(struct dk_room_property_event) property_changed; /* SetOnRoomPropertyUpdate */
+	DK_SIGNAL(struct dk_room_migrated) migrated; /* SetOnMigrated: on the node it came to */
 	/* SetRollbackOnJoinFailure: the filters were asked, and nothing came of the join: undo what they did. */
 	DK_SIGNAL(struct dk_room_join) join_failed;
 
@@ -147,6 +187,24 @@ struct dk_room {
 	/* A plugin's own bytes of a room: size is fixed by the first call of that plugin, zeroed with each
 	 * new room, gone with it. Returns the bytes, or NULL when the room is gone or there is no memory. */
 	void *(*attachment)(struct dk_room *svc, void *self, dk_id room, size_t size);
+
+	/* Properties: typed values by name, which move with the room. */
+	/* Returns 0, DK_ROOM_GONE, DK_ROOM_MOVING, DK_FULL, -EINVAL (a name of 0 or more than 255 bytes) or -ENOMEM. */
+	int (*set)(struct dk_room *svc, dk_id room, dk_str name, const struct dk_value *value);
+	/* Adds to a whole number, which begins at 0; lets the time to live of an empty room begin anew. Also DK_REFUSED: it is no
+	 * whole number, or the sum would not fit. */
+	int (*incr)(struct dk_room *svc, dk_id room, dk_str name, int64_t delta, int64_t *ret_value);
+	int (*unset)(struct dk_room *svc, dk_id room, dk_str name); /* also DK_NOT_FOUND */
+	/* Returns 0, DK_ROOM_GONE or DK_NOT_FOUND. The value is valid until the next change of the room's properties. */
+	int (*get)(struct dk_room *svc, dk_id room, dk_str name, struct dk_value *ret_value);
+	/* One after another, in order of their first set: *at NULL starts; false at the end. Not across a change. */
+	bool (*next_property)(struct dk_room *svc, dk_id room, const void **at, dk_str *ret_name,
+			      struct dk_value *ret_value);
+
+	/* Names what self keeps of rooms. part is static. Returns 0, DK_EXISTS, DK_FULL or -ENOMEM; undone by the ledger. */
+	int (*carry)(struct dk_room *svc, void *self, const struct dk_room_part *part);
+	/* The nodes that an id names: its owner when it was made, then its backups. Returns how many, 0 for what is no id. */
+	size_t (*nodes)(struct dk_room *svc, const struct dk_id52 *id, struct dk_addr ret_nodes[3]);
 };
 
 #ifdef __cplusplus

@@ -4,6 +4,7 @@
  * signals, filters that say no, and handlers that pull the room away under the plugin's feet.
  */
 #include <check.h>
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -86,6 +87,13 @@ static int on_discarding(struct probe *p, struct dk_room_discard *ask)
 	return 0;
 }
 
+static void on_property_changed(struct probe *p, const struct dk_room_property_event *ev)
+{
+	event("property " DK_STR_FMT " %d %lld\n", DK_STR_ARG(ev->name), ev->value ? (int)ev->value->type : 0,
+	      ev->value && ev->value->type == DK_V_INT ? (long long)ev->value->as.i : 0);
+	maybe_remove(p, ev->room, "property");
+}
+
 static void on_created(struct probe *p, const struct dk_room_event *ev)
 {
 	event("created\n");
@@ -146,6 +154,7 @@ static int probe_init(void *self)
 	dk_filter_add(p, &p->room->may_join, on_may_join);
 	dk_filter_add(p, &p->room->discarding, on_discarding);
 	dk_connect(p, &p->room->join_failed, on_join_failed);
+	dk_connect(p, &p->room->property_changed, on_property_changed);
 	dk_connect(p, &p->room->created, on_created);
 	dk_connect(p, &p->room->changed, on_changed);
 	dk_connect(p, &p->room->joined, on_joined);
@@ -876,6 +885,101 @@ START_TEST(hidden_commands)
 }
 END_TEST
 
+/* ---- what is kept in a room ---- */
+
+static int set_int(dk_id room, const char *name, int64_t i)
+{
+	return rooms->set(rooms, room, dk_str_c(name), &(struct dk_value){ .type = DK_V_INT, .as.i = i });
+}
+
+START_TEST(properties)
+{
+	struct dk_value v = { .type = DK_V_STR, .as.s = dk_str_c("red") };
+	struct client ann = come("ann");
+	dk_id room = make(&ann, 2, false, 0), empty;
+	const void *at = NULL;
+	dk_str name;
+	int64_t sum;
+
+	events[0] = '\0';
+	ck_assert_int_eq(rooms->set(rooms, room, dk_str_c("team"), &v), 0);
+	ck_assert_int_eq(set_int(room, "score", 40), 0);
+	ck_assert_int_eq(rooms->incr(rooms, room, dk_str_c("score"), 2, &sum), 0);
+	ck_assert_int_eq(sum, 42);
+	ck_assert_int_eq(rooms->incr(rooms, room, dk_str_c("team"), 1, &sum), DK_REFUSED);
+	ck_assert_int_eq(rooms->unset(rooms, room, dk_str_c("score")), 0);
+	ck_assert_int_eq(rooms->unset(rooms, room, dk_str_c("score")), DK_NOT_FOUND);
+	expect_events("property team 4 0\nproperty score 2 40\nproperty score 2 42\nproperty score 0 0\n");
+	ck_assert_int_eq(rooms->get(rooms, room, dk_str_c("score"), &v), DK_NOT_FOUND);
+	ck_assert_int_eq(rooms->get(rooms, room, dk_str_c("team"), &v), 0);
+	ck_assert(v.type == DK_V_STR && dk_str_eq(v.as.s, dk_str_c("red")));
+	ck_assert(rooms->next_property(rooms, room, &at, &name, &v));
+	ck_assert(dk_str_eq(name, dk_str_c("team")));
+	ck_assert(!rooms->next_property(rooms, room, &at, &name, &v));
+
+	/* limits */
+	ck_assert_int_eq(set_int(room, "", 1), -EINVAL);
+	for (unsigned i = 1; i < DK_ROOM_PROPS_MAX; i++) {
+		char text[16];
+
+		snprintf(text, sizeof(text), "p%u", i);
+		ck_assert_int_eq(set_int(room, text, i), 0);
+	}
+	ck_assert_int_eq(set_int(room, "one more", 1), DK_FULL);
+
+	/* to add keeps an empty room alive, to set does not */
+	empty = make(NULL, 2, true, 0);
+	dk_harness_advance(h, 15000);
+	ck_assert_int_eq(set_int(empty, "n", 1), 0);
+	ck_assert_int_eq(rooms->incr(rooms, empty, dk_str_c("n"), 1, &sum), 0);
+	dk_harness_advance(h, 15000);
+	ck_assert_int_eq(set_int(empty, "n", 1), 0);
+	dk_harness_advance(h, 6000);
+	ck_assert_int_eq(set_int(empty, "n", 1), DK_ROOM_GONE);
+	ck_assert_int_eq(rooms->get(rooms, empty, dk_str_c("n"), &v), DK_ROOM_GONE);
+
+	/* a handler may take the room away */
+	probe->remove_in = "property";
+	ck_assert_int_eq(set_int(room, "p1", 5), 0);
+	ck_assert_int_eq(set_int(room, "p1", 5), DK_ROOM_GONE);
+}
+END_TEST
+
+static int pack_nothing(void *self, dk_id room, struct dk_writer *w)
+{
+	(void)self;
+	(void)room;
+	(void)w;
+	return DK_NOT_FOUND;
+}
+
+static int unpack_nothing(void *self, dk_id room, uint16_t version, dk_slice bytes)
+{
+	(void)self;
+	(void)room;
+	(void)version;
+	(void)bytes;
+	return 0;
+}
+
+START_TEST(parts)
+{
+	static const struct dk_room_part part = { "probe", 1, pack_nothing, unpack_nothing };
+	struct dk_addr nodes[3];
+	struct dk_room_info info;
+
+	ck_assert_int_eq(rooms->carry(rooms, probe, &part), 0);
+	ck_assert_int_eq(rooms->carry(rooms, probe, &part), DK_EXISTS);
+	info = info_of(make(NULL, 2, true, 0));
+	ck_assert_uint_eq(rooms->nodes(rooms, &info.id, nodes), 0); /* mem has no address */
+	dk_id52_set_backup(&info.id, 2, &(struct dk_addr){ .ip = { 10, 0, 0, 9 }, .port = 8000, .family = 4 });
+	ck_assert_uint_eq(rooms->nodes(rooms, &info.id, nodes), 1);
+	ck_assert_uint_eq(nodes[0].ip[3], 9);
+	info.id.c[0] = 'x';
+	ck_assert_uint_eq(rooms->nodes(rooms, &info.id, nodes), 0);
+}
+END_TEST
+
 START_TEST(attachments)
 {
 	struct client ann = come("ann");
@@ -924,6 +1028,8 @@ int main(void)
 	tcase_add_test(t, create_and_join_by_command);
 	tcase_add_test(t, other_commands);
 	tcase_add_test(t, hidden_commands);
+	tcase_add_test(t, properties);
+	tcase_add_test(t, parts);
 	tcase_add_test(t, attachments);
 	suite_add_tcase(suite, t);
 	runner = srunner_create(suite);

@@ -139,6 +139,44 @@ START_TEST(reservations)
 }
 END_TEST
 
+START_TEST(seats_for_those_on_their_way)
+{
+	struct room *r = add(1, 3);
+	dk_str ann = dk_str_c("ann"), bob = dk_str_c("bob");
+
+	ck_assert_int_eq(room_store_join(&store, r, user_of(1, 1), uid_of(1)), 0);
+	ck_assert_int_eq(room_store_reserve(&store, r, &ann, 1), 0);
+	/* the seat that is reserved, and the last one */
+	ck_assert_int_eq(room_store_hold(&store, r, ann), 0);
+	ck_assert_int_eq(room_store_hold(&store, r, ann), 0);
+	ck_assert_int_eq(room_store_hold(&store, r, bob), 0);
+	ck_assert_uint_eq(r->reserved_n, 2);
+	ck_assert_int_eq(room_store_hold(&store, r, uid_of(9)), DK_ROOM_IS_FULL);
+	ck_assert_int_eq(room_store_join(&store, r, user_of(9, 1), uid_of(9)), DK_ROOM_IS_FULL);
+	ck_assert(!room_store_is_reserved(r, bob));
+	ck_assert_int_eq(room_store_cancel(&store, r, &bob, 1), DK_ROOM_NO_RESERVATION);
+
+	/* who does not come leaves the reservation, and nothing else */
+	room_store_unhold(&store, r, ann);
+	room_store_unhold(&store, r, bob);
+	room_store_unhold(&store, r, bob);
+	ck_assert_uint_eq(r->reserved_n, 1);
+	ck_assert(room_store_is_reserved(r, ann));
+
+	/* a seat that is held can be reserved, and lives on as that */
+	ck_assert_int_eq(room_store_hold(&store, r, bob), 0);
+	ck_assert_int_eq(room_store_reserve(&store, r, &bob, 1), 0);
+	room_store_unhold(&store, r, bob);
+	ck_assert(room_store_is_reserved(r, bob));
+	ck_assert_int_eq(room_store_hold(&store, r, bob), 0);
+	ck_assert_int_eq(room_store_cancel(&store, r, &bob, 1), 0);
+	ck_assert_uint_eq(r->reserved_n, 2);
+	ck_assert_int_eq(room_store_join(&store, r, user_of(2, 1), bob), 0);
+	ck_assert_uint_eq(r->reserved_n, 1);
+	ck_assert_uint_eq(r->member_n, 2);
+}
+END_TEST
+
 /* ---- a random walk beside a model ---- */
 
 enum { USERS = 40, ROOMS = 6, STEPS = 60000 };
@@ -352,6 +390,7 @@ int main(void)
 	tcase_add_test(rules, one_room_at_a_time);
 	tcase_add_test(rules, the_longest_member_succeeds);
 	tcase_add_test(rules, reservations);
+	tcase_add_test(rules, seats_for_those_on_their_way);
 	suite_add_tcase(suite, rules);
 	tcase_add_checked_fixture(walk, setup, teardown);
 	tcase_set_timeout(walk, 60);

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What is kept in a room beside its members: seats for those who will come, properties, bytes of other plugins. Everything
+ * here moves with the room, and a change of it is told to the room's copies.
+ */
+#include "room_state.h"
+
+#include <errno.h>
+
+/* ---- reservations ---- */
+
+static int reserve_check(struct rooms *s, dk_id room, dk_id by, const dk_str *uids, size_t n, bool must_be_owner,
+			 struct room **ret_room)
+{
+	struct room *r = room_live(s, room);
+
+	if (!r)
+		return room_why_not(s, room);
+	if (must_be_owner && (!by || r->owner != by))
+		return DK_ROOM_NOT_OWNER;
+	if (!n || n > DK_ROOM_MEMBERS_MAX)
+		return DK_ROOM_BAD_PARAMS;
+	for (size_t i = 0; i < n; i++)
+		if (!uids[i].n || uids[i].n > DK_UID_MAX)
+			return DK_ROOM_BAD_PARAMS;
+	*ret_room = r;
+	return 0;
+}
+
+static int svc_reserve(struct dk_room *svc, dk_id room, dk_id by, const dk_str *uids, size_t n, bool must_be_owner)
+{
+	struct rooms *s = rooms_of(svc);
+	struct room *r;
+	dk_str *absent;
+	size_t absent_n = 0;
+	int rc = reserve_check(s, room, by, uids, n, must_be_owner, &r);
+
+	if (rc)
+		return rc;
+	absent = dk_scratch(s, n * sizeof(*absent));
+	if (!absent)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++)
+		if (room_store_of(&s->store, s->user->by_uid(s->user, uids[i])) != room)
+			absent[absent_n++] = uids[i];
+	return room_store_reserve(&s->store, r, absent, absent_n);
+}
+
+static int svc_cancel_reservation(struct dk_room *svc, dk_id room, dk_id by, const dk_str *uids, size_t n, bool must_be_owner)
+{
+	struct rooms *s = rooms_of(svc);
+	struct room *r;
+	int rc = reserve_check(s, room, by, uids, n, must_be_owner, &r);
+
+	return rc ? rc : room_store_cancel(&s->store, r, uids, n);
+}
+
+static bool svc_is_reserved(struct dk_room *svc, dk_id room, dk_str uid)
+{
+	const struct room *r = room_any(rooms_of(svc), room);
+
+	return r && room_store_is_reserved(r, uid);
+}
+
+/* ---- properties ---- */
+
+static const struct props_limits most = { DK_ROOM_PROPS_MAX, DK_ROOM_PROP_BYTES_MAX };
+
+static void tell_of_property(struct rooms *s, dk_id room, dk_str name, const struct dk_value *value)
+{
+	struct dk_room_property_event ev = { room, name, value };
+
+	dk_emit(&s->svc.property_changed, &ev);
+}
+
+static int svc_set(struct dk_room *svc, dk_id room, dk_str name, const struct dk_value *value)
+{
+	struct rooms *s = rooms_of(svc);
+	struct room *r = room_live(s, room);
+	int rc;
+
+	if (!r)
+		return room_why_not(s, room);
+	rc = props_set(s, &r->props, &most, name, value);
+	if (rc == 0)
+		tell_of_property(s, room, name, value);
+	return rc;
+}
+
+static int svc_incr(struct dk_room *svc, dk_id room, dk_str name, int64_t delta, int64_t *ret_value)
+{
+	struct rooms *s = rooms_of(svc);
+	struct room *r = room_live(s, room);
+	struct dk_value v = { .type = DK_V_INT };
+	int rc;
+
+	if (!r)
+		return room_why_not(s, room);
+	rc = props_incr(s, &r->props, &most, name, delta, &v.as.i);
+	if (rc)
+		return rc;
+	room_refresh(s, r);
+	*ret_value = v.as.i;
+	tell_of_property(s, room, name, &v);
+	return 0;
+}
+
+static int svc_unset(struct dk_room *svc, dk_id room, dk_str name)
+{
+	struct rooms *s = rooms_of(svc);
+	struct room *r = room_live(s, room);
+	int rc;
+
+	if (!r)
+		return room_why_not(s, room);
+	rc = props_unset(s, &r->props, name);
+	if (rc == 0)
+		tell_of_property(s, room, name, NULL);
+	return rc;
+}
+
+static int svc_get(struct dk_room *svc, dk_id room, dk_str name, struct dk_value *ret_value)
+{
+	const struct room *r = room_any(rooms_of(svc), room);
+
+	return r ? props_get(&r->props, name, ret_value) : DK_ROOM_GONE;
+}
+
+static bool svc_next_property(struct dk_room *svc, dk_id room, const void **at, dk_str *ret_name, struct dk_value *ret_value)
+{
+	const struct room *r = room_any(rooms_of(svc), room);
+	const struct prop *p = *at;
+
+	if (!r || !props_next(&r->props, &p, ret_name, ret_value))
+		return false;
+	*at = p;
+	return true;
+}
+
+/* ---- what other plugins keep ---- */
+
+static void *svc_attachment(struct dk_room *svc, void *self, dk_id room, size_t size)
+{
+	struct rooms *s = rooms_of(svc);
+	struct room *r = room_any(s, room);
+	uint16_t i = 0;
+
+	if (!r || !size)
+		return NULL;
+	while (i < s->attachment_n && s->attachments[i].self != self)
+		i++;
+	if (i == s->attachment_n) {
+		if (i == ROOM_ATTACHMENTS_MAX)
+			return NULL;
+		s->attachments[s->attachment_n++] = (struct room_attachment){ self, size };
+	}
+	if (size > s->attachments[i].size)
+		return NULL;
+	if (i >= r->attached_n) {
+		void **p = dk_realloc(s, r->attached, r->attached_n * sizeof(*p), (i + 1u) * sizeof(*p));
+
+		if (!p)
+			return NULL;
+		r->attached = p;
+		r->attached_n = (uint16_t)(i + 1);
+	}
+	if (!r->attached[i])
+		r->attached[i] = dk_alloc(s, s->attachments[i].size);
+	return r->attached[i];
+}
+
+void room_strip(struct rooms *s, struct room *r)
+{
+	room_relay_drop(s, r);
+	dk_timer_stop(&r->ttl);
+	for (uint16_t i = 0; i < r->attached_n; i++)
+		dk_free(s, r->attached[i], s->attachments[i].size);
+	dk_free(s, r->attached, r->attached_n * sizeof(*r->attached));
+	r->attached = NULL;
+	r->attached_n = 0;
+}
+
+void room_keep_init(struct rooms *s)
+{
+	struct dk_room *svc = &s->svc;
+
+	svc->reserve = svc_reserve;
+	svc->cancel_reservation = svc_cancel_reservation;
+	svc->is_reserved = svc_is_reserved;
+	svc->attachment = svc_attachment;
+	svc->set = svc_set;
+	svc->incr = svc_incr;
+	svc->unset = svc_unset;
+	svc->get = svc_get;
+	svc->next_property = svc_next_property;
+}
