@@ -48,6 +48,18 @@ void wire_link_init(struct wire_link *l, const struct wire_link_opts *o)
 	for (int i = 0; i < 4; i++)
 		l->rng[i] = splitmix(&seed);
 	l->free_at_us = 0;
+	l->bad = false;
+}
+
+/* Gilbert's channel: runs that end with chance 1/burst and begin as often as makes `loss` of all packets lie in them. */
+static bool lose(struct wire_link *l, double chance)
+{
+	const struct wire_link_opts *o = &l->o;
+
+	if (o->burst <= 1 || o->loss >= 1)
+		return chance < o->loss;
+	l->bad = l->bad ? chance >= 1 / o->burst : chance < o->loss / (1 - o->loss) / o->burst;
+	return l->bad;
 }
 
 int wire_link_pass(struct wire_link *l, uint64_t now_us, size_t n, uint64_t ret_at_us[2])
@@ -61,7 +73,7 @@ int wire_link_pass(struct wire_link *l, uint64_t now_us, size_t n, uint64_t ret_
 		start += (uint64_t)n * 8000 / l->o.rate_kbit;
 		l->free_at_us = start;
 	}
-	if (lost < l->o.loss)
+	if (lose(l, lost))
 		return 0;
 	ret_at_us[0] = start + delay + (uint64_t)(jitter * l->o.jitter_ms * 1000);
 	if (reordered < l->o.reorder)

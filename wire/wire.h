@@ -239,11 +239,13 @@ struct wire_link_opts {
 	double loss, reorder, duplicate; /* 0..1 */
 	uint32_t delay_ms, jitter_ms, reorder_ms; /* a reordered packet is held back reorder_ms longer */
 	uint32_t rate_kbit; /* 0 = unlimited */
+	double burst; /* packets are lost in runs of that many on average; up to 1: each by itself */
 };
 struct wire_link {
 	struct wire_link_opts o;
 	uint64_t rng[4];
 	uint64_t free_at_us;
+	bool bad; /* inside a run of losses */
 };
 void wire_link_init(struct wire_link *l, const struct wire_link_opts *o);
 /* The fate of a packet of n bytes sent at now_us: fills up to two arrival times (us), returns how many arrive (0, 1 or 2). */

@@ -13,8 +13,9 @@
  * steps give the same run, down to the hash of all its events. A world may hold many nodes, and ends that a script plays: bare
  * UDP sockets and TCP connections. Between any two addresses lies a link that can lose, delay, reorder and duplicate.
  *
- * Addresses: the first node of a world is 10.0.0.1, the second 10.0.0.2, ...; scripts take any other. What goes to 127.0.0.1
- * reaches whoever bound that address, else the first node. DK_SIM_TRACE=1 in the environment prints every event.
+ * Addresses: the first node of a world is 10.0.0.1, the second 10.0.0.2, ..., unless the test names one; scripts take any other.
+ * Nodes of one address are processes of one host. What goes to 127.0.0.1 reaches whoever bound that address, else the first node.
+ * DK_SIM_TRACE=1 in the environment prints every event.
  */
 #ifndef DIARKIS_TEST_H
 #define DIARKIS_TEST_H
@@ -38,6 +39,8 @@ struct dk_harness_opts {
 	uint64_t seed;
 	struct dk_env *world; /* put the node into this world (seed is ignored then) instead of one of its own */
 	bool stay; /* return when the node is made, before it starts */
+	/* its host in the world; NULL: the next free one. That of a node that was killed or freed is how that one starts anew. */
+	const char *address;
 };
 
 /*
@@ -56,6 +59,13 @@ DK_API struct dk_harness *dk_harness_open(const struct dk_harness_opts *opts);
 DK_API int dk_harness_free(struct dk_harness *h);
 /* The same without freeing, to look at the log afterwards; dk_harness_free() then returns what this did. */
 DK_API int dk_harness_stop(struct dk_harness *h);
+/* kill -9, and h is gone: from this moment on the world neither hears nor sees anything of the node but what the system of its
+ * host does, which ends the connections of a process that is no more. A host that loses its power: cut its address off before.
+ * (What the plugins hold is freed by stopping them where nobody sees it, so code of the test that they call is still called.) */
+DK_API void dk_harness_kill(struct dk_harness *h);
+/* SIGSTOP and SIGCONT: time passes the node by. What comes meanwhile waits in its sockets, up to 4 MiB each, connections are held
+ * open and begun by its host. When it goes on its clock jumps; timers that are due run before anything that waits is read. */
+DK_API void dk_harness_pause(struct dk_harness *h, bool on);
 
 DK_API struct dk_kernel *dk_harness_kernel(struct dk_harness *h);
 DK_API struct dk_env *dk_harness_world(struct dk_harness *h);
@@ -114,12 +124,17 @@ struct dk_sim_link {
 	double loss, reorder, duplicate; /* 0..1; a stream is delayed by what a datagram is lost by */
 	uint32_t delay_ms, jitter_ms, reorder_ms; /* a reordered packet is held back reorder_ms longer */
 	uint32_t rate_kbit; /* 0 = unlimited */
+	double burst; /* what is lost is lost in runs of that many packets on average; 0 and 1: each by itself */
 };
 /* The way from one address ("10.0.0.1") to another, one direction; NULL = any. What names both wins over what names one, and
  * that over what names none; of two alike the later. Without any: 1 ms and no fault. Returns 0, -EINVAL or -ENOMEM. */
 DK_API int dk_sim_link(struct dk_env *env, const char *from, const char *to, const struct dk_sim_link *how);
 /* Cuts both ways between two addresses, or joins them again; NULL = any. Datagrams are lost, streams wait. */
 DK_API int dk_sim_cut(struct dk_env *env, const char *a, const char *b, bool cut);
+/* The same for one direction: what `to` sends still arrives, but of a stream no more than fits into its window. */
+DK_API int dk_sim_cut_way(struct dk_env *env, const char *from, const char *to, bool cut);
+/* Cuts each address of one list from each of the other, or joins them again; lists end with NULL. */
+DK_API int dk_sim_partition(struct dk_env *env, const char *const *a, const char *const *b, bool cut);
 /* While stalled, the system of the nodes takes no output: sockets and streams would block. */
 DK_API void dk_sim_stall(struct dk_env *env, bool on);
 

@@ -5,14 +5,18 @@
  */
 #include <diarkis/test.h>
 
+#include <dirent.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <diarkis/mem_transport.h>
 #include <diarkis/user.h>
 
 #include "kernel/kernel.h"
+#include "tests/sim/sim.h"
 
 enum { START_MS = 60000, ANSWER_MS = 5000, DIRS_MAX = 16 };
 
@@ -29,6 +33,7 @@ struct dk_harness {
 	struct dk_addr addr;
 	int verdict;
 	bool own_world, stopped;
+	char temp_dir[32]; /* of the node alone; empty when its environment names another */
 };
 
 struct dk_test_user {
@@ -93,11 +98,40 @@ static bool over(void *arg)
 	return dk_finished(h->k, NULL);
 }
 
+/* Nodes publish files: each test node has a folder of its own, so that tests do not meet there. */
+static int make_temp_dir(struct dk_harness *h, const char *const *env)
+{
+	for (; *env; env++)
+		if (strncmp(*env, "TMPDIR=", 7) == 0)
+			return 0;
+	snprintf(h->temp_dir, sizeof(h->temp_dir), "/tmp/diarkis-test-XXXXXX");
+	if (mkdtemp(h->temp_dir))
+		return 0;
+	fprintf(stderr, "no folder %s can be made: %s\n", h->temp_dir, strerror(errno));
+	h->temp_dir[0] = '\0';
+	return -EIO;
+}
+
+static void remove_temp_dir(struct dk_harness *h)
+{
+	DIR *dir = *h->temp_dir ? opendir(h->temp_dir) : NULL;
+	struct dirent *file;
+
+	while (dir && (file = readdir(dir)))
+		if (strcmp(file->d_name, ".") != 0 && strcmp(file->d_name, "..") != 0)
+			unlinkat(dirfd(dir), file->d_name, 0);
+	if (dir) {
+		closedir(dir);
+		rmdir(h->temp_dir);
+	}
+}
+
 static void discard(struct dk_harness *h)
 {
 	dk_kernel_free(h->k);
 	if (h->own_world)
 		dk_env_free(h->world);
+	remove_temp_dir(h);
 	free(h->body);
 	free(h->log);
 	free(h);
@@ -120,15 +154,24 @@ static int boot(struct dk_harness *h, const struct dk_harness_opts *opts)
 		.log_sink = log_line,
 		.log_arg = h,
 	};
+	struct sim *sim = (struct sim *)h->world;
 	size_t n = 0;
 	int rc;
 
+	if (!sim_ip(opts->address, &sim->next_ip)) {
+		fprintf(stderr, "\"%s\" is no address of a host\n", opts->address);
+		free(list);
+		return -EINVAL;
+	}
+	if (make_temp_dir(h, b.env) == 0 && *h->temp_dir)
+		b.temp_dir = h->temp_dir;
 	for (const char *const *d = opts->plugin_dirs; d && *d && n < DIRS_MAX; d++)
 		dirs[n++] = *d;
 	while ((dir = strsep(&rest, ":")) && n < DIRS_MAX)
 		if (*dir)
 			dirs[n++] = dir;
 	rc = dk_kernel_new(h->world, &b, &h->k);
+	sim->next_ip.family = 0;
 	free(list);
 	return rc;
 }
@@ -177,6 +220,7 @@ int dk_harness_stop(struct dk_harness *h)
 	if (h->stopped)
 		return h->verdict;
 	h->stopped = true;
+	dk_harness_pause(h, false);
 	users_free(h);
 	if (!dk_is_running(h->k) && !dk_finished(h->k, NULL))
 		return h->verdict; /* it never began */
@@ -202,6 +246,29 @@ int dk_harness_free(struct dk_harness *h)
 	verdict = dk_harness_stop(h);
 	discard(h);
 	return verdict;
+}
+
+/* ---- violence ---- */
+
+void dk_harness_kill(struct dk_harness *h)
+{
+	struct env_node *n = h->k->node;
+
+	sim_kill(n);
+	users_free(h);
+	/* In a world of its own, where the deadline has passed, it frees what it holds. */
+	if (dk_is_running(h->k)) {
+		dk_signal_arrived(h->k, SIGTERM);
+		dk_signal_arrived(h->k, SIGTERM);
+	}
+	while (dk_is_running(h->k))
+		sim_limbo_turn(n);
+	discard(h);
+}
+
+void dk_harness_pause(struct dk_harness *h, bool on)
+{
+	sim_pause(h->k->node, on);
 }
 
 /* ---- looking ---- */

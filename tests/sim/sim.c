@@ -169,8 +169,9 @@ static void fire_turn(struct sim *sim, struct event *e)
 {
 	struct env_node *n = ((struct node_event *)(void *)e)->node;
 
-	n->woken = false;
-	if (!n->left) {
+	n->woken = n->paused;
+	n->late_turn = n->paused;
+	if (!n->left && !n->paused) {
 		sim_note(sim, "turn", &n->ip, NULL, NULL, 0);
 		sim_turn(n);
 	}
@@ -182,7 +183,9 @@ static void fire_timers(struct sim *sim, struct event *e)
 	struct node_event *ne = (struct node_event *)(void *)e;
 	struct env_node *n = ne->node;
 
-	if (!n->left && ne->wish == n->wish) {
+	if (n->paused && ne->wish == n->wish) {
+		n->late_timers = true;
+	} else if (!n->left && ne->wish == n->wish) {
 		sim_note(sim, "timers", &n->ip, NULL, NULL, 0);
 		sim_turn(n);
 		sim->up->timers(n->k);
@@ -192,7 +195,7 @@ static void fire_timers(struct sim *sim, struct event *e)
 
 static void env_wake(struct env_node *n)
 {
-	if (n->woken || (n->in_turn && !n->ending))
+	if (n->dead || n->woken || (n->in_turn && !n->ending))
 		return; /* a turn is coming anyway */
 	n->woken = true;
 	node_event(n, fire_turn, n->sim->now_us + 1);
@@ -201,7 +204,7 @@ static void env_wake(struct env_node *n)
 static void env_wake_at(struct env_node *n, uint64_t at_us)
 {
 	n->wish++;
-	if (at_us != UINT64_MAX)
+	if (at_us != UINT64_MAX && !n->dead)
 		node_event(n, fire_timers, at_us);
 }
 
@@ -215,8 +218,12 @@ static int env_attach(struct dk_env *env, struct dk_kernel *k, bool signals, str
 		return -ENOMEM;
 	n->sim = sim;
 	n->k = k;
-	sim->node_n++;
-	n->ip = (struct dk_addr){ .ip = { 10, 0, (uint8_t)(sim->node_n >> 8), (uint8_t)sim->node_n }, .family = 4 };
+	n->late_jobs_tail = &n->late_jobs;
+	n->ip = sim->next_ip;
+	if (!n->ip.family) {
+		sim->node_n++;
+		n->ip = (struct dk_addr){ .ip = { 10, 0, (uint8_t)(sim->node_n >> 8), (uint8_t)sim->node_n }, .family = 4 };
+	}
 	while (*at)
 		at = &(*at)->next;
 	*at = n;
@@ -230,6 +237,75 @@ static void env_detach(struct env_node *n)
 	n->left = true;
 	n->in_turn = false;
 	n->k = NULL;
+}
+
+bool sim_same_host(const struct env_node *a, const struct env_node *b)
+{
+	return a && b && sim_ip_eq(&a->ip, &b->ip);
+}
+
+/* ---- violence ---- */
+
+void sim_kill(struct env_node *n)
+{
+	sim_note(n->sim, "kill", &n->ip, NULL, NULL, 0);
+	sim_pause(n, false);
+	n->dead = true;
+	n->wish++;
+	sim_udp_kill(n);
+	sim_tcp_kill(n);
+}
+
+void sim_limbo_turn(struct env_node *n)
+{
+	n->in_turn = true;
+	n->sim->up->turn_begin(n->k);
+	n->ending = true;
+	n->sim->up->turn_end(n->k);
+	n->ending = n->in_turn = false;
+}
+
+static void fire_writable(struct sim *sim, struct event *e)
+{
+	if (!sim->stalled)
+		sim_udp_unstall(sim);
+	free(e);
+}
+
+/* What waits is read a microsecond after the timers ran: in a turn of its own. */
+static void resume(struct env_node *n)
+{
+	struct event *next;
+
+	n->paused = false;
+	n->sim->up->turn_begin(n->k); /* its clock jumps */
+	if (n->late_timers)
+		node_event(n, fire_timers, n->sim->now_us);
+	if (n->late_turn) {
+		n->woken = false;
+		env_wake(n);
+	}
+	for (struct event *e = n->late_jobs; e; e = next) {
+		next = e->next;
+		sim_event(n->sim, e, n->sim->now_us + 1);
+	}
+	n->late_timers = n->late_turn = false;
+	n->late_jobs = NULL;
+	n->late_jobs_tail = &n->late_jobs;
+	sim_udp_resume(n);
+	sim_tcp_resume(n);
+	node_event(n, fire_writable, n->sim->now_us + 1); /* a stall may have ended meanwhile */
+}
+
+void sim_pause(struct env_node *n, bool on)
+{
+	if (n->paused == on || n->left)
+		return;
+	sim_note(n->sim, on ? "pause" : "continue", &n->ip, NULL, NULL, 0);
+	if (on)
+		n->paused = true;
+	else
+		resume(n);
 }
 
 static void end_turns(struct sim *sim)
@@ -289,8 +365,16 @@ static void job_end(struct event *e)
 
 static void fire_job(struct sim *sim, struct event *e)
 {
+	struct env_node *n = ((struct job_event *)(void *)e)->node;
+
 	(void)sim;
-	job_end(e);
+	if (n->paused) {
+		e->next = NULL;
+		*n->late_jobs_tail = e;
+		n->late_jobs_tail = &e->next;
+	} else {
+		job_end(e);
+	}
 }
 
 static int env_job(struct env_node *n, void (*work)(void *arg), void *arg, void (*done)(struct dk_kernel *k, void *job), void *job)
@@ -401,7 +485,7 @@ static void pause_at(struct sim *sim, uint64_t now_us)
 {
 	sim->now_us = now_us;
 	for (struct env_node *n = sim->nodes; n; n = n->next)
-		if (!n->left)
+		if (!n->left && !n->paused)
 			sim->up->turn_begin(n->k);
 }
 

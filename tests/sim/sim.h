@@ -18,6 +18,7 @@ struct event {
 	uint64_t at_us, order; /* order: of two at one time the one that was written down first */
 	void (*fire)(struct sim *sim, struct event *e);
 	void (*drop)(struct event *e); /* the world ends before it happened */
+	struct event *next; /* for whoever puts it off */
 };
 
 struct env_node {
@@ -26,6 +27,9 @@ struct env_node {
 	struct dk_kernel *k;
 	struct dk_addr ip;
 	bool in_turn, ending, woken, left;
+	bool dead; /* killed: nothing of it reaches the world any more */
+	bool paused, late_turn, late_timers; /* late: what came up meanwhile */
+	struct event *late_jobs, **late_jobs_tail; /* likewise, by next */
 	uint64_t wish; /* counts wake_at(): older events are void */
 };
 
@@ -46,6 +50,7 @@ struct rule { /* family 0 = any */
 struct cut {
 	struct cut *next;
 	struct dk_addr a, b;
+	bool way; /* from a to b only */
 };
 
 enum { SIM_BUCKETS = 1024 };
@@ -57,7 +62,8 @@ struct sim {
 	struct event **heap;
 	size_t heap_n, heap_cap;
 	struct env_node *nodes; /* in order of arrival */
-	unsigned node_n;
+	struct dk_addr next_ip; /* of the next node, or family 0 */
+	unsigned node_n; /* of those that took the next free address */
 	bool stalled, trace;
 	struct flow *flows[SIM_BUCKETS];
 	struct rule *rules; /* latest first */
@@ -75,6 +81,10 @@ int sim_event(struct sim *sim, struct event *e, uint64_t at_us);
 struct event *sim_due(const struct sim *sim); /* the next one, if it happens at this very moment */
 struct event *sim_pop(struct sim *sim);
 void sim_turn(struct env_node *n); /* its turn begins, unless it has */
+bool sim_same_host(const struct env_node *a, const struct env_node *b); /* NULL: a script's, of no host */
+void sim_kill(struct env_node *n); /* for the harness, as are the next two */
+void sim_limbo_turn(struct env_node *n); /* a turn of a node that was killed */
+void sim_pause(struct env_node *n, bool on);
 /* Into the hash and the trace. */
 void sim_note(struct sim *sim, const char *what, const struct dk_addr *from, const struct dk_addr *to, const uint8_t *p, size_t n);
 bool sim_ip(const char *text, struct dk_addr *ret_ip); /* NULL gives family 0; port 0 */
@@ -94,6 +104,8 @@ int sim_udp_open(struct env_node *n, struct dk_udp *udp, struct dk_addr *bound, 
 int sim_udp_send(struct env_udp *udp, const struct env_out *v, size_t n, bool may_fragment);
 void sim_udp_close(struct env_udp *udp);
 void sim_udp_unstall(struct sim *sim);
+void sim_udp_kill(struct env_node *n); /* its sockets are nobody's, until it closes them */
+void sim_udp_resume(struct env_node *n);
 void sim_udp_free_all(struct sim *sim);
 
 /* ---- sim_tcp.c ---- */
@@ -105,6 +117,8 @@ int64_t sim_stream_write(struct env_stream *s, const uint8_t *p, size_t n);
 void sim_stream_read(struct env_stream *s, bool on);
 void sim_stream_close(struct env_stream *s, bool reset);
 void sim_tcp_kick(struct sim *sim); /* the stall ended, or links changed: whoever waited tries again */
+void sim_tcp_kill(struct env_node *n);
+void sim_tcp_resume(struct env_node *n);
 void sim_tcp_free_all(struct sim *sim);
 
 #endif

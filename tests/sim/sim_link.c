@@ -51,10 +51,11 @@ static void flow_rules(const struct sim *sim, struct flow *f)
 					     .delay_ms = how.delay_ms,
 					     .jitter_ms = how.jitter_ms,
 					     .reorder_ms = how.reorder_ms,
-					     .rate_kbit = how.rate_kbit };
+					     .rate_kbit = how.rate_kbit,
+					     .burst = how.burst };
 	f->cut = false;
 	for (const struct cut *c = sim->cuts; c; c = c->next)
-		if ((fits(&c->a, &f->from) && fits(&c->b, &f->to)) || (fits(&c->b, &f->from) && fits(&c->a, &f->to)))
+		if ((fits(&c->a, &f->from) && fits(&c->b, &f->to)) || (!c->way && fits(&c->b, &f->from) && fits(&c->a, &f->to)))
 			f->cut = true;
 }
 
@@ -107,16 +108,15 @@ int dk_sim_link(struct dk_env *env, const char *from, const char *to, const stru
 	return 0;
 }
 
-int dk_sim_cut(struct dk_env *env, const char *a, const char *b, bool cut)
+static int cut_or_join(struct sim *sim, const char *a, const char *b, bool way, bool cut)
 {
-	struct sim *sim = (struct sim *)env;
 	struct cut *c, **at = &sim->cuts;
 	struct dk_addr ip_a, ip_b;
 
 	if (!sim_ip(a, &ip_a) || !sim_ip(b, &ip_b))
 		return -EINVAL;
-	while ((c = *at) && !(sim_ip_eq(&c->a, &ip_a) && sim_ip_eq(&c->b, &ip_b)) &&
-	       !(sim_ip_eq(&c->a, &ip_b) && sim_ip_eq(&c->b, &ip_a)))
+	while ((c = *at) && (c->way != way || (!(sim_ip_eq(&c->a, &ip_a) && sim_ip_eq(&c->b, &ip_b)) &&
+					       (way || !(sim_ip_eq(&c->a, &ip_b) && sim_ip_eq(&c->b, &ip_a))))))
 		at = &c->next;
 	if (c && !cut) {
 		*at = c->next;
@@ -125,11 +125,38 @@ int dk_sim_cut(struct dk_env *env, const char *a, const char *b, bool cut)
 		c = calloc(1, sizeof(*c));
 		if (!c)
 			return -ENOMEM;
-		*c = (struct cut){ sim->cuts, ip_a, ip_b };
+		*c = (struct cut){ sim->cuts, ip_a, ip_b, way };
 		sim->cuts = c;
 	}
-	rules_changed(sim);
+	sim_note(sim, cut ? (way ? "cut way" : "cut") : "join", &ip_a, &ip_b, NULL, 0);
 	return 0;
+}
+
+int dk_sim_cut(struct dk_env *env, const char *a, const char *b, bool cut)
+{
+	int rc = cut_or_join((struct sim *)env, a, b, false, cut);
+
+	rules_changed((struct sim *)env);
+	return rc;
+}
+
+int dk_sim_cut_way(struct dk_env *env, const char *from, const char *to, bool cut)
+{
+	int rc = cut_or_join((struct sim *)env, from, to, true, cut);
+
+	rules_changed((struct sim *)env);
+	return rc;
+}
+
+int dk_sim_partition(struct dk_env *env, const char *const *a, const char *const *b, bool cut)
+{
+	int rc = 0;
+
+	for (; *a; a++)
+		for (const char *const *other = b; *other && rc == 0; other++)
+			rc = cut_or_join((struct sim *)env, *a, *other, false, cut);
+	rules_changed((struct sim *)env);
+	return rc;
 }
 
 void sim_links_free(struct sim *sim)

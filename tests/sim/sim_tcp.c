@@ -4,7 +4,8 @@
  * would lose arrives a retransmission later; while a link is cut everything waits. Each direction holds WINDOW bytes that are on
  * the way or not read yet, so a slow reader stops its writer.
  *
- * A connection lives until both sides let go of it and no event names it any more.
+ * A connection lives until both sides let go of it and no event names it any more. What comes for a node that is paused is held
+ * by its host: data in the window, new connections in the listener's queue.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -18,7 +19,8 @@ enum {
 	RETRANSMIT_US = 200000,
 	SENDS = 15,
 	CONNECT_AGAIN_US = 1000000,
-	CONNECT_TRIES = 10
+	CONNECT_TRIES = 10,
+	BACKLOG = 1024
 };
 
 enum kind { DATA, FIN, RST, OPENED, REFUSED };
@@ -40,8 +42,11 @@ struct env_stream {
 	struct dk_addr addr;
 	struct segment *head, **tail; /* what comes here */
 	uint64_t last_at_us; /* of them */
-	size_t unread; /* bytes sent here and not taken yet */
+	size_t unread; /* bytes sent here and not taken yet, as far as their sender knows */
+	size_t unheard; /* those of them that were taken while the way back was cut */
+	struct env_listener *queued; /* accepted by the host of a node that is paused */
 	bool here; /* somebody holds it */
+	bool ghost; /* its node was killed, and still has its stream */
 	bool reading, blocked, fin_sent, broken;
 };
 
@@ -83,7 +88,7 @@ static struct env_stream *peer_of(const struct env_stream *side)
 
 static void conn_check(struct sim_conn *c)
 {
-	if (c->events || c->side[0].here || c->side[1].here)
+	if (c->events || c->side[0].here || c->side[1].here || c->side[0].ghost || c->side[1].ghost)
 		return;
 	for (size_t i = 0; i < 2; i++)
 		while (c->side[i].head) {
@@ -187,18 +192,30 @@ static int64_t send_bytes(struct env_stream *from, const uint8_t *p, size_t n)
 
 static void tell_writable(struct env_stream *side)
 {
-	if (!side->here || !side->node || !side->blocked || side->conn->sim->stalled)
+	if (!side->here || !side->node || !side->blocked || side->conn->sim->stalled || side->node->paused)
 		return;
 	side->blocked = false;
 	sim_turn(side->node);
 	side->conn->sim->up->stream_writable(side->s);
 }
 
+static bool is_cut(const struct env_stream *from)
+{
+	const struct env_stream *to = peer_of(from);
+	const struct flow *flow = sim_flow(from->conn->sim, &from->addr, &to->addr);
+
+	return flow && flow->cut;
+}
+
 static void was_read(struct env_stream *side, size_t n)
 {
 	struct env_stream *writer = peer_of(side);
 
-	side->unread -= n;
+	side->unheard += n;
+	if (is_cut(side))
+		return;
+	side->unread -= side->unheard;
+	side->unheard = 0;
 	if (writer->blocked)
 		later(writer, tell_writable, side->conn->sim->now_us);
 }
@@ -265,9 +282,8 @@ static void pump(struct env_stream *side)
 
 	while ((seg = side->head) && seg->at_us <= sim->now_us) {
 		const struct env_stream *from = peer_of(side);
-		struct flow *flow = sim_flow(sim, &from->addr, &side->addr);
 
-		if (flow && flow->cut)
+		if (is_cut(from) || (side->here && side->node && side->node->paused))
 			return;
 		side->broken |= seg->kind == RST || seg->kind == REFUSED;
 		/* A node that does not read sees an end only where it writes. */
@@ -291,6 +307,7 @@ void sim_tcp_kick(struct sim *sim)
 {
 	for (struct sim_conn *c = sim->conns; c; c = c->next)
 		for (size_t i = 0; i < 2; i++) {
+			was_read(&c->side[i], 0);
 			if (c->side[i].head)
 				later(&c->side[i], pump, sim->now_us);
 			if (c->side[i].blocked)
@@ -309,29 +326,49 @@ static struct env_listener *find_listener(struct sim *sim, const struct dk_addr 
 	return NULL;
 }
 
+static unsigned queue_length(const struct sim *sim, const struct env_listener *l)
+{
+	unsigned n = 0;
+
+	for (const struct sim_conn *c = sim->conns; c; c = c->next)
+		n += c->side[1].queued == l;
+	return n;
+}
+
+/* True when somebody holds it now. */
+static bool take(struct env_stream *side, struct env_listener *l)
+{
+	struct sim *sim = side->conn->sim;
+
+	side->queued = NULL;
+	sim_turn(l->node);
+	side->s = sim->up->accept(l->l, side, &peer_of(side)->addr);
+	side->here = side->here && side->s;
+	return side->here;
+}
+
 static void knock(struct env_stream *side)
 {
 	struct env_stream *other = peer_of(side);
 	struct sim_conn *c = side->conn;
 	struct sim *sim = c->sim;
-	struct flow *flow = sim_flow(sim, &side->addr, &other->addr);
-	struct env_listener *l;
+	struct env_listener *l = find_listener(sim, &other->addr);
+	bool unheard = is_cut(side) || is_cut(other) || (l && l->node->paused && queue_length(sim, l) == BACKLOG);
 
 	if (!side->here)
 		return;
-	if (flow && flow->cut && ++c->tries < CONNECT_TRIES) {
+	if (unheard && ++c->tries < CONNECT_TRIES) {
 		later(side, knock, sim->now_us + CONNECT_AGAIN_US);
 		return;
 	}
-	l = flow && flow->cut ? NULL : find_listener(sim, &other->addr);
+	l = unheard ? NULL : l;
 	sim_note(sim, l ? "tcp knock" : "tcp nobody", &side->addr, &other->addr, NULL, 0);
 	if (l) {
 		other->node = l->node;
 		other->here = other->reading = true;
-		sim_turn(l->node);
-		other->s = sim->up->accept(l->l, other, &side->addr);
-		other->here = other->here && other->s;
-		if (other->here) {
+		if (l->node->paused)
+			other->queued = l;
+		if (l->node->paused || take(other, l)) {
 			send_segment(other, OPENED, NULL, 0);
 			return;
 		}
@@ -370,6 +407,8 @@ int sim_connect(struct env_node *n, struct dk_stream *s, const struct dk_addr *t
 	struct sim_conn *c;
 
 	(void)no_delay;
+	if (n->dead)
+		return -ENETDOWN;
 	if (sim_ip_loop(to))
 		from = (struct dk_addr){ .ip = { 127, 0, 0, 1 }, .family = 4 };
 	from.port = sim_port(n->sim);
@@ -387,14 +426,16 @@ int sim_listen(struct env_node *n, struct dk_listener *l, struct dk_addr *bound,
 	struct env_listener *el;
 
 	(void)opts;
+	if (n->dead)
+		return -ENETDOWN;
 	if (!bound->family)
 		bound->family = 4;
 	if (!bound->port)
 		bound->port = sim_port(n->sim);
 	for (el = n->sim->listeners; el; el = el->next)
 		if (el->addr.port == bound->port &&
-		    (el->node == n ? sim_ip_any(&el->addr) || sim_ip_any(bound) || sim_ip_eq(&el->addr, bound)
-				   : !sim_ip_any(bound) && sim_ip_eq(&el->addr, bound)))
+		    (sim_same_host(el->node, n) ? sim_ip_any(&el->addr) || sim_ip_any(bound) || sim_ip_eq(&el->addr, bound)
+						: !sim_ip_any(bound) && sim_ip_eq(&el->addr, bound)))
 			return -EADDRINUSE;
 	el = calloc(1, sizeof(*el));
 	if (!el)
@@ -405,13 +446,28 @@ int sim_listen(struct env_node *n, struct dk_listener *l, struct dk_addr *bound,
 	return 0;
 }
 
-void sim_listener_close(struct env_listener *el)
+static void side_close(struct env_stream *side, bool reset);
+
+/* Nobody finds it any more; what its queue holds is reset, as a system does. */
+static void listener_off(struct env_listener *el)
 {
-	struct env_listener **at = &el->node->sim->listeners;
+	struct sim *sim = el->node->sim;
+	struct env_listener **at = &sim->listeners;
 
 	while (*at != el)
 		at = &(*at)->next;
 	*at = el->next;
+	for (struct sim_conn *c = sim->conns, *next; c; c = next) {
+		next = c->next;
+		if (c->side[1].queued == el)
+			side_close(&c->side[1], true);
+	}
+}
+
+void sim_listener_close(struct env_listener *el)
+{
+	if (!el->node->dead)
+		listener_off(el);
 	free(el);
 }
 
@@ -421,6 +477,8 @@ int64_t sim_stream_write(struct env_stream *side, const uint8_t *p, size_t n)
 {
 	int64_t sent = side->conn->sim->stalled ? 0 : send_bytes(side, p, n);
 
+	if (side->ghost)
+		return (int64_t)n;
 	if (sent >= 0 && (size_t)sent < n)
 		side->blocked = true;
 	return sent;
@@ -438,6 +496,7 @@ static void side_close(struct env_stream *side, bool reset)
 	struct sim_conn *c = side->conn;
 
 	side->here = false;
+	side->queued = NULL;
 	if (reset)
 		send_segment(side, RST, NULL, 0);
 	else if (!side->fin_sent)
@@ -449,7 +508,63 @@ static void side_close(struct env_stream *side, bool reset)
 
 void sim_stream_close(struct env_stream *side, bool reset)
 {
+	if (side->ghost) {
+		side->ghost = false;
+		conn_check(side->conn);
+		return;
+	}
 	side_close(side, reset);
+}
+
+/* ---- nodes that are killed, and nodes that were paused ---- */
+
+void sim_tcp_kill(struct env_node *n)
+{
+	struct env_listener *el = n->sim->listeners, *next_el;
+
+	for (; el; el = next_el) {
+		next_el = el->next;
+		if (el->node == n)
+			listener_off(el);
+	}
+	for (struct sim_conn *c = n->sim->conns, *next; c; c = next) {
+		next = c->next;
+		for (size_t i = 0; i < 2; i++) {
+			struct env_stream *side = &c->side[i];
+
+			if (!side->here || side->node != n)
+				continue;
+			side->ghost = true; /* before anything may free it */
+			side_close(side, side->head != NULL);
+		}
+	}
+}
+
+static void take_late(struct env_stream *side)
+{
+	struct env_listener *l = side->queued;
+
+	if (side->node->paused)
+		return; /* again */
+	if (l && !take(side, l))
+		send_segment(side, RST, NULL, 0);
+	pump(side);
+}
+
+void sim_tcp_resume(struct env_node *n)
+{
+	struct sim *sim = n->sim;
+
+	for (struct sim_conn *c = sim->conns; c; c = c->next)
+		for (size_t i = 0; i < 2; i++) {
+			struct env_stream *side = &c->side[i];
+
+			if (!side->here || side->node != n)
+				continue;
+			later(side, take_late, sim->now_us + 1);
+			if (side->blocked)
+				later(side, tell_writable, sim->now_us + 1);
+		}
 }
 
 /* ---- streams of scripts ---- */

@@ -27,7 +27,14 @@ struct sim_socket {
 struct env_udp {
 	struct sim_socket s;
 	struct dk_udp *udp;
+	struct packet *head, **tail; /* while its node is paused */
+	size_t waiting; /* bytes in it, as a system charges them */
 	bool want_local, blocked;
+};
+
+enum {
+	RCVBUF = 4 << 20, /* what may wait for a node that is paused */
+	CHARGE = 512 /* of each datagram, beside its bytes */
 };
 
 struct dk_sim_udp {
@@ -43,14 +50,14 @@ static struct sim_socket **bucket_of(struct sim *sim, uint16_t port)
 	return &sim->sockets[port % SIM_BUCKETS];
 }
 
-/* Whether two sockets may not both be there: a wildcard of a node covers that node's address and loopback. */
+/* Whether two sockets may not both be there: a wildcard of a node covers its host's address and loopback. */
 static bool clash(const struct sim_socket *s, const struct env_node *node, const struct dk_addr *addr)
 {
 	if (s->addr.port != addr->port)
 		return false;
 	if (sim_ip_eq(&s->addr, addr))
-		return !sim_ip_any(addr) || s->node == node;
-	return node && s->node == node && (sim_ip_any(addr) || sim_ip_any(&s->addr));
+		return !sim_ip_any(addr) || sim_same_host(s->node, node);
+	return sim_same_host(s->node, node) && (sim_ip_any(addr) || sim_ip_any(&s->addr));
 }
 
 static int socket_bind(struct sim *sim, struct sim_socket *s, struct env_node *node, struct dk_addr *addr)
@@ -155,13 +162,27 @@ static void to_node(struct sim *sim, struct env_udp *u, struct packet *first)
 		free(held[n]);
 }
 
+static void put_off(struct env_udp *u, struct packet *p)
+{
+	if (u->waiting + p->n + CHARGE > RCVBUF) {
+		free(p);
+		return;
+	}
+	u->waiting += p->n + CHARGE;
+	p->next = NULL;
+	*u->tail = p;
+	u->tail = &p->next;
+}
+
 static void fire_packet(struct sim *sim, struct event *e)
 {
 	struct packet *p = (struct packet *)(void *)e;
 	struct sim_socket *s = receiver(sim, p);
 	struct dk_sim_udp *script = (struct dk_sim_udp *)(void *)s;
 
-	if (s && s->node) {
+	if (s && s->node && s->node->paused) {
+		put_off((struct env_udp *)(void *)s, p);
+	} else if (s && s->node) {
 		to_node(sim, (struct env_udp *)(void *)s, p);
 	} else if (s && !script->fn) {
 		p->next = NULL;
@@ -204,12 +225,13 @@ int sim_udp_open(struct env_node *n, struct dk_udp *udp, struct dk_addr *bound, 
 
 	if (!u)
 		return -ENOMEM;
-	rc = socket_bind(n->sim, &u->s, n, bound);
+	rc = n->dead ? -ENETDOWN : socket_bind(n->sim, &u->s, n, bound);
 	if (rc < 0) {
 		free(u);
 		return rc;
 	}
 	u->udp = udp;
+	u->tail = &u->head;
 	u->want_local = opts->want_local;
 	*ret_udp = u;
 	return 0;
@@ -217,8 +239,39 @@ int sim_udp_open(struct env_node *n, struct dk_udp *udp, struct dk_addr *bound, 
 
 void sim_udp_close(struct env_udp *u)
 {
-	socket_unbind(&u->s);
+	if (!u->s.node->dead)
+		socket_unbind(&u->s);
 	free(u);
+}
+
+void sim_udp_kill(struct env_node *n)
+{
+	for (size_t i = 0; i < SIM_BUCKETS; i++)
+		for (struct sim_socket **at = &n->sim->sockets[i]; *at;)
+			if ((*at)->node == n)
+				*at = (*at)->next;
+			else
+				at = &(*at)->next;
+}
+
+/* What waited arrives now, in the order in which it came to each socket. */
+void sim_udp_resume(struct env_node *n)
+{
+	for (size_t i = 0; i < SIM_BUCKETS; i++)
+		for (struct sim_socket *s = n->sim->sockets[i]; s; s = s->next) {
+			struct env_udp *u = (struct env_udp *)(void *)s;
+
+			if (s->node != n)
+				continue;
+			while (u->head) {
+				struct packet *p = u->head;
+
+				u->head = p->next;
+				sim_event(n->sim, &p->e, n->sim->now_us + 1);
+			}
+			u->tail = &u->head;
+			u->waiting = 0;
+		}
 }
 
 /* What a datagram from this socket bears as its source. */
@@ -238,6 +291,8 @@ static struct dk_addr source_of(const struct env_udp *u, const struct env_out *o
 int sim_udp_send(struct env_udp *u, const struct env_out *v, size_t n, bool may_fragment)
 {
 	(void)may_fragment; /* no link of this world minds the size of a packet */
+	if (u->s.node->dead)
+		return (int)n;
 	if (u->s.sim->stalled) {
 		u->blocked = true;
 		return 0;
@@ -256,7 +311,7 @@ void sim_udp_unstall(struct sim *sim)
 		for (struct sim_socket *s = sim->sockets[i]; s; s = s->next) {
 			struct env_udp *u = (struct env_udp *)(void *)s;
 
-			if (!s->node || !u->blocked)
+			if (!s->node || !u->blocked || s->node->paused)
 				continue;
 			u->blocked = false;
 			sim_turn(s->node);

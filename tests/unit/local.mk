@@ -68,6 +68,10 @@ check_PROGRAMS += %D%/test_sim
 %C%_test_sim_SOURCES = %D%/test_sim.c
 %C%_test_sim_LDADD = $(harness_lib) $(kernel_lib) $(test_libs)
 
+check_PROGRAMS += %D%/test_faults
+%C%_test_faults_SOURCES = %D%/test_faults.c
+%C%_test_faults_LDADD = $(harness_lib) $(kernel_lib) $(test_libs)
+
 check_PROGRAMS += %D%/test_uv
 %C%_test_uv_SOURCES = %D%/test_uv.c
 %C%_test_uv_LDADD = $(kernel_lib) $(test_libs)
