@@ -148,7 +148,7 @@ static int prepare(struct dk_kernel *k, struct entry *e)
 static bool reserved(const struct dk_plugin *p, const struct dk_command *row)
 {
 	static const char *const ours[] = { "user", "room",     "group", "session", "dm",   "matching", "field",
-					    "p2p",  "notifier", "debug", "mesh",    "dive", "dgs", "mars" };
+					    "p2p",  "notifier", "debug", "mesh",    "dive", "dgs",      "mars" };
 
 	if (row->ver == DK_VER_NODE ? row->cmd > NODE_CMD_OURS : row->ver >= 2 || row->flags & DK_INTERNAL)
 		return false;
@@ -170,8 +170,8 @@ static int add_rows(struct dk_kernel *k, struct dk_plugin *p)
 		if (reserved(p, row)) {
 			log_kernel(k, DK_ERROR, "%s: command %s is (%u, %u), but %s", p->instance, row->name, row->ver, row->cmd,
 				   row->ver == DK_VER_NODE ? "numbers up to 10000 between nodes are reserved to built-in modules; "
-							     "use one above" :
-							     "versions 0 and 1 are reserved to built-in modules; use version 2 or "
+							     "use one above"
+							   : "versions 0 and 1 are reserved to built-in modules; use version 2 or "
 							     "above");
 			rc = DK_EXIT_CONFIG;
 			continue;
@@ -601,6 +601,19 @@ void dk_call_done(void *self, dk_id id, int rc)
 		finish(c);
 	}
 	scratch_release(k, mark);
+}
+
+void dk_call_drop(void *self, dk_id id)
+{
+	struct command_state *s = plugin_of(self)->k->commands;
+	struct call *c = dk_table_get(&s->calls, id);
+
+	if (!c || !c->parked)
+		return;
+	unpark(s, c);
+	if (c->finish)
+		c->finish(c->owner->self, &c->pub, 0, dk_slice_n(NULL, 0));
+	call_free(s, c);
 }
 
 void dk_call_forget_user(void *self, dk_id user)

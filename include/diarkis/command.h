@@ -142,6 +142,9 @@ DK_API int dk_call_status(const struct dk_call *call);
 DK_API struct dk_call *dk_call_get(void *self, dk_id id);
 /* The handler's deferred return: rc as if returned. Stale ids are fine. */
 DK_API void dk_call_done(void *self, dk_id id, int rc);
+/* After DK_LATER: the call ends without an answer from here, and without AFTER hooks; the node that its user moves to answers,
+ * say. Stale ids are fine. */
+DK_API void dk_call_drop(void *self, dk_id id);
 
 /* Codes of refusals that every module shares. */
 enum { DK_E_SHORT = 1000, DK_E_PARAMS = 1001, DK_E_INTERNAL = 9999 };
@@ -166,16 +169,23 @@ struct dk_hook {
 	int (*fn)(void *self, struct dk_call *call);
 };
 /* fn: int fn(self type *, struct dk_call *). */
-#define DK_HOOK_BEFORE(ver, cmd, fn) { ver, DK_BEFORE, cmd, DK_HOOK_FN_(fn) }
-#define DK_HOOK_AFTER(ver, cmd, fn) { ver, DK_AFTER, cmd, DK_HOOK_FN_(fn) }
+#define DK_HOOK_BEFORE(ver, cmd, fn)                                                                                               \
+	{                                                                                                                          \
+		ver, DK_BEFORE, cmd, DK_HOOK_FN_(fn)                                                                               \
+	}
+#define DK_HOOK_AFTER(ver, cmd, fn)                                                                                                \
+	{                                                                                                                          \
+		ver, DK_AFTER, cmd, DK_HOOK_FN_(fn)                                                                                \
+	}
 /* A function that cannot be called like a hook, or returns something else than int, does not compile. */
-#define DK_HOOK_FN_(fn)                                                                                                           \
-	__builtin_choose_expr(__builtin_types_compatible_p(__typeof__((fn)((void *)0, (struct dk_call *)0)), int),                \
+#define DK_HOOK_FN_(fn)                                                                                                            \
+	__builtin_choose_expr(__builtin_types_compatible_p(__typeof__((fn)((void *)0, (struct dk_call *)0)), int),                 \
 			      (int (*)(void *, struct dk_call *))(fn), (void)0)
 
 /* ---- bringing a call in ---- */
 
-/* Called exactly once per dispatched call. body is valid until it returns; status is enum dk_status. */
+/* Called exactly once per dispatched call. body is valid until it returns; status is enum dk_status, or 0: it was dropped, and
+ * nothing is to be said. */
 typedef void dk_finish_fn(void *self, const struct dk_call *call, int status, dk_slice body);
 
 struct dk_incoming {
@@ -289,59 +299,59 @@ DK_API const char *dk_payload_text(void *self, const struct dk_param *params, bo
 #define DK_W_bytes16(n) dk_wr_bytes16(w_, n);
 #define DK_W_bytes32(n) dk_wr_bytes32(w_, n);
 #define DK_W_id52(n) dk_wr_slice(w_, dk_slice_n((n)->c, DK_ID52_LEN));
-#define DK_W_strs(v)                                                                                                              \
-	dk_wr_u16(w_, (v).n);                                                                                                     \
+#define DK_W_strs(v)                                                                                                               \
+	dk_wr_u16(w_, (v).n);                                                                                                      \
 	dk_wr_slice(w_, (v).bytes);
 #define DK_W_rest(n) dk_wr_slice(w_, n);
 
 /* The encoder of a call: fn_pack(writer, the row's parameters). */
-#define DK_PACK_(fn, flags, in)                                                                                                   \
-	static inline __attribute__((unused)) void fn##_pack(struct dk_writer *w_ DK_EACH_(DK_AC_, in))                           \
-	{                                                                                                                         \
-		const bool puffer_ = ((flags) & DK_PUFFER) != 0;                                                                  \
-		(void)puffer_;                                                                                                    \
-		(void)w_;                                                                                                         \
-		DK_EACH_(DK_AW_, in)                                                                                              \
+#define DK_PACK_(fn, flags, in)                                                                                                    \
+	static inline __attribute__((unused)) void fn##_pack(struct dk_writer *w_ DK_EACH_(DK_AC_, in))                            \
+	{                                                                                                                          \
+		const bool puffer_ = ((flags)&DK_PUFFER) != 0;                                                                     \
+		(void)puffer_;                                                                                                     \
+		(void)w_;                                                                                                          \
+		DK_EACH_(DK_AW_, in)                                                                                               \
 	}
 #define DK_PACK_ROW_(self, ver, cmd, name, fn, flags, help, in, out) DK_PACK_(fn, flags, in)
 /* For who calls the rows of another plugin, here or on another node: the encoders alone. */
 #define DK_PACKERS(LIST) LIST(DK_PACK_ROW_, DK_PACK_ROW_)
 
 /* Tables, the encoders of the call and of the answer, the answer function. */
-#define DK_CMD_BODY_(fn, flags, in, out)                                                                                          \
-	DK_PACK_(fn, flags, in)                                                                                                   \
-	static const struct dk_param fn##_in[] __attribute__((unused)) = { DK_EACH_(DK_AP_, in){ 0, NULL } };                     \
-	static const struct dk_param fn##_out[] __attribute__((unused)) = { DK_EACH_(DK_AP_, out){ 0, NULL } };                   \
-	static inline __attribute__((unused)) void fn##_encode(struct dk_writer *w_ DK_EACH_(DK_AC_, out))                        \
-	{                                                                                                                         \
-		const bool puffer_ = ((flags) & DK_PUFFER) != 0;                                                                  \
-		(void)puffer_;                                                                                                    \
-		(void)w_;                                                                                                         \
-		DK_EACH_(DK_AW_, out)                                                                                             \
-	}                                                                                                                         \
-	static inline __attribute__((unused)) int fn##_answer(struct dk_call *call_ DK_EACH_(DK_AC_, out))                        \
-	{                                                                                                                         \
-		const bool puffer_ = ((flags) & DK_PUFFER) != 0;                                                                  \
-		struct dk_writer *w_ = dk_answer_begin(call_);                                                                    \
-		(void)puffer_;                                                                                                    \
-		(void)w_;                                                                                                         \
-		DK_EACH_(DK_AW_, out)                                                                                             \
-		return dk_answer_end(call_);                                                                                      \
+#define DK_CMD_BODY_(fn, flags, in, out)                                                                                           \
+	DK_PACK_(fn, flags, in)                                                                                                    \
+	static const struct dk_param fn##_in[] __attribute__((unused)) = { DK_EACH_(DK_AP_, in){ 0, NULL } };                      \
+	static const struct dk_param fn##_out[] __attribute__((unused)) = { DK_EACH_(DK_AP_, out){ 0, NULL } };                    \
+	static inline __attribute__((unused)) void fn##_encode(struct dk_writer *w_ DK_EACH_(DK_AC_, out))                         \
+	{                                                                                                                          \
+		const bool puffer_ = ((flags)&DK_PUFFER) != 0;                                                                     \
+		(void)puffer_;                                                                                                     \
+		(void)w_;                                                                                                          \
+		DK_EACH_(DK_AW_, out)                                                                                              \
+	}                                                                                                                          \
+	static inline __attribute__((unused)) int fn##_answer(struct dk_call *call_ DK_EACH_(DK_AC_, out))                         \
+	{                                                                                                                          \
+		const bool puffer_ = ((flags)&DK_PUFFER) != 0;                                                                     \
+		struct dk_writer *w_ = dk_answer_begin(call_);                                                                     \
+		(void)puffer_;                                                                                                     \
+		(void)w_;                                                                                                          \
+		DK_EACH_(DK_AW_, out)                                                                                              \
+		return dk_answer_end(call_);                                                                                       \
 	}
-#define DK_CMD_DECL(self, ver, cmd, name, fn, flags, help, in, out)                                                               \
-	static int fn(self *, struct dk_call *DK_EACH_(DK_AC_, in));                                                              \
+#define DK_CMD_DECL(self, ver, cmd, name, fn, flags, help, in, out)                                                                \
+	static int fn(self *, struct dk_call *DK_EACH_(DK_AC_, in));                                                               \
 	DK_CMD_BODY_(fn, flags, in, out)
-#define DK_RAW_DECL(self, ver, cmd, name, fn, flags, help, in, out)                                                               \
-	static int fn(self *, struct dk_call *);                                                                                  \
+#define DK_RAW_DECL(self, ver, cmd, name, fn, flags, help, in, out)                                                                \
+	static int fn(self *, struct dk_call *);                                                                                   \
 	DK_CMD_BODY_(fn, flags, in, out)
-#define DK_CMD_ROW(self, ver, cmd, name, fn, flags, help, in, out)                                                                \
+#define DK_CMD_ROW(self, ver, cmd, name, fn, flags, help, in, out)                                                                 \
 	{ ver, 0, cmd, flags, name, help, (void (*)(void))(fn), fn##_in, fn##_out },
-#define DK_RAW_ROW(self, ver, cmd, name, fn, flags, help, in, out)                                                                \
+#define DK_RAW_ROW(self, ver, cmd, name, fn, flags, help, in, out)                                                                 \
 	{ ver, 0, cmd, (flags) | DK_RAW, name, help, (void (*)(void))(fn), fn##_in, fn##_out },
 
 /* Prototypes, tables and `<ident>_commands`, from a row list. */
-#define DK_COMMANDS(ident, LIST)                                                                                                  \
-	LIST(DK_CMD_DECL, DK_RAW_DECL)                                                                                            \
+#define DK_COMMANDS(ident, LIST)                                                                                                   \
+	LIST(DK_CMD_DECL, DK_RAW_DECL)                                                                                             \
 	static const struct dk_command ident##_commands[] = { LIST(DK_CMD_ROW, DK_RAW_ROW){ .name = NULL } };
 
 #ifdef __cplusplus

@@ -51,7 +51,7 @@ static void finish(void *self, const struct dk_call *call, int status, dk_slice 
 
 	if (!u)
 		return;
-	if (status != DK_STATUS_OK || body.n || !(call->row->flags & DK_QUIET))
+	if (status && (status != DK_STATUS_OK || body.n || !(call->row->flags & DK_QUIET)))
 		reply(s, call->user, u, call->ver, call->cmd, status, body, (unsigned)(uintptr_t)call->priv);
 	u->flags &= (uint8_t)~USER_BUSY;
 	if (!u->queue || (u->flags & USER_RESUMING))

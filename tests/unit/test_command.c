@@ -502,6 +502,25 @@ START_TEST(user_gone)
 }
 END_TEST
 
+START_TEST(dropped)
+{
+	serve(config, NULL);
+	plan.later = "handler";
+	ck_assert_int_eq(buy(3, "hat"), DK_LATER);
+	on_buy_answer(dk_call_get(the_shop, the_shop->waiting), 30, dk_str_c("hat"));
+	traced("any2.1 before handler");
+	dk_call_drop(the_shop, the_shop->waiting);
+	traced("");
+	ck_assert_int_eq(got.count, 1);
+	ck_assert_int_eq(got.status, 0);
+	ck_assert_ptr_null(dk_call_get(the_shop, the_shop->waiting));
+	dk_call_drop(the_shop, the_shop->waiting);
+	dk_call_done(the_shop, the_shop->waiting, 0);
+	ck_assert_int_eq(got.count, 1);
+	over();
+}
+END_TEST
+
 /* A call that waited goes on, and a later stage makes its user leave: the call is not pulled away under that stage. */
 START_TEST(user_gone_by_the_call_itself)
 {
@@ -661,5 +680,5 @@ END_TEST
 
 UNIT_MAIN("command", answered, refused_and_failed, structured_errors, codes_of_16_bits, hostile_payloads, who_may_call,
 	  from_another_node, puffer_form, hooks_may_say_no, hooks_of_many, each_stage_may_wait, all_stages_wait, deadline,
-	  user_gone, user_gone_by_the_call_itself, waiting_at_the_end, answer_too_long, scratch_lasts, by_name, refused_tables,
-	  a_name_twice)
+	  user_gone, dropped, user_gone_by_the_call_itself, waiting_at_the_end, answer_too_long, scratch_lasts, by_name,
+	  refused_tables, a_name_twice)
