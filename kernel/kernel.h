@@ -257,6 +257,7 @@ struct kernel_conf { /* the kernel's own keys at the top level of the config */
 	int64_t log_rate; /* lines per second and plugin; 0 = unlimited */
 	bool unlink_task_file;
 	int64_t struct_err_bits; /* 32 or 16 */
+	int64_t workers; /* 0: one node, which no supervisor looks after */
 };
 extern const struct dk_option config_top_rows[], config_log_rows[]; /* both fill a kernel_conf */
 /* Reads and merges all layers into one tree. 0, or DK_EXIT_CONFIG after logging: a file cannot be read. Other complaints wait. */

@@ -31,7 +31,8 @@ enum dk_option_type {
 enum dk_option_flag {
 	DK_RELOADABLE = 1, /* SIGHUP may change it */
 	DK_SECRET = 2, /* never printed */
-	DK_REQUIRED = 4 /* no default: must be set */
+	DK_REQUIRED = 4, /* no default: must be set */
+	DK_ENV_ALONE = 8 /* env speaks of one instance: setting it is an error while several that name it are on */
 };
 
 struct dk_strs {

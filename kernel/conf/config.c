@@ -11,6 +11,7 @@
  */
 #include "../kernel.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <glob.h>
 #include <jansson.h>
@@ -53,6 +54,8 @@ const struct dk_option config_top_rows[] = {
 		"remove the task file of SIGUSR1/2 once it was read", .flags = DK_RELOADABLE),
 	DK_INT(struct kernel_conf, struct_err_bits, "struct_err_bits", "32", 16, 32,
 	       "width of the code in structured errors: 32, or 16 for old clients"),
+	DK_INT(struct kernel_conf, workers, "workers", "0", 0, 256,
+	       "nodes of this configuration that diarkisd runs as processes of their own, and looks after; 0: one node, by itself"),
 	{ 0 },
 };
 const struct dk_option config_log_rows[] = {
@@ -346,7 +349,8 @@ static const char *key_at(const void *arg, size_t i)
 /* "room.maps.big.size=10", "log.level=info", "unlink_task_file=true". */
 static void apply_set(struct config *c, const char *set)
 {
-	static const char *const kernel_keys[] = { "log", "plugins", "plugin_dir", "unlink_task_file", "struct_err_bits", NULL };
+	static const char *const kernel_keys[] = { "log",     "plugins", "plugin_dir", "unlink_task_file", "struct_err_bits",
+						   "workers", NULL };
 	static const char origin[] = "--set";
 	size_t n = strcspn(set, "."), end = strcspn(set, "=");
 	struct dk_node *map = c->root, *sub;
@@ -412,6 +416,30 @@ static struct dk_node *add_own_file(struct config *c, struct dk_node *section, c
 	return own;
 }
 
+/* What the environment says for a key of a group; only --set is stronger. */
+static void take_variable(struct config *c, struct dk_node *map, const char *key, const char *variable)
+{
+	const char *value = kernel_getenv(c->k, variable);
+	const struct dk_node *old = dk_node_get(map, key);
+	struct dk_node *n;
+
+	if (!value || !*value || (old && !old->line))
+		return;
+	n = node_new(&c->arena, DK_NODE_STR, arena_printf(&c->arena, "environment %s", variable), 0);
+	n->v.s = arena_str(&c->arena, value, strlen(value));
+	node_put(&c->arena, map, key, n);
+}
+
+/* The own file of the instance udp may be named by DIARKIS_UDP_SERVER_CONFIG_PATH. */
+static void take_file_variable(struct config *c, struct dk_node *section)
+{
+	char *variable = arena_printf(&c->arena, "DIARKIS_%s_SERVER_CONFIG_PATH", section->key);
+
+	for (char *p = variable; *p; p++)
+		*p = (char)toupper((unsigned char)*p);
+	take_variable(c, section, "config", variable);
+}
+
 /* A text among a section's own keys; NULL when absent or reported. */
 static const char *section_text(struct config *c, const struct dk_node *section, const char *key)
 {
@@ -453,9 +481,27 @@ static void load_sections(struct config *c)
 		s->file = s->file ? source_beside(&c->arena, dk_node_get(n, "file"), s->file) : NULL;
 		node_origin(n, where, sizeof(where));
 		s->origin = arena_str(&c->arena, where, strlen(where));
+		take_file_variable(c, n);
 		node_put(&c->arena, plugins, n->key, add_own_file(c, n, n->key));
 		c->section_n++;
 	}
+}
+
+static bool uses(const struct config *c, const char *plugin)
+{
+	for (size_t i = 0; i < c->section_n; i++)
+		if (!strcmp(c->sections[i].use, plugin))
+			return true;
+	return false;
+}
+
+static void check_workers(struct config *c)
+{
+	if (c->kernel.workers && (!uses(c, "mesh") || !uses(c, "mars")))
+		config_complain(c, dk_node_get(c->root, "workers"),
+				"\"workers\" is %lld, and workers are a cluster: switch mesh and mars on, by sections `mesh = {};` "
+				"and `mars = {};` of plugins",
+				(long long)c->kernel.workers);
 }
 
 static void check_level(struct config *c, const struct dk_node *n, const char *level)
@@ -535,6 +581,7 @@ int config_load(struct dk_kernel *k, const struct dk_boot *boot, struct config *
 		apply_set(c, c->boot.sets[i]);
 	load_kernel(c);
 	load_sections(c);
+	check_workers(c);
 	*ret_config = c;
 	return 0;
 }
@@ -577,6 +624,26 @@ static struct filled *filled_of(struct config *c, const struct dk_plugin *p)
 	return f;
 }
 
+/* Complains when a variable that speaks of one instance is named by several: once, at the first of them. */
+static void check_alone(struct config *c, const struct dk_plugin *p, const struct dk_option *row)
+{
+	const struct dk_plugin *first = NULL;
+	const char *all = "";
+	size_t n = 0;
+
+	for (size_t i = 0; i < c->k->plugin_n; i++)
+		for (const struct dk_option *r = c->k->plugins[i]->desc.options; r && r->name; r++)
+			if (r->flags & DK_ENV_ALONE && r->env && !strcmp(r->env, row->env)) {
+				first = first ? first : c->k->plugins[i];
+				all = arena_printf(&c->arena, "%s%s%s.%s", all, n++ ? ", " : "", c->k->plugins[i]->instance,
+						   r->name);
+			}
+	if (n > 1 && first == p)
+		config_complain(c, NULL,
+				"environment %s: it speaks of one server, and here it would set %s; unset it, and set them",
+				row->env, all);
+}
+
 static struct filled *fill(struct config *c, struct dk_plugin *p)
 {
 	struct filled *f = arena_take(&c->arena, sizeof(*f));
@@ -586,14 +653,12 @@ static struct filled *fill(struct config *c, struct dk_plugin *p)
 		map = node_new(&c->arena, DK_NODE_MAP, c->root->file, 0);
 	for (const struct dk_option *row = p->desc.options; row && row->name; row++) {
 		const char *value = row->env ? kernel_getenv(c->k, row->env) : NULL;
-		const struct dk_node *old = dk_node_get(map, row->name);
-		struct dk_node *n;
 
-		if (!value || !*value || (old && !old->line)) /* --set is stronger */
+		if (!value || !*value)
 			continue;
-		n = node_new(&c->arena, DK_NODE_STR, arena_printf(&c->arena, "environment %s", row->env), 0);
-		n->v.s = arena_str(&c->arena, value, strlen(value));
-		node_put(&c->arena, map, row->name, n);
+		take_variable(c, map, row->name, row->env);
+		if (row->flags & DK_ENV_ALONE)
+			check_alone(c, p, row);
 	}
 	f->p = p;
 	f->conf = arena_take(&f->arena, p->desc.conf_size + 1);

@@ -81,10 +81,12 @@ for type in UDP TCP; do
 done
 claim "it ends" stop node
 
-DIARKIS_SERVER_TYPE=GAME DIARKIS_SHUTDOWN_TIMEOUT=1 start_default node --set tcp.type=TCP
+DIARKIS_SERVER_TYPE=GAME DIARKIS_SHUTDOWN_TIMEOUT=1 start_default node --set tcp.enabled=false
 claim "DIARKIS_SERVER_TYPE renames the type" answers 0 '"serverType":"GAME"' -- curl -sSf "$url/endpoint/type/GAME/user/alice"
-claim "the old name is no type any more" status 404 "known: TCP, GAME" "$url/endpoint/type/UDP/user/alice"
+claim "the old name is no type any more" status 404 "known: GAME" "$url/endpoint/type/UDP/user/alice"
 claim "it ends" stop node
+claim "with two such servers it is an error, which says what to set" answers 78 "it would set" tcp.type udp.type -- \
+	env DIARKIS_SERVER_TYPE=GAME "${diarkisd[@]}" "${conf[@]}" -t
 
 DIARKIS_CLIENT_KEY=open-sesame DIARKIS_SHUTDOWN_TIMEOUT=1 start_default node
 claim "a missing client key is a sentence" status 400 '"error":"' "$url/endpoint/type/UDP/user/alice"

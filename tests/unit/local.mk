@@ -50,6 +50,10 @@ check_PROGRAMS += %D%/test_node
 %C%_test_node_SOURCES = %D%/test_node.c
 %C%_test_node_LDADD = $(harness_lib) $(kernel_lib) $(test_libs)
 
+check_PROGRAMS += %D%/test_environment
+%C%_test_environment_SOURCES = %D%/test_environment.c
+%C%_test_environment_LDADD = $(harness_lib) $(kernel_lib) $(test_libs)
+
 check_PROGRAMS += %D%/test_graph
 %C%_test_graph_SOURCES = %D%/test_graph.c
 %C%_test_graph_LDADD = $(harness_lib) $(kernel_lib) $(test_libs)

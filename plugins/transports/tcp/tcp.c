@@ -794,7 +794,7 @@ static const struct dk_option tcp_options[] = {
 	DK_STR(struct tcp_conf, nic, "nic", "eth0", "interface whose address is bound when address is empty"),
 	DK_INT(struct tcp_conf, port, "port", "7200", 0, 65535, "first port tried; taken ones are passed over upward; 0: any"),
 	DK_STR(struct tcp_conf, type, "type", "", "server type that endpoint requests name; empty: TCP",
-	       .env = "DIARKIS_SERVER_TYPE"),
+	       .env = "DIARKIS_SERVER_TYPE", .flags = DK_ENV_ALONE),
 	DK_BOOL(struct tcp_conf, enable_encryption, "enableEncryption", "true", "seal frames; must agree with the endpoint plugin"),
 	DK_INT(struct tcp_conf, connection_ttl, "connectionTTL", "10", 1, 86400, "silence after which a user is gone", .unit = "s",
 	       .flags = DK_RELOADABLE),

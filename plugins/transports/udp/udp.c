@@ -743,7 +743,7 @@ static const struct dk_option udp_options[] = {
 	DK_STR(struct udp_conf, nic, "nic", "eth0", "interface whose address is bound when address is empty"),
 	DK_INT(struct udp_conf, port, "port", "7100", 0, 65535, "first port tried; taken ones are passed over upward; 0: any"),
 	DK_STR(struct udp_conf, type, "type", "", "server type that endpoint requests name; empty: UDP",
-	       .env = "DIARKIS_SERVER_TYPE"),
+	       .env = "DIARKIS_SERVER_TYPE", .flags = DK_ENV_ALONE),
 	DK_BOOL(struct udp_conf, enable_p2p, "enableP2P", "true", "tell clients their public address in echo replies"),
 	DK_BOOL(struct udp_conf, enable_encryption, "enableEncryption", "true", "seal frames; must agree with the endpoint plugin"),
 	DK_INT(struct udp_conf, connection_ttl, "connectionTTL", "10", 1, 86400, "silence after which a user is gone", .unit = "s",
