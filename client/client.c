@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One client: the states of its connection, its heartbeat, its open requests, its events. It owns a wire_peer (UDP) or wire_stream
- * (TCP) and never parses a byte of the wire by itself.
+ * One client: the states of its connection, its heartbeat, its output. It owns a wire_peer (UDP) or wire_stream (TCP) and never
+ * parses a byte of the wire by itself. Going to other nodes is move.c and search.c.
  *
  * Invariants: the wire object is finished only when none of its callbacks is on the stack (`depth` is 0), so an end that is found
- * inside waits in `ending`. The client key is the first frame of each connection. After the instruction to move nothing new
- * is sent until what was sent is acknowledged; what the program sends meanwhile is held and goes first on the new one.
+ * inside waits in `ending`. The client key is the first frame of each connection. What the program sends while no connection
+ * stands is held, and goes out in its order when one does.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -13,12 +13,10 @@
 #include "priv.h"
 
 #define ECHO_REPEAT_US 1000000 /* an unreliable echo that is not answered is sent again after this */
-#define REST_CHUNK 4096
-#define HELD_COST 16 /* what a held frame is charged beside its payload */
 
 /* ---- the wire object ---- */
 
-static void wire_down(struct dkc_client *c)
+void client_wire_down(struct dkc_client *c)
 {
 	if (!c->wire_up)
 		return;
@@ -45,13 +43,18 @@ void client_send_key(struct dkc_client *c)
 		wire_send(c, &f, DK_RELIABLE);
 }
 
-static void send_echo(struct dkc_client *c)
+void client_send_echo(struct dkc_client *c)
 {
-	uint8_t buf[16];
-	dk_slice none = { NULL, 0 };
+	uint8_t buf[16 + DK_ADDR_TEXT], list[4 + DK_ADDR_TEXT];
+	struct dk_writer locals = dk_writer_on(list, sizeof(list));
 	struct dk_frame f = { .cmd = WIRE_CMD_ECHO };
+	char text[DK_ADDR_TEXT];
 
-	f.payload = dk_slice_n(buf, wire_echo_encode((double)c->now / 1000, none, buf, sizeof(buf)));
+	if (c->local.family && !c->local_told) {
+		client_addr_text(&c->local, text);
+		dk_wr_bytes32(&locals, dk_slice_of(dk_str_c(text)));
+	}
+	f.payload = dk_slice_n(buf, wire_echo_encode((double)c->now / 1000, dk_written(&locals), buf, sizeof(buf)));
 	wire_send(c, &f, DK_UNRELIABLE);
 	c->echo_again = client_is_udp(c) ? c->now + ECHO_REPEAT_US : DKC_NEVER;
 }
@@ -59,7 +62,7 @@ static void send_echo(struct dkc_client *c)
 /* The first one of a connection, from which the others count. */
 void client_start_echo(struct dkc_client *c)
 {
-	send_echo(c);
+	client_send_echo(c);
 	c->echo_at = c->echo_ms ? c->now + (uint64_t)c->echo_ms * 1000 : DKC_NEVER;
 }
 
@@ -73,14 +76,15 @@ void client_send_held(struct dkc_client *c)
 		f.status = 0;
 		if (wire_send(c, &f, how) == WIRE_FULL)
 			return; /* again at the next tick */
-		c->held_bytes -= f.payload.n + HELD_COST;
+		c->held_bytes -= f.payload.n + CLIENT_HELD_COST;
+		client_pending_sent(c, &f);
 		wire_outq_pop(c->ctx->wire, &c->held);
 	}
 }
 
 /* ---- ends and beginnings ---- */
 
-static void end(struct dkc_client *c, enum dkc_reason reason)
+void client_end(struct dkc_client *c, enum dkc_reason reason)
 {
 	struct dkc_event e = { .kind = DKC_DISCONNECTED, .reason = reason };
 
@@ -89,30 +93,23 @@ static void end(struct dkc_client *c, enum dkc_reason reason)
 	c->state = CLIENT_IDLE;
 	c->ending = 0;
 	c->again = false;
+	c->joining = 0;
+	client_search_free(c);
+	client_seat_free(c);
 	if (reason != DKC_BY_CLIENT && reason != DKC_BY_SERVER) /* those two have a last word to say or to acknowledge */
-		wire_down(c);
+		client_wire_down(c);
 	wire_outq_clear(c->ctx->wire, &c->held);
 	c->held_bytes = 0;
 	client_pending_clear(c);
 	client_emit(c, &e);
 }
 
-/* After the wire's callbacks: what they found out is done now. */
-static void settle(struct dkc_client *c)
+void client_settle(struct dkc_client *c)
 {
-	if (!c->depth && c->ending)
-		end(c, (enum dkc_reason)c->ending);
-}
+	enum dkc_reason reason = (enum dkc_reason)c->ending;
 
-/* Nothing more came out of the wire object: if the client is to leave and may, it does. */
-static void maybe_left(struct dkc_client *c)
-{
-	if (c->state != CLIENT_LEAVING || c->depth)
-		return;
-	if (client_is_udp(c) && c->now < c->until && !wire_peer_drained(&c->wire.peer))
-		return;
-	wire_down(c);
-	c->state = CLIENT_WANTED;
+	if (!c->depth && c->ending && !client_broke(c, reason))
+		client_end(c, reason);
 }
 
 /* ---- client ---- */
@@ -123,6 +120,10 @@ void dkc_opts_default(struct dkc_opts *opts)
 	opts->echo_ms = 5000;
 	opts->request_ms = 10000;
 	opts->max_held_bytes = 262144;
+	opts->follow = true;
+	opts->quiet_ms = 1000;
+	opts->probe_ms = 250;
+	opts->search_ms = 3000;
 }
 
 int dkc_client_new(struct dkc_ctx *ctx, const struct dkc_endpoint *endpoint, const struct dkc_opts *opts,
@@ -144,12 +145,17 @@ int dkc_client_new(struct dkc_ctx *ctx, const struct dkc_endpoint *endpoint, con
 	c->echo_ms = o.echo_ms;
 	c->request_ms = o.request_ms;
 	c->held_max = o.max_held_bytes;
-	if (o.client_key.n) {
+	c->follow = o.follow;
+	c->quiet_ms = o.quiet_ms;
+	c->probe_ms = o.probe_ms ? o.probe_ms : 1;
+	c->search_ms = o.search_ms;
+	if (o.client_key.n)
 		c->client_key = strndup(o.client_key.p, o.client_key.n);
-		if (!c->client_key) {
-			free(c);
-			return -ENOMEM;
-		}
+	if (o.uid.n)
+		c->uid = strndup(o.uid.p, o.uid.n);
+	if ((o.client_key.n && !c->client_key) || (o.uid.n && !c->uid)) {
+		dkc_client_free(c);
+		return -ENOMEM;
 	}
 	*ret_client = c;
 	return 0;
@@ -160,11 +166,14 @@ void dkc_client_free(struct dkc_client *c)
 	if (!c)
 		return;
 	client_socket_free(c);
-	wire_down(c);
+	client_wire_down(c);
+	client_search_free(c);
+	client_seat_free(c);
 	wire_outq_clear(c->ctx->wire, &c->held);
 	free(c->pending);
 	free(c->rest);
 	free(c->client_key);
+	free(c->uid);
 	free(c);
 }
 
@@ -172,6 +181,15 @@ void dkc_connect(struct dkc_client *c)
 {
 	if (c->state == CLIENT_IDLE)
 		c->state = CLIENT_WANTED;
+}
+
+int dkc_renew(struct dkc_client *c, const struct dkc_endpoint *endpoint)
+{
+	if (c->state != CLIENT_IDLE)
+		return DKC_FULL;
+	client_wire_down(c);
+	c->to = *endpoint;
+	return 0;
 }
 
 void dkc_close(struct dkc_client *c)
@@ -190,7 +208,7 @@ void dkc_close(struct dkc_client *c)
 			wire_stream_send(c->ctx->wire, &c->wire.stream, &fin, DK_RELIABLE);
 	}
 	c->ending = DKC_BY_CLIENT;
-	settle(c);
+	client_settle(c);
 }
 
 bool dkc_is_connected(const struct dkc_client *c)
@@ -218,6 +236,7 @@ int client_send_frame(struct dkc_client *c, const struct dk_frame *f, unsigned h
 	if (c->state == CLIENT_UP && !c->held) {
 		switch (wire_send(c, f, how)) {
 		case 0:
+			client_seat_sent(c, f);
 			return 0;
 		case WIRE_FULL:
 			return DKC_FULL;
@@ -229,12 +248,13 @@ int client_send_frame(struct dkc_client *c, const struct dk_frame *f, unsigned h
 	}
 	if (f->payload.n > c->ctx->limits.max_frame_out)
 		return DKC_TOO_LONG;
-	if (c->held_bytes + f->payload.n + HELD_COST > c->held_max)
+	if (c->held_bytes + f->payload.n + CLIENT_HELD_COST > c->held_max)
 		return DKC_FULL;
 	held.status = (uint8_t)how;
 	if (wire_outq_add(c->ctx->wire, &c->held, &held, how, 0, c->now / 1000))
 		return DKC_FULL;
-	c->held_bytes += f->payload.n + HELD_COST;
+	c->held_bytes += f->payload.n + CLIENT_HELD_COST;
+	client_seat_sent(c, f);
 	return 0;
 }
 
@@ -251,10 +271,17 @@ const struct dkc_endpoint *dkc_wants_dial(struct dkc_client *c)
 {
 	if (c->state != CLIENT_WANTED)
 		return NULL;
-	wire_down(c); /* of a former connection: its goodbye had its chance */
+	client_wire_down(c); /* of a former connection: its goodbye had its chance */
 	c->state = CLIENT_DIALING;
 	c->until = DKC_NEVER; /* set when the time is known */
+	c->heard_at = c->now;
+	c->local.family = 0;
 	return &c->to;
+}
+
+void dkc_set_local(struct dkc_client *c, const struct dk_addr *local)
+{
+	c->local = *local;
 }
 
 void dkc_dialed(struct dkc_client *c, uint64_t now_us, int rc, const struct dk_addr *server)
@@ -265,12 +292,14 @@ void dkc_dialed(struct dkc_client *c, uint64_t now_us, int rc, const struct dk_a
 	if (!rc) {
 		c->server = *server;
 		c->heard_at = now_us;
+		c->local_told = false;
 		c->echo_at = c->echo_again = DKC_NEVER;
 		rc = client_is_udp(c) ? wire_peer_init(c->ctx->wire, &c->wire.peer, WIRE_CLIENT, &c->to.cred, now_us / 1000)
 				      : wire_stream_init(c->ctx->wire, &c->wire.stream, WIRE_CLIENT, &c->to.cred);
 	}
 	if (rc) {
-		end(c, DKC_UNREACHABLE);
+		if (!client_broke(c, DKC_UNREACHABLE))
+			client_end(c, DKC_UNREACHABLE);
 		return;
 	}
 	c->wire_up = true;
@@ -284,53 +313,6 @@ void dkc_dialed(struct dkc_client *c, uint64_t now_us, int rc, const struct dk_a
 	}
 }
 
-/* Keeps what is no whole frame yet. False: no memory. */
-static bool keep_rest(struct dkc_client *c, dk_slice bytes)
-{
-	if (c->rest_n + bytes.n > c->rest_cap) {
-		size_t cap = c->rest_cap ? c->rest_cap : REST_CHUNK;
-		uint8_t *p;
-
-		while (cap < c->rest_n + bytes.n)
-			cap *= 2;
-		p = realloc(c->rest, cap);
-		if (!p)
-			return false;
-		c->rest = p;
-		c->rest_cap = cap;
-	}
-	memcpy(c->rest + c->rest_n, bytes.p, bytes.n);
-	c->rest_n += bytes.n;
-	return true;
-}
-
-static void feed_stream(struct dkc_client *c, dk_slice bytes, const struct wire_events *ev)
-{
-	dk_slice all = bytes;
-	int used;
-
-	if (c->rest_n) {
-		if (!keep_rest(c, bytes))
-			goto broken;
-		all = dk_slice_n(c->rest, c->rest_n);
-	}
-	used = wire_stream_feed(c->ctx->wire, &c->wire.stream, all, ev);
-	if (used < 0)
-		goto broken;
-	all = dk_slice_n(all.p + used, all.n - (size_t)used);
-	if (!c->rest_n) {
-		if (all.n && !keep_rest(c, all))
-			goto broken;
-		return;
-	}
-	memmove(c->rest, all.p, all.n);
-	c->rest_n = all.n;
-	return;
-broken:
-	if (!c->ending)
-		c->ending = DKC_BROKEN;
-}
-
 void dkc_feed(struct dkc_client *c, uint64_t now_us, dk_slice bytes)
 {
 	struct wire_events ev = client_events(c);
@@ -342,26 +324,33 @@ void dkc_feed(struct dkc_client *c, uint64_t now_us, dk_slice bytes)
 	if (client_is_udp(c))
 		wire_peer_recv(c->ctx->wire, &c->wire.peer, now_us / 1000, &c->server, bytes, &ev);
 	else
-		feed_stream(c, bytes, &ev);
+		client_feed_stream(c, bytes, &ev);
 	c->depth--;
-	settle(c);
+	client_settle(c);
+	client_listen(c);
 	if (c->held)
 		client_send_held(c);
 }
 
 void dkc_hung_up(struct dkc_client *c, uint64_t now_us)
 {
+	enum dkc_reason reason = DKC_BY_SERVER;
+	bool opening = c->state == CLIENT_OPENING;
+
 	c->now = now_us;
 	if (c->state == CLIENT_LEAVING) {
 		c->until = now_us;
-		maybe_left(c);
-	} else if (c->state == CLIENT_DIALING || (c->state == CLIENT_OPENING && client_is_udp(c))) {
-		end(c, DKC_UNREACHABLE);
-	} else if (c->state == CLIENT_OPENING) {
-		end(c, DKC_KILLED);
-	} else if (!client_is_udp(c)) {
-		end(c, DKC_BY_SERVER);
+		client_maybe_left(c);
+		return;
 	}
+	if (c->state == CLIENT_DIALING || (opening && client_is_udp(c)))
+		reason = DKC_UNREACHABLE;
+	else if (opening)
+		reason = DKC_KILLED;
+	else if (client_is_udp(c))
+		return; /* a port that is closed may open again */
+	if (!client_broke(c, reason == DKC_BY_SERVER ? DKC_UNREACHABLE : reason))
+		client_end(c, reason);
 }
 
 void dkc_tick(struct dkc_client *c, uint64_t now_us)
@@ -376,46 +365,48 @@ void dkc_tick(struct dkc_client *c, uint64_t now_us)
 		if (c->until == DKC_NEVER)
 			c->until = now_us + ttl;
 		else if (now_us >= c->until)
-			end(c, DKC_UNREACHABLE);
+			client_end(c, DKC_UNREACHABLE);
 	}
 	if (c->wire_up && client_is_udp(c)) {
 		c->depth++;
 		wire_peer_tick(c->ctx->wire, &c->wire.peer, now_us / 1000, &ev);
 		c->depth--;
-		settle(c);
-	} else if (c->state >= CLIENT_OPENING && now_us >= c->heard_at + ttl) {
-		end(c, DKC_SILENCE);
+		client_settle(c);
+	} else if (c->wire_up && c->state >= CLIENT_OPENING && now_us >= c->heard_at + ttl) {
+		client_end(c, DKC_SILENCE);
 	}
+	client_watch(c);
+	if (!client_is_udp(c) && now_us >= c->until)
+		client_maybe_left(c); /* a socket that takes no more does not ask for more */
 	client_pending_expire(c);
 	if (c->state == CLIENT_UP && now_us >= c->echo_at)
 		client_start_echo(c);
 	else if (c->state == CLIENT_UP && now_us >= c->echo_again)
-		send_echo(c);
+		client_send_echo(c);
 	if (c->state == CLIENT_UP && c->held)
 		client_send_held(c);
 }
 
 uint64_t dkc_due(const struct dkc_client *c)
 {
-	uint64_t due = client_pending_due(c), t;
+	uint64_t due = client_sooner(client_pending_due(c), client_watch_due(c)), t;
 
 	if (c->wire_up && client_is_udp(c)) {
 		t = wire_peer_due(c->ctx->wire, &c->wire.peer);
 		if (t != WIRE_NEVER && t * 1000 < due)
 			due = t * 1000;
-	} else if (c->state >= CLIENT_OPENING && !client_is_udp(c)) {
+	} else if (c->wire_up && c->state >= CLIENT_OPENING && !client_is_udp(c)) {
 		t = c->heard_at + (uint64_t)c->ctx->opts.ttl_ms * 1000;
-		due = t < due ? t : due;
+		due = client_sooner(due, t);
 	}
 	if (c->state == CLIENT_UP) {
-		t = c->echo_at < c->echo_again ? c->echo_at : c->echo_again;
-		due = t < due ? t : due;
+		due = client_sooner(due, client_sooner(c->echo_at, c->echo_again));
 	}
 	if (c->state == CLIENT_LEAVING)
-		due = c->until < due ? c->until : due;
+		due = client_sooner(due, c->until);
 	if (c->state == CLIENT_DIALING) {
 		t = c->until == DKC_NEVER ? c->now : c->until;
-		due = t < due ? t : due;
+		due = client_sooner(due, t);
 	}
 	return due;
 }
@@ -430,7 +421,7 @@ size_t dkc_next_datagram(struct dkc_client *c, uint64_t now_us, uint8_t *slot, s
 	if (c->wire_up && client_is_udp(c))
 		n = wire_peer_out(c->ctx->wire, &c->wire.peer, now_us / 1000, c->state != CLIENT_UP, slot, cap, &to, &fragment);
 	if (!n)
-		maybe_left(c);
+		client_maybe_left(c);
 	return n;
 }
 
@@ -442,6 +433,6 @@ size_t dkc_next_bytes(struct dkc_client *c, uint8_t *buf, size_t cap, size_t *re
 	if (c->wire_up && !client_is_udp(c))
 		n = wire_stream_out(c->ctx->wire, &c->wire.stream, buf, cap, ret_need);
 	if (!n && !*ret_need)
-		maybe_left(c);
+		client_maybe_left(c);
 	return n;
 }

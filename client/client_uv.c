@@ -2,7 +2,8 @@
 /*
  * The libuv driver. A prepare handle looks after the client once per turn of the loop: dial, timers, output. Every dial makes a
  * link of its own, which lives until libuv has closed it, so that a late callback of a former link finds its link and no client.
- * Links and the driver count as handles; the last one to close ends the driver.
+ * There is one link for the connection and perhaps one for a backup that is tried; each has a request of its own for names. Links,
+ * requests and the driver's own handles are counted; the last one to close ends the driver.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -13,8 +14,11 @@
 
 #define STREAM_OUT 65536
 
+enum way { CONNECTION, TRY, WAYS };
+
 struct link {
 	struct dkc_uv *uv; /* always there: the driver outlives its links */
+	enum way way;
 	bool tcp, current, connected;
 	union {
 		uv_handle_t any;
@@ -22,7 +26,16 @@ struct link {
 		uv_tcp_t tcp;
 	} handle;
 	uv_connect_t connect;
+	uv_shutdown_t half_close;
 	struct dk_addr server;
+};
+
+/* A name on its way to an address. */
+struct query {
+	struct dkc_uv *uv;
+	uv_getaddrinfo_t req;
+	bool running;
+	uint16_t port;
 };
 
 struct dkc_uv {
@@ -30,11 +43,9 @@ struct dkc_uv {
 	uv_loop_t *loop;
 	uv_prepare_t prepare;
 	uv_timer_t timer;
-	uv_getaddrinfo_t resolve;
-	struct link *link; /* the current one, or NULL */
-	bool resolving, closing;
-	bool wants_tcp;
-	uint16_t port;
+	struct query query[WAYS];
+	struct link *link[WAYS]; /* the current ones, or NULL */
+	bool closing, wants_tcp;
 	unsigned handles; /* open ones of libuv, requests included */
 	void (*closed)(void *arg);
 	void *arg;
@@ -74,11 +85,11 @@ static void on_link_closed(uv_handle_t *h)
 	release(uv);
 }
 
-static void drop_link(struct dkc_uv *uv)
+static void drop_link(struct dkc_uv *uv, enum way way)
 {
-	struct link *l = uv->link;
+	struct link *l = uv->link[way];
 
-	uv->link = NULL;
+	uv->link[way] = NULL;
 	if (!l)
 		return;
 	l->current = false;
@@ -89,10 +100,10 @@ static void hung_up(struct link *l)
 {
 	struct dkc_uv *uv = l->uv;
 
-	if (!l->current)
+	if (!l->current || l->way == TRY)
 		return;
 	if (l->tcp)
-		drop_link(uv);
+		drop_link(uv, CONNECTION);
 	dkc_hung_up(uv->client, now_us());
 	turn(uv);
 }
@@ -105,11 +116,51 @@ static void on_alloc(uv_handle_t *h, size_t hint, uv_buf_t *buf)
 	*buf = uv_buf_init((char *)l->uv->in, sizeof(l->uv->in));
 }
 
+static struct dk_addr addr_of(const struct sockaddr *sa)
+{
+	struct dk_addr a = { .family = 0 };
+
+	if (sa->sa_family == AF_INET) {
+		a.family = 4;
+		a.port = ntohs(((const struct sockaddr_in *)(const void *)sa)->sin_port);
+		memcpy(a.ip, &((const struct sockaddr_in *)(const void *)sa)->sin_addr, 4);
+	} else if (sa->sa_family == AF_INET6) {
+		a.family = 6;
+		a.port = ntohs(((const struct sockaddr_in6 *)(const void *)sa)->sin6_port);
+		memcpy(a.ip, &((const struct sockaddr_in6 *)(const void *)sa)->sin6_addr, 16);
+	}
+	return a;
+}
+
+/* The client may tell its server where it is. */
+static void tell_local(struct link *l)
+{
+	struct sockaddr_storage sa;
+	struct dk_addr local;
+	int n = sizeof(sa), rc;
+
+	rc = l->tcp ? uv_tcp_getsockname(&l->handle.tcp, (struct sockaddr *)&sa, &n)
+		    : uv_udp_getsockname(&l->handle.udp, (struct sockaddr *)&sa, &n);
+	if (rc)
+		return;
+	local = addr_of((struct sockaddr *)&sa);
+	dkc_set_local(l->uv->client, &local);
+}
+
 static void on_bytes(struct link *l, ssize_t n)
 {
+	struct dkc_uv *uv = l->uv;
+
 	if (!l->current || n <= 0)
 		return;
-	dkc_feed(l->uv->client, now_us(), dk_slice_n(l->uv->in, (size_t)n));
+	if (l->way == CONNECTION) {
+		dkc_feed(uv->client, now_us(), dk_slice_n(uv->in, (size_t)n));
+	} else if (dkc_feed_try(uv->client, now_us(), dk_slice_n(uv->in, (size_t)n))) {
+		drop_link(uv, CONNECTION);
+		uv->link[TRY] = NULL;
+		uv->link[CONNECTION] = l;
+		l->way = CONNECTION;
+	}
 }
 
 static void on_datagram(uv_udp_t *h, ssize_t n, const uv_buf_t *buf, const struct sockaddr *from, unsigned flags)
@@ -146,12 +197,22 @@ static void on_connect(uv_connect_t *req, int rc)
 		rc = uv_read_start((uv_stream_t *)&l->handle.tcp, on_alloc, on_stream);
 	l->connected = !rc;
 	if (rc)
-		drop_link(uv);
+		drop_link(uv, CONNECTION);
+	else
+		tell_local(l);
 	dkc_dialed(uv->client, now_us(), rc, &l->server);
 	turn(uv);
 }
 
-static int open_link(struct dkc_uv *uv, const struct sockaddr *sa)
+static void dialed(struct dkc_uv *uv, enum way way, int rc, const struct dk_addr *server)
+{
+	if (way == CONNECTION)
+		dkc_dialed(uv->client, now_us(), rc, server);
+	else
+		dkc_tried(uv->client, now_us(), rc, server);
+}
+
+static int open_link(struct dkc_uv *uv, enum way way, const struct sockaddr *sa)
 {
 	struct link *l = calloc(1, sizeof(*l));
 	int rc;
@@ -159,6 +220,7 @@ static int open_link(struct dkc_uv *uv, const struct sockaddr *sa)
 	if (!l)
 		return UV_ENOMEM;
 	l->uv = uv;
+	l->way = way;
 	l->tcp = uv->wants_tcp;
 	rc = l->tcp ? uv_tcp_init(uv->loop, &l->handle.tcp) : uv_udp_init(uv->loop, &l->handle.udp);
 	if (rc) {
@@ -166,17 +228,11 @@ static int open_link(struct dkc_uv *uv, const struct sockaddr *sa)
 		return rc;
 	}
 	uv->handles++;
-	uv->link = l;
+	uv->link[way] = l;
 	l->current = true;
 	l->handle.any.data = l;
-	l->server.port = uv->port;
-	if (sa->sa_family == AF_INET) {
-		l->server.family = 4;
-		memcpy(l->server.ip, &((const struct sockaddr_in *)(const void *)sa)->sin_addr, 4);
-	} else {
-		l->server.family = 6;
-		memcpy(l->server.ip, &((const struct sockaddr_in6 *)(const void *)sa)->sin6_addr, 16);
-	}
+	l->server = addr_of(sa);
+	l->server.port = uv->query[way].port;
 	if (l->tcp) {
 		l->connect.data = l;
 		uv_tcp_nodelay(&l->handle.tcp, 1);
@@ -186,30 +242,34 @@ static int open_link(struct dkc_uv *uv, const struct sockaddr *sa)
 		if (!rc)
 			rc = uv_udp_recv_start(&l->handle.udp, on_alloc, on_datagram);
 		l->connected = !rc;
-		if (!rc)
-			dkc_dialed(uv->client, now_us(), 0, &l->server);
+		if (!rc) {
+			tell_local(l);
+			dialed(uv, way, 0, &l->server);
+		}
 	}
 	return rc;
 }
 
-static void dial_failed(struct dkc_uv *uv, int rc)
+static void dial_failed(struct dkc_uv *uv, enum way way, int rc)
 {
-	drop_link(uv);
-	dkc_dialed(uv->client, now_us(), rc, NULL);
+	drop_link(uv, way);
+	dialed(uv, way, rc, NULL);
 }
 
 static void on_resolved(uv_getaddrinfo_t *req, int rc, struct addrinfo *list)
 {
-	struct dkc_uv *uv = req->data;
+	struct query *q = req->data;
+	struct dkc_uv *uv = q->uv;
+	enum way way = q == &uv->query[TRY] ? TRY : CONNECTION;
 	struct addrinfo *a = list;
 
-	uv->resolving = false;
+	q->running = false;
 	while (a && a->ai_family != AF_INET && a->ai_family != AF_INET6)
 		a = a->ai_next;
 	if (!uv->closing) {
-		rc = !rc && a ? open_link(uv, a->ai_addr) : UV_EAI_NONAME;
+		rc = !rc && a ? open_link(uv, way, a->ai_addr) : UV_EAI_NONAME;
 		if (rc)
-			dial_failed(uv, rc);
+			dial_failed(uv, way, rc);
 	}
 	uv_freeaddrinfo(list);
 	if (!uv->closing)
@@ -217,22 +277,23 @@ static void on_resolved(uv_getaddrinfo_t *req, int rc, struct addrinfo *list)
 	release(uv);
 }
 
-static void dial(struct dkc_uv *uv, const struct dkc_endpoint *to)
+static void dial(struct dkc_uv *uv, enum way way, const struct dkc_endpoint *to)
 {
 	struct addrinfo hints = { .ai_socktype = to->protocol == DKC_TCP ? SOCK_STREAM : SOCK_DGRAM };
+	struct query *q = &uv->query[way];
 	char port[8];
 	int rc;
 
-	drop_link(uv);
+	drop_link(uv, way);
 	uv->wants_tcp = to->protocol == DKC_TCP;
-	uv->port = to->port;
+	q->port = to->port;
 	snprintf(port, sizeof(port), "%u", to->port);
-	rc = uv->resolving ? UV_EBUSY : uv_getaddrinfo(uv->loop, &uv->resolve, on_resolved, to->host, port, &hints);
+	rc = q->running ? UV_EBUSY : uv_getaddrinfo(uv->loop, &q->req, on_resolved, to->host, port, &hints);
 	if (rc) {
-		dial_failed(uv, rc);
+		dial_failed(uv, way, rc);
 		return;
 	}
-	uv->resolving = true;
+	q->running = true;
 	uv->handles++;
 }
 
@@ -246,7 +307,7 @@ static void on_written(uv_write_t *req, int rc)
 
 static void write_stream(struct dkc_uv *uv)
 {
-	uv_stream_t *h = (uv_stream_t *)&uv->link->handle.tcp;
+	uv_stream_t *h = (uv_stream_t *)&uv->link[CONNECTION]->handle.tcp;
 	size_t n, need;
 
 	/* What libuv could not write yet is a sign to wait: the client holds the rest back itself. */
@@ -274,28 +335,39 @@ static void write_stream(struct dkc_uv *uv)
 
 static void write_datagrams(struct dkc_uv *uv)
 {
+	struct link *l = uv->link[CONNECTION], *try = uv->link[TRY];
 	uint8_t slot[DKC_SLOT];
 	size_t n;
 
+	while ((n = dkc_next_try(uv->client, now_us(), slot, sizeof(slot))) > 0) {
+		uv_buf_t buf = uv_buf_init((char *)slot, (unsigned)n);
+
+		if (try && try->connected)
+			uv_udp_try_send(&try->handle.udp, &buf, 1, NULL); /* whatever comes of it */
+	}
 	while ((n = dkc_next_datagram(uv->client, now_us(), slot, sizeof(slot))) > 0) {
 		uv_buf_t buf = uv_buf_init((char *)slot, (unsigned)n);
 
 		/* a full socket buffer loses a datagram, as the network may */
-		if (uv->link && uv->link->connected && uv_udp_try_send(&uv->link->handle.udp, &buf, 1, NULL) == UV_ECONNREFUSED)
+		if (l && l->connected && uv_udp_try_send(&l->handle.udp, &buf, 1, NULL) == UV_ECONNREFUSED)
 			dkc_hung_up(uv->client, now_us());
 	}
 }
 
 static void flush(struct dkc_uv *uv)
 {
+	struct link *l = uv->link[CONNECTION];
 	size_t need;
 
-	if (!uv->wants_tcp)
+	if (!uv->wants_tcp) {
 		write_datagrams(uv);
-	else if (uv->link && uv->link->connected)
+	} else if (l && l->connected) {
 		write_stream(uv);
-	else
+		if (dkc_wants_half_close(uv->client))
+			uv_shutdown(&l->half_close, (uv_stream_t *)&l->handle.tcp, NULL); /* after what is being written */
+	} else {
 		dkc_next_bytes(uv->client, uv->out, 0, &need); /* a client that leaves may go when nothing can be written */
+	}
 }
 
 static void on_timer(uv_timer_t *t)
@@ -315,9 +387,14 @@ static void turn(struct dkc_uv *uv)
 	flush(uv);
 	to = dkc_wants_dial(uv->client);
 	if (to) {
-		dial(uv, to);
+		dial(uv, CONNECTION, to);
 		flush(uv);
 	}
+	to = dkc_wants_try(uv->client);
+	if (to)
+		dial(uv, TRY, to);
+	if (!dkc_is_trying(uv->client))
+		drop_link(uv, TRY);
 	due = dkc_due(uv->client);
 	if (due == DKC_NEVER)
 		uv_timer_stop(&uv->timer);
@@ -342,7 +419,11 @@ int dkc_uv_open(uv_loop_t *loop, struct dkc_client *c, struct dkc_uv **ret_uv)
 	uv->loop = loop;
 	uv_prepare_init(loop, &uv->prepare);
 	uv_timer_init(loop, &uv->timer);
-	uv->prepare.data = uv->timer.data = uv->resolve.data = uv;
+	uv->prepare.data = uv->timer.data = uv;
+	for (int i = 0; i < WAYS; i++) {
+		uv->query[i].uv = uv;
+		uv->query[i].req.data = &uv->query[i];
+	}
 	uv->handles = 2;
 	uv_update_time(loop);
 	uv_prepare_start(&uv->prepare, on_prepare);
@@ -364,9 +445,11 @@ void dkc_uv_close(struct dkc_uv *uv, void (*closed)(void *arg), void *arg)
 	uv->closing = true;
 	uv->closed = closed;
 	uv->arg = arg;
-	if (uv->resolving)
-		uv_cancel((uv_req_t *)&uv->resolve);
-	drop_link(uv);
+	for (int i = 0; i < WAYS; i++) {
+		if (uv->query[i].running)
+			uv_cancel((uv_req_t *)&uv->query[i].req);
+		drop_link(uv, (enum way)i);
+	}
 	uv_close((uv_handle_t *)&uv->prepare, on_closed);
 	uv_close((uv_handle_t *)&uv->timer, on_closed);
 }

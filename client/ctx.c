@@ -78,7 +78,16 @@ void dkc_ctx_stats(const struct dkc_ctx *ctx, struct dkc_stats *ret_stats)
 {
 	const struct wire_stats *s = wire_ctx_stats(ctx->wire);
 	const uint64_t *drops = wire_ctx_drops(ctx->wire);
-	struct dkc_stats r = { s->datagrams_in, s->datagrams_out, s->frames_in, s->frames_out, s->resends, 0 };
+	struct dkc_stats r = { .datagrams_in = s->datagrams_in,
+			       .datagrams_out = s->datagrams_out,
+			       .frames_in = s->frames_in,
+			       .frames_out = s->frames_out,
+			       .resends = s->resends,
+			       .moves = ctx->n.moves,
+			       .sent_again = ctx->n.sent_again,
+			       .takeovers = ctx->n.takeovers,
+			       .given_up = ctx->n.given_up,
+			       .rooms_lost = ctx->n.rooms_lost };
 
 	for (int i = 0; i < WIRE_DROPS; i++)
 		r.dropped += i == WIRE_DROP_DUPLICATE ? 0 : drops[i];

@@ -12,8 +12,9 @@
 
 #include <jansson.h>
 
-#include <diarkis/client.h>
 #include <diarkis/util.h>
+
+#include "priv.h"
 
 struct reader {
 	json_t *root;
@@ -223,4 +224,12 @@ bool dkc_addr_parse(const char *host, uint16_t port, struct dk_addr *ret_addr)
 		return false;
 	*ret_addr = a;
 	return true;
+}
+
+void client_addr_text(const struct dk_addr *a, char buf[DK_ADDR_TEXT])
+{
+	char ip[INET6_ADDRSTRLEN] = "";
+
+	inet_ntop(a->family == 6 ? AF_INET6 : AF_INET, a->ip, ip, sizeof(ip));
+	snprintf(buf, DK_ADDR_TEXT, a->family == 6 ? "[%s]:%u" : "%s:%u", ip, a->port);
 }

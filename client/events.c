@@ -5,8 +5,6 @@
  */
 #include "priv.h"
 
-#define LEAVE_US 200000 /* the server waits that long for acknowledgements of a client that it sends away */
-
 void client_emit(struct dkc_client *c, const struct dkc_event *e)
 {
 	if (!c->event)
@@ -22,29 +20,10 @@ static void connected(struct dkc_client *c)
 	c->state = CLIENT_UP;
 	c->again = true;
 	c->offline_told = false;
+	c->asked_away = 0;
+	client_found(c);
 	client_emit(c, &e);
 	client_send_held(c);
-}
-
-static void leave(struct dkc_client *c, dk_str address)
-{
-	struct dkc_event e = { .kind = DKC_MOVING, .address = address };
-	const char *colon = address.n ? memrchr(address.p, ':', address.n) : NULL;
-	dk_str host = dk_str_n(address.p, colon ? (size_t)(colon - address.p) : 0);
-	uint32_t port = 0;
-
-	for (const char *p = colon ? colon + 1 : address.p; colon && p < address.p + address.n; p++)
-		port = *p >= '0' && *p <= '9' && port <= 65535 ? port * 10 + (uint32_t)(*p - '0') : 65536;
-	if (host.n >= 2 && host.p[0] == '[' && host.p[host.n - 1] == ']')
-		host = dk_str_n(host.p + 1, host.n - 2);
-	if (!host.n || host.n > DKC_HOST_MAX || port < 1 || port > 65535 || c->state != CLIENT_UP)
-		return; /* authentic nonsense: stay where we are */
-	memcpy(c->to.host, host.p, host.n);
-	c->to.host[host.n] = '\0';
-	c->to.port = (uint16_t)port;
-	c->state = CLIENT_LEAVING;
-	c->until = c->now + LEAVE_US;
-	client_emit(c, &e);
 }
 
 static void on_echo(struct dkc_client *c, const struct dk_frame *f)
@@ -64,6 +43,7 @@ static void on_echo(struct dkc_client *c, const struct dk_frame *f)
 	if (!(age >= 0 && age < 60e6)) /* not a number of ours */
 		return;
 	c->echo_again = DKC_NEVER;
+	c->local_told = true;
 	c->rtt_us = age < 1 ? 1 : (uint32_t)age;
 	e.rtt_us = c->rtt_us;
 	e.state = r.state;
@@ -74,6 +54,7 @@ static void on_echo(struct dkc_client *c, const struct dk_frame *f)
 
 		c->offline_told = true;
 		client_emit(c, &off);
+		client_follow(c);
 	}
 	notes = dk_cursor_of(r.notes);
 	while (!notes.bad && notes.p < notes.end) {
@@ -110,8 +91,8 @@ static bool on_utility(struct dkc_client *c, const struct dk_frame *f)
 			wire_list_next(&list, &payload);
 		}
 		if (!wire_reconnect_decode(payload, &address))
-			return false;
-		leave(c, address);
+			return c->asked_away == CLIENT_FOLLOWS; /* a refusal; whose question was it? */
+		client_leave(c, address);
 		return true;
 	default:
 		return false;
@@ -126,6 +107,8 @@ static void on_frame(void *arg, const struct dk_frame *f, bool reliable)
 	c->heard_at = c->now;
 	if (c->ending)
 		return;
+	if (c->state == CLIENT_SEARCHING)
+		client_back(c);
 	if (!client_is_udp(c) && c->state == CLIENT_OPENING)
 		connected(c);
 	if (f->ver == 0 && on_utility(c, f))
@@ -134,26 +117,36 @@ static void on_frame(void *arg, const struct dk_frame *f, bool reliable)
 		struct dk_cursor list = dk_cursor_of(f->payload);
 
 		e.kind = DKC_PUSH;
-		while (!c->ending && wire_list_next(&list, &e.payload))
-			client_emit(c, &e);
+		while (!c->ending && wire_list_next(&list, &e.payload)) {
+			if (f->ver != 1 || !client_seat_push(c, f->cmd, e.payload))
+				client_emit(c, &e);
+		}
 		return;
 	}
 	e.kind = DKC_RESPONSE;
+	if (f->ver == 1 && client_seat_frame(c, f))
+		return;
 	if (!client_pending_answer(c, f))
 		client_emit(c, &e);
 }
 
-static void on_opened(void *arg, const struct dk_addr *from)
+void client_opened(struct dkc_client *c)
 {
-	struct dkc_client *c = arg;
-
-	(void)from;
+	if (c->state == CLIENT_SEARCHING)
+		client_back(c);
 	if (c->state != CLIENT_OPENING)
 		return;
+	c->local_told = false;
 	client_send_key(c);
 	if (c->echo_ms)
 		client_start_echo(c);
 	connected(c);
+}
+
+static void on_opened(void *arg, const struct dk_addr *from)
+{
+	(void)from;
+	client_opened(arg);
 }
 
 static void on_closed(void *arg, enum wire_reason reason)

@@ -5,7 +5,8 @@ plugin_includes += -I$(top_srcdir)/%D%
 diarkisinclude_HEADERS += %D%/diarkis/client.h %D%/diarkis/client_http.h %D%/diarkis/client_room.h
 lib_LTLIBRARIES += %D%/libdiarkis-client.la
 %C%_libdiarkis_client_la_SOURCES = %D%/priv.h \
-	%D%/client.c %D%/ctx.c %D%/endpoint.c %D%/events.c %D%/http.c %D%/http_get.c %D%/poll.c %D%/request.c %D%/room.c
+	%D%/client.c %D%/ctx.c %D%/endpoint.c %D%/events.c %D%/http.c %D%/http_get.c \
+	%D%/move.c %D%/poll.c %D%/request.c %D%/room.c %D%/search.c %D%/seat.c %D%/stream.c
 %C%_libdiarkis_client_la_LIBADD = $(wire_lib) $(JANSSON_LIBS)
 %C%_libdiarkis_client_la_LDFLAGS = $(AM_LDFLAGS) $(DK_ZDEFS) -version-info 0:0:0
 pkgconfig_DATA += %D%/diarkis-client.pc
@@ -20,6 +21,9 @@ pkgconfig_DATA += %D%/diarkis-client-uv.pc
 check_PROGRAMS += %D%/tests/test_client
 %C%_tests_test_client_SOURCES = %D%/tests/test_client.c %D%/tests/world.c %D%/tests/world.h
 %C%_tests_test_client_LDADD = $(client_lib) $(wire_lib) $(test_libs)
+check_PROGRAMS += %D%/tests/test_follow
+%C%_tests_test_follow_SOURCES = %D%/tests/test_follow.c %D%/tests/world.c %D%/tests/world.h
+%C%_tests_test_follow_LDADD = $(client_lib) $(wire_lib) $(test_libs)
 check_PROGRAMS += %D%/tests/test_endpoint
 %C%_tests_test_endpoint_SOURCES = %D%/tests/test_endpoint.c
 %C%_tests_test_endpoint_LDADD = $(client_lib) $(test_libs)

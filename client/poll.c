@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Drives a client with one non-blocking socket: no threads, no loop of its own, nothing happens outside dkc_poll(). UDP sockets are
- * connected, so the kernel filters foreign senders and reports ports that nobody listens on. A TCP socket keeps what it could not
- * write yet and takes no more from the client until that is gone.
+ * Drives a client with one non-blocking socket, and a second one while it looks for its room: no threads, no loop of its own,
+ * nothing happens outside dkc_poll(). UDP sockets are connected, so the kernel filters foreign senders and reports ports that
+ * nobody listens on. A TCP socket keeps what it could not write yet and takes no more from the client until that is gone.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -22,6 +22,7 @@
 
 struct dkc_socket {
 	int fd; /* -1: none */
+	int try_fd; /* UDP: the socket of dkc_wants_try(); -1: none */
 	bool connecting; /* TCP */
 	struct dk_addr server;
 	uint8_t *out; /* TCP: bytes to be written */
@@ -45,11 +46,19 @@ static void hang_up(struct dkc_socket *s)
 	s->out_n = s->out_at = 0;
 }
 
+static void end_try(struct dkc_socket *s)
+{
+	if (s->try_fd >= 0)
+		close(s->try_fd);
+	s->try_fd = -1;
+}
+
 void client_socket_free(struct dkc_client *c)
 {
 	if (!c->socket)
 		return;
 	hang_up(c->socket);
+	end_try(c->socket);
 	free(c->socket->out);
 	free(c->socket);
 	c->socket = NULL;
@@ -75,63 +84,110 @@ static socklen_t to_sockaddr(const struct dk_addr *a, struct sockaddr_storage *r
 	}
 }
 
+static bool from_sockaddr(const struct sockaddr *sa, struct dk_addr *ret_addr)
+{
+	const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)(const void *)sa;
+	const struct sockaddr_in *in = (const struct sockaddr_in *)(const void *)sa;
+	struct dk_addr a = { .family = 0 };
+
+	if (sa->sa_family == AF_INET) {
+		a.family = 4;
+		a.port = ntohs(in->sin_port);
+		memcpy(a.ip, &in->sin_addr, 4);
+	} else if (sa->sa_family == AF_INET6) {
+		a.family = 6;
+		a.port = ntohs(in6->sin6_port);
+		memcpy(a.ip, &in6->sin6_addr, 16);
+	} else {
+		return false;
+	}
+	*ret_addr = a;
+	return true;
+}
+
 static int resolve(const struct dkc_endpoint *to, struct dk_addr *ret_addr)
 {
 	struct addrinfo hints = { .ai_socktype = SOCK_DGRAM }, *list, *a;
-	struct dk_addr r = { .port = to->port };
+	bool found = false;
 
 	if (dkc_addr_parse(to->host, to->port, ret_addr))
 		return 0;
 	if (getaddrinfo(to->host, NULL, &hints, &list))
 		return -EHOSTUNREACH;
-	for (a = list; a && !r.family; a = a->ai_next) {
-		if (a->ai_family == AF_INET) {
-			memcpy(r.ip, &((struct sockaddr_in *)a->ai_addr)->sin_addr, 4);
-			r.family = 4;
-		} else if (a->ai_family == AF_INET6) {
-			memcpy(r.ip, &((struct sockaddr_in6 *)a->ai_addr)->sin6_addr, 16);
-			r.family = 6;
-		}
-	}
+	for (a = list; a && !found; a = a->ai_next)
+		found = from_sockaddr(a->ai_addr, ret_addr);
 	freeaddrinfo(list);
-	if (!r.family)
+	if (!found)
 		return -EHOSTUNREACH;
-	*ret_addr = r;
+	ret_addr->port = to->port;
 	return 0;
+}
+
+/* A socket that is connected, or connecting (*ret_rc -EINPROGRESS), or -1 and *ret_rc says why. */
+static int open_socket(const struct dkc_endpoint *to, struct dk_addr *ret_server, int *ret_rc)
+{
+	bool tcp = to->protocol == DKC_TCP;
+	struct sockaddr_storage sa;
+	int one = 1, fd = -1, rc;
+	socklen_t n;
+
+	rc = resolve(to, ret_server);
+	if (rc)
+		goto fail;
+	n = to_sockaddr(ret_server, &sa);
+	fd = socket(sa.ss_family, (tcp ? SOCK_STREAM : SOCK_DGRAM) | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0) {
+		rc = -errno;
+		goto fail;
+	}
+	if (tcp)
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	rc = connect(fd, (struct sockaddr *)&sa, n) ? -errno : 0;
+	if (rc && rc != -EINPROGRESS)
+		goto fail;
+	*ret_rc = rc;
+	return fd;
+fail:
+	if (fd >= 0)
+		close(fd);
+	*ret_rc = rc;
+	return -1;
+}
+
+/* The client may tell its server where it is. */
+static void tell_local(struct dkc_client *c, int fd)
+{
+	struct sockaddr_storage sa;
+	struct dk_addr local = { .family = 0 };
+	socklen_t n = sizeof(sa);
+
+	if (!getsockname(fd, (struct sockaddr *)&sa, &n) && from_sockaddr((struct sockaddr *)&sa, &local))
+		dkc_set_local(c, &local);
 }
 
 static void dial(struct dkc_client *c, const struct dkc_endpoint *to)
 {
 	struct dkc_socket *s = c->socket;
-	struct sockaddr_storage sa;
-	bool tcp = to->protocol == DKC_TCP;
-	socklen_t n;
-	int one = 1, rc;
+	int rc;
 
 	hang_up(s);
-	rc = resolve(to, &s->server);
-	if (rc)
-		goto fail;
-	n = to_sockaddr(&s->server, &sa);
-	s->fd = socket(sa.ss_family, (tcp ? SOCK_STREAM : SOCK_DGRAM) | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (s->fd < 0) {
-		rc = -errno;
-		goto fail;
-	}
-	if (tcp)
-		setsockopt(s->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-	rc = connect(s->fd, (struct sockaddr *)&sa, n) ? -errno : 0;
-	if (rc == -EINPROGRESS) {
-		s->connecting = true;
+	s->fd = open_socket(to, &s->server, &rc);
+	s->connecting = rc == -EINPROGRESS;
+	if (s->connecting)
 		return;
-	}
-	if (!rc) {
-		dkc_dialed(c, dkc_now(), 0, &s->server);
-		return;
-	}
-fail:
-	hang_up(s);
-	dkc_dialed(c, dkc_now(), rc, NULL);
+	if (s->fd >= 0)
+		tell_local(c, s->fd);
+	dkc_dialed(c, dkc_now(), rc, &s->server);
+}
+
+static void dial_try(struct dkc_client *c, const struct dkc_endpoint *to)
+{
+	struct dk_addr server;
+	int rc;
+
+	end_try(c->socket);
+	c->socket->try_fd = open_socket(to, &server, &rc);
+	dkc_tried(c, dkc_now(), rc, &server);
 }
 
 static void finish_dial(struct dkc_client *c)
@@ -145,6 +201,8 @@ static void finish_dial(struct dkc_client *c)
 	s->connecting = false;
 	if (err)
 		hang_up(s);
+	else
+		tell_local(c, s->fd);
 	dkc_dialed(c, dkc_now(), -err, &s->server);
 }
 
@@ -199,7 +257,13 @@ static void flush(struct dkc_client *c)
 
 	if (c->to.protocol == DKC_TCP) {
 		write_out(c);
+		if (c->socket->out_at == c->socket->out_n && dkc_wants_half_close(c) && c->socket->fd >= 0)
+			shutdown(c->socket->fd, SHUT_WR);
 		return;
+	}
+	while ((n = dkc_next_try(c, dkc_now(), slot, sizeof(slot))) > 0) {
+		if (c->socket->try_fd >= 0)
+			send(c->socket->try_fd, slot, n, MSG_NOSIGNAL); /* whatever comes of it */
 	}
 	while ((n = dkc_next_datagram(c, dkc_now(), slot, sizeof(slot))) > 0) {
 		/* a full socket buffer loses a datagram, as the network may */
@@ -229,6 +293,24 @@ static void read_in(struct dkc_client *c)
 	}
 }
 
+static void read_try(struct dkc_client *c)
+{
+	struct dkc_socket *s = c->socket;
+	uint8_t buf[2048];
+
+	for (int i = 0; i < READS_MAX && s->try_fd >= 0; i++) {
+		ssize_t k = recv(s->try_fd, buf, sizeof(buf), 0);
+
+		if (k < 0)
+			return;
+		if (!dkc_feed_try(c, dkc_now(), dk_slice_n(buf, (size_t)k)))
+			continue;
+		hang_up(s);
+		s->fd = s->try_fd;
+		s->try_fd = -1;
+	}
+}
+
 /* Everything that can be done without waiting. */
 static void turn(struct dkc_client *c)
 {
@@ -241,6 +323,7 @@ static void turn(struct dkc_client *c)
 			finish_dial(c);
 	}
 	read_in(c);
+	read_try(c);
 	dkc_tick(c, dkc_now());
 	flush(c);
 	to = dkc_wants_dial(c);
@@ -248,6 +331,13 @@ static void turn(struct dkc_client *c)
 		dial(c, to);
 		flush(c);
 	}
+	to = dkc_wants_try(c);
+	if (to) {
+		dial_try(c, to);
+		flush(c);
+	}
+	if (!dkc_is_trying(c))
+		end_try(c->socket);
 	if (c->state == CLIENT_IDLE && c->to.protocol == DKC_TCP && c->socket->out_at == c->socket->out_n)
 		hang_up(c->socket);
 }
@@ -261,10 +351,10 @@ int dkc_poll(struct dkc_client *c, int timeout_ms)
 		c->socket = calloc(1, sizeof(*c->socket));
 		if (!c->socket)
 			return -ENOMEM;
-		c->socket->fd = -1;
+		c->socket->fd = c->socket->try_fd = -1;
 	}
 	for (;;) {
-		struct pollfd p = { .events = POLLIN };
+		struct pollfd p[2] = { { .events = POLLIN }, { .events = POLLIN } };
 		uint64_t now, due;
 		int wait = -1;
 
@@ -277,10 +367,11 @@ int dkc_poll(struct dkc_client *c, int timeout_ms)
 			due = until;
 		if (due != DKC_NEVER)
 			wait = due <= now ? 0 : (int)((due - now + 999) / 1000 < 60000 ? (due - now + 999) / 1000 : 60000);
-		p.fd = c->socket->fd;
+		p[0].fd = c->socket->fd; /* negative ones are passed over */
+		p[1].fd = c->socket->try_fd;
 		if (c->socket->connecting || c->socket->out_at < c->socket->out_n)
-			p.events |= POLLOUT;
-		if (poll(&p, p.fd >= 0 ? 1 : 0, wait) < 0 && errno != EINTR)
+			p[0].events |= POLLOUT;
+		if (poll(p, 2, wait) < 0 && errno != EINTR)
 			return -errno;
 	}
 	return (int)(c->delivered - before);

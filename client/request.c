@@ -72,6 +72,50 @@ void client_pending_clear(struct dkc_client *c)
 	}
 }
 
+/* A frame that has left may have been lost with the node that it went to. What is held goes to the next one. */
+void client_pending_lost(struct dkc_client *c)
+{
+	for (uint32_t i = 0; i < c->pending_n;) {
+		struct pending p = c->pending[i];
+		struct dkc_reply r = { p.ver, 0, p.cmd, { NULL, 0 } };
+
+		if (p.held) {
+			i++;
+			continue;
+		}
+		pending_remove(c, i);
+		if (p.fn) {
+			c->delivered++;
+			p.fn(p.arg, c, &r);
+			i = 0; /* fn may have changed the table */
+		}
+	}
+}
+
+void client_pending_hold(struct dkc_client *c, const struct dk_frame *f)
+{
+	for (uint32_t i = c->pending_n; i-- > 0;) {
+		struct pending *p = &c->pending[i];
+
+		if (p->ver == f->ver && p->cmd == f->cmd && !p->held) {
+			p->held = true;
+			return;
+		}
+	}
+}
+
+void client_pending_sent(struct dkc_client *c, const struct dk_frame *f)
+{
+	for (uint32_t i = 0; i < c->pending_n; i++) {
+		struct pending *p = &c->pending[i];
+
+		if (p->ver == f->ver && p->cmd == f->cmd && p->held) {
+			p->held = false;
+			return;
+		}
+	}
+}
+
 uint64_t client_pending_due(const struct dkc_client *c)
 {
 	uint64_t due = DKC_NEVER;
@@ -86,6 +130,7 @@ uint64_t client_pending_due(const struct dkc_client *c)
 int dkc_request(struct dkc_client *c, uint8_t ver, uint16_t cmd, dk_slice payload, dkc_reply_fn *fn, void *arg)
 {
 	struct dk_frame f = { .ver = ver, .cmd = cmd, .payload = payload };
+	bool held = c->state != CLIENT_UP || c->held;
 	struct pending *p;
 	int rc;
 
@@ -109,6 +154,7 @@ int dkc_request(struct dkc_client *c, uint8_t ver, uint16_t cmd, dk_slice payloa
 	p->arg = arg;
 	p->ver = ver;
 	p->cmd = cmd;
+	p->held = held;
 	return 0;
 }
 

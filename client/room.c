@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Rooms from the client's side: encoders of requests, readers of answers and events. Requests are encoded by the very rows that the
- * room plugin decodes them by; nothing here keeps state.
+ * room plugin decodes them by; what the client knows of its room is seat.c's.
  */
 #include <stdlib.h>
 
 #include <diarkis/client_room.h>
 #include <diarkis/room_commands.h>
+
+#include "priv.h"
 
 /* The request encoders, made from the rows: on_create_put(writer, max_members, ...) and so on. */
 #define ENCODER(self, ver, cmd, name, fn, flags, help, in, out)                                                                    \
@@ -22,9 +24,9 @@ ROOM_COMMANDS(ENCODER, ENCODER)
 
 #define ID_TEXT (2 + DK_ID52_LEN) /* a room id as text of a puffer payload */
 
-static dk_str id_text(const struct dk_id52 *id)
+static dk_str id_text(const struct dkc_client *c, const struct dk_id52 *room)
 {
-	return dk_str_n(id->c, DK_ID52_LEN);
+	return dk_str_n(client_seat_id(c, room)->c, DK_ID52_LEN);
 }
 
 static size_t uids_len(const dk_str *uids, size_t n)
@@ -103,7 +105,7 @@ int dkc_room_join(struct dkc_client *c, const struct dk_id52 *room, dk_slice mes
 	struct space s;
 	struct dk_writer w = space_for(&s, DK_ID52_LEN + message.n);
 
-	room_on_join_put(&w, room, message);
+	room_on_join_put(&w, client_seat_id(c, room), message);
 	return request(c, ROOM_CMD_JOIN, &s, &w, fn, arg);
 }
 
@@ -112,7 +114,7 @@ int dkc_room_leave(struct dkc_client *c, const struct dk_id52 *room, dk_slice me
 	struct space s;
 	struct dk_writer w = space_for(&s, DK_ID52_LEN + message.n);
 
-	room_on_leave_put(&w, room, message);
+	room_on_leave_put(&w, client_seat_id(c, room), message);
 	return request(c, ROOM_CMD_LEAVE, &s, &w, fn, arg);
 }
 
@@ -121,7 +123,7 @@ int dkc_room_broadcast(struct dkc_client *c, const struct dk_id52 *room, dk_slic
 	struct space s;
 	struct dk_writer w = space_for(&s, 1 + DK_ID52_LEN + message.n);
 
-	room_on_broadcast_put(&w, reliable, room, message);
+	room_on_broadcast_put(&w, reliable, client_seat_id(c, room), message);
 	return say(c, ROOM_CMD_BROADCAST, &s, &w, reliable);
 }
 
@@ -133,7 +135,7 @@ int dkc_room_message(struct dkc_client *c, const struct dk_id52 *room, const dk_
 	struct dk_writer w = space_for(&s, 2 + list.bytes.n + 2 + message.n + 1 + ID_TEXT);
 	int rc;
 
-	room_on_message_put(&w, list, message, reliable, id_text(room));
+	room_on_message_put(&w, list, message, reliable, id_text(c, room));
 	w.bad |= !list.bytes.p;
 	rc = say(c, ROOM_CMD_MESSAGE, &s, &w, reliable);
 	list_free(&list);
@@ -145,7 +147,7 @@ int dkc_room_get_owner(struct dkc_client *c, const struct dk_id52 *room, dkc_rep
 	struct space s;
 	struct dk_writer w = space_for(&s, ID_TEXT);
 
-	room_on_owner_id_put(&w, id_text(room));
+	room_on_owner_id_put(&w, id_text(c, room));
 	return request(c, ROOM_CMD_OWNER_ID, &s, &w, fn, arg);
 }
 
@@ -154,7 +156,7 @@ int dkc_room_get_members(struct dkc_client *c, const struct dk_id52 *room, dkc_r
 	struct space s;
 	struct dk_writer w = space_for(&s, ID_TEXT);
 
-	room_on_member_ids_put(&w, id_text(room));
+	room_on_member_ids_put(&w, id_text(c, room));
 	return request(c, ROOM_CMD_MEMBER_IDS, &s, &w, fn, arg);
 }
 
@@ -163,7 +165,7 @@ int dkc_room_get_count(struct dkc_client *c, const struct dk_id52 *room, dkc_rep
 	struct space s;
 	struct dk_writer w = space_for(&s, ID_TEXT);
 
-	room_on_count_members_put(&w, id_text(room));
+	room_on_count_members_put(&w, id_text(c, room));
 	return request(c, ROOM_CMD_COUNT_MEMBERS, &s, &w, fn, arg);
 }
 
@@ -177,9 +179,9 @@ static int with_uids(struct dkc_client *c, uint16_t cmd, const struct dk_id52 *r
 	int rc;
 
 	if (cmd == ROOM_CMD_RESERVE)
-		room_on_reserve_put(&w, list, id_text(room));
+		room_on_reserve_put(&w, list, id_text(c, room));
 	else
-		room_on_cancel_reserve_put(&w, list, id_text(room));
+		room_on_cancel_reserve_put(&w, list, id_text(c, room));
 	w.bad |= !list.bytes.p;
 	rc = request(c, cmd, &s, &w, fn, arg);
 	list_free(&list);
@@ -194,6 +196,15 @@ int dkc_room_reserve(struct dkc_client *c, const struct dk_id52 *room, const dk_
 int dkc_room_cancel(struct dkc_client *c, const struct dk_id52 *room, const dk_str *uids, size_t n, dkc_reply_fn *fn, void *arg)
 {
 	return with_uids(c, ROOM_CMD_CANCEL_RESERVE, room, uids, n, fn, arg);
+}
+
+int dkc_room_migrate(struct dkc_client *c, const struct dk_id52 *room, dkc_reply_fn *fn, void *arg)
+{
+	struct space s;
+	struct dk_writer w = space_for(&s, ID_TEXT);
+
+	dk_wr_bytes16(&w, dk_slice_of(id_text(c, room)));
+	return request(c, CLIENT_ROOM_MIGRATE, &s, &w, fn, arg);
 }
 
 /* ---- answers ---- */
@@ -283,6 +294,8 @@ enum dkc_room_kind dkc_room_event(const struct dkc_event *event)
 		return DKC_ROOM_MESSAGE;
 	case ROOM_CMD_OWNER_CHANGED:
 		return DKC_ROOM_OWNER_CHANGED;
+	case CLIENT_ROOM_MIGRATED:
+		return DKC_ROOM_MIGRATED;
 	default:
 		return DKC_ROOM_NONE;
 	}
@@ -297,4 +310,12 @@ bool dkc_room_new_owner(const struct dkc_event *event, dk_str *ret_uid)
 		return false;
 	*ret_uid = dk_str_of(owner);
 	return true;
+}
+
+bool dkc_room_new_id(const struct dkc_event *event, struct dk_id52 *ret_room)
+{
+	struct dk_cursor c = dk_cursor_of(event->payload);
+	dk_str id = dk_str_of(dk_rd_bytes16(&c));
+
+	return dkc_room_event(event) == DKC_ROOM_MIGRATED && !c.bad && dkc_room_id(id, ret_room);
 }

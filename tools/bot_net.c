@@ -72,11 +72,12 @@ int net_new(const struct net_opts *opts, struct net **ret_net)
 	net->dirty = malloc(opts->bots * sizeof(*net->dirty));
 	net->spare = malloc(opts->bots * sizeof(*net->spare));
 	net->servers = calloc(opts->bots, sizeof(*net->servers));
+	net->tries = calloc(opts->bots, sizeof(*net->tries));
 	net->in = calloc(1, sizeof(*net->in));
 	net->out = calloc(1, sizeof(*net->out));
 	net->stream = malloc(STREAM_BUFFER);
-	if (net->epoll < 0 || !net->lanes || !net->slots || !net->dirty || !net->spare || !net->servers || !net->in || !net->out ||
-	    !net->stream)
+	if (net->epoll < 0 || !net->lanes || !net->slots || !net->dirty || !net->spare || !net->servers || !net->tries ||
+	    !net->in || !net->out || !net->stream)
 		goto no_memory;
 	for (uint32_t i = 0; i < net->lane_n; i++)
 		net->lanes[i] = (struct lane){ -1, NONE };
@@ -127,6 +128,7 @@ void net_free(struct net *net)
 	free(net->dirty);
 	free(net->spare);
 	free(net->servers);
+	free(net->tries);
 	free(net->in);
 	free(net->out);
 	free(net->stream);
@@ -256,29 +258,46 @@ static void send_datagrams(struct net *net, uint32_t bot)
 
 	for (;;) {
 		struct batch *o = net->out;
+		struct sockaddr_in *to = &net->servers[bot];
+		struct msghdr *h;
 		uint32_t i;
-		size_t n;
+		size_t n = 0;
 
 		if (net->ring_n == BATCH || (net->ring_n && net->ring_lane != lane))
 			flush(net);
 		i = net->ring_n;
-		n = dkc_next_datagram(b->client, now_us(net), o->buf[i], SLOT_LEN);
+		h = &o->msg[i].msg_hdr;
+		if (net->tries[bot].sin_port) {
+			n = dkc_next_try(b->client, now_us(net), o->buf[i], SLOT_LEN);
+			to = n ? &net->tries[bot] : to;
+		}
+		if (!n)
+			n = dkc_next_datagram(b->client, now_us(net), o->buf[i], SLOT_LEN);
 		if (!n)
 			return;
 		o->iov[i].iov_len = n;
+		o->addr[i] = *to; /* the bot may be sent elsewhere before the ring leaves */
+		h->msg_name = &o->addr[i];
+		h->msg_namelen = sizeof(o->addr[i]);
 		if (net->lanes[lane].owner == NONE) {
 			struct in_pktinfo info = { .ipi_spec_dst.s_addr = htonl(LOCAL_BASE + bot) };
 
 			o->control[i].head = (struct cmsghdr){ CMSG_LEN(sizeof(info)), IPPROTO_IP, IP_PKTINFO };
 			memcpy(CMSG_DATA(&o->control[i].head), &info, sizeof(info));
-			o->msg[i].msg_hdr.msg_control = &o->control[i];
-			o->msg[i].msg_hdr.msg_controllen = sizeof(o->control[i]);
-			o->msg[i].msg_hdr.msg_name = &net->servers[bot];
-			o->msg[i].msg_hdr.msg_namelen = sizeof(net->servers[bot]);
+			h->msg_control = &o->control[i];
+			h->msg_controllen = sizeof(o->control[i]);
+		} else {
+			h->msg_control = NULL;
+			h->msg_controllen = 0;
 		}
 		net->ring_lane = lane;
 		net->ring_n++;
 	}
+}
+
+static bool is_from(const struct sockaddr_in *a, const struct sockaddr_in *b)
+{
+	return a->sin_port == b->sin_port && a->sin_addr.s_addr == b->sin_addr.s_addr;
 }
 
 /* Whose datagram this is, or NONE. */
@@ -287,18 +306,30 @@ static uint32_t owner_of(struct net *net, uint32_t lane, int i)
 	const struct msghdr *h = &net->in->msg[i].msg_hdr;
 	union control *control = &net->in->control[i];
 	struct in_pktinfo info;
-	uint32_t bot;
+	uint32_t bot = net->lanes[lane].owner;
 
-	if (net->lanes[lane].owner != NONE)
-		return net->lanes[lane].owner;
+	if (bot != NONE)
+		return bot;
 	if (h->msg_controllen < CMSG_LEN(sizeof(info)) || control->head.cmsg_type != IP_PKTINFO)
 		return NONE;
 	memcpy(&info, CMSG_DATA(&control->head), sizeof(info));
 	bot = ntohl(info.ipi_addr.s_addr) - LOCAL_BASE;
-	if (bot >= net->o.bots || bot_at(net, bot)->lane != lane + 1 || net->in->addr[i].sin_port != net->servers[bot].sin_port ||
-	    net->in->addr[i].sin_addr.s_addr != net->servers[bot].sin_addr.s_addr)
-		return NONE;
-	return bot;
+	return bot < net->o.bots && bot_at(net, bot)->lane == lane + 1 ? bot : NONE;
+}
+
+static void take(struct net *net, uint32_t bot, const struct sockaddr_in *from, dk_slice bytes)
+{
+	struct dkc_client *c = bot_at(net, bot)->client;
+
+	if (is_from(from, &net->servers[bot])) {
+		dkc_feed(c, now_us(net), bytes);
+	} else if (net->tries[bot].sin_port && is_from(from, &net->tries[bot])) {
+		if (dkc_feed_try(c, now_us(net), bytes))
+			net->servers[bot] = net->tries[bot];
+	} else {
+		return; /* a stranger, or a server that was left */
+	}
+	net_touch(net, bot);
 }
 
 static void receive_lane(struct net *net, uint32_t lane)
@@ -324,10 +355,8 @@ static void receive_lane(struct net *net, uint32_t lane)
 		for (int i = 0; i < n; i++) {
 			uint32_t bot = owner_of(net, lane, i);
 
-			if (bot == NONE)
-				continue;
-			dkc_feed(bot_at(net, bot)->client, now_us(net), dk_slice_n(in->buf[i], in->msg[i].msg_len));
-			net_touch(net, bot);
+			if (bot != NONE)
+				take(net, bot, &in->addr[i], dk_slice_n(in->buf[i], in->msg[i].msg_len));
 		}
 		if (n < BATCH)
 			return;
@@ -350,6 +379,13 @@ static void look_after(struct net *net, uint32_t bot)
 		if (!to)
 			break;
 		net_dial(net, bot, to);
+	}
+	to = dkc_wants_try(b->client);
+	if (to) {
+		net_dial_try(net, bot, to);
+		send_datagrams(net, bot);
+	} else if (!dkc_is_trying(b->client)) {
+		net->tries[bot].sin_port = 0;
 	}
 	wheel_arm(net, bot);
 }

@@ -69,9 +69,6 @@ static int dial_udp(struct net *net, uint32_t bot, bool loopback)
 	lane = b->lane - 1;
 	if (net->lanes[lane].fd < 0)
 		rc = lane_open(net, lane);
-	if (!rc && net->lanes[lane].owner != NONE &&
-	    connect(net->lanes[lane].fd, (struct sockaddr *)&net->servers[bot], sizeof(net->servers[bot])))
-		rc = -errno;
 	return rc;
 }
 
@@ -103,6 +100,24 @@ static int dial_tcp(struct net *net, uint32_t bot, bool loopback)
 	return 0;
 }
 
+static struct sockaddr_in sockaddr_of(const struct dk_addr *a)
+{
+	struct sockaddr_in sa = { .sin_family = AF_INET, .sin_port = htons(a->port) };
+
+	memcpy(&sa.sin_addr, a->ip, 4);
+	return sa;
+}
+
+void net_dial_try(struct net *net, uint32_t bot, const struct dkc_endpoint *to)
+{
+	struct dk_addr server;
+	int rc = resolve(net, to, &server);
+
+	if (!rc)
+		net->tries[bot] = sockaddr_of(&server);
+	dkc_tried(bot_at(net, bot)->client, now_us(net), rc, &server);
+}
+
 void net_dial(struct net *net, uint32_t bot, const struct dkc_endpoint *to)
 {
 	struct net_bot *b = bot_at(net, bot);
@@ -110,11 +125,9 @@ void net_dial(struct net *net, uint32_t bot, const struct dkc_endpoint *to)
 	int rc = resolve(net, to, &server);
 
 	if (!rc) {
-		struct sockaddr_in *sa = &net->servers[bot];
 		bool loopback = server.ip[0] == 127;
 
-		*sa = (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons(server.port) };
-		memcpy(&sa->sin_addr, server.ip, 4);
+		net->servers[bot] = sockaddr_of(&server);
 		rc = to->protocol == DKC_TCP ? dial_tcp(net, bot, loopback) : dial_udp(net, bot, loopback);
 		if (!rc && to->protocol == DKC_TCP)
 			return; /* when it is connected */

@@ -53,6 +53,7 @@ struct net {
 	uint64_t start_us, now_ns;
 	uint32_t *dirty, *spare, dirty_n;
 	struct sockaddr_in *servers; /* of each bot: who may speak to it */
+	struct sockaddr_in *tries; /* of each bot: the backup that it tries; port 0 = none */
 	uint32_t ring_n, ring_lane, lane_bots;
 	struct batch *in, *out;
 	uint8_t *stream;
@@ -78,5 +79,7 @@ void net_stream_ready(struct net *net, uint32_t bot, uint32_t events);
 
 /* bot_net_dial.c: opens what the bot needs to talk to that endpoint, and tells the client */
 void net_dial(struct net *net, uint32_t bot, const struct dkc_endpoint *to);
+/* Notes where a backup is that the bot tries; the socket is the same. */
+void net_dial_try(struct net *net, uint32_t bot, const struct dkc_endpoint *to);
 
 #endif

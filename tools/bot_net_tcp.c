@@ -77,8 +77,11 @@ void net_stream_send(struct net *net, uint32_t bot)
 		if ((size_t)k < n)
 			break;
 	}
-	if (b->fd >= 0)
-		stream_events(net, bot, b->connecting || b->out);
+	if (b->fd < 0)
+		return;
+	if (!b->out && !b->connecting && dkc_wants_half_close(b->client))
+		shutdown(b->fd, SHUT_WR);
+	stream_events(net, bot, b->connecting || b->out);
 }
 
 void net_stream_ready(struct net *net, uint32_t bot, uint32_t events)

@@ -18,7 +18,7 @@ struct cli {
 	struct dkc_ctx *ctx;
 	struct dkc_client *client; /* NULL: no endpoint yet */
 	struct dkc_endpoint endpoint;
-	bool has_endpoint, connected, ended;
+	bool has_endpoint, connected, reconnected, ended;
 	struct dk_id52 room;
 	bool has_room, room_pending; /* pending: the answer under way tells the room */
 	uint32_t pushes;

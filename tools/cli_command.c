@@ -87,6 +87,7 @@ static int connect_now(struct cli *s)
 	disconnect(s);
 	dkc_opts_default(&opts);
 	opts.client_key = dk_str_c(s->client_key);
+	opts.uid = dk_str_c(s->uid);
 	opts.request_ms = (uint32_t)s->timeout_ms;
 	opts.event = cli_event;
 	opts.arg = s;
@@ -125,27 +126,33 @@ static void on_reply(void *arg, struct dkc_client *c, const struct dkc_reply *r)
 	cli_print_reply(s, r);
 }
 
-/* wants: whether an answer is to be waited for. */
-static int request(struct cli *s, uint8_t ver, uint16_t cmd, dk_slice payload, bool wants, bool reliable)
+/* rc: what the library said to a request whose answer on_reply() gets. */
+static int wait_for_answer(struct cli *s, int rc)
 {
-	int rc;
-
-	s->failed = false;
-	if (wants)
-		rc = dkc_request(s->client, ver, cmd, payload, on_reply, s);
-	else
-		rc = dkc_send(s->client, ver, cmd, payload, reliable ? DK_RELIABLE : DK_UNRELIABLE);
 	if (rc) {
 		cli_complain(s, rc == DKC_TOO_LONG ? "The message is too long."
 				: rc == DKC_FULL   ? "Too much is under way."
 						   : "There is no connection (any more).");
 		return 1;
 	}
-	s->waiting = wants;
+	s->failed = false;
+	s->waiting = true;
+	cli_wait(s, s->timeout_ms + 1000, is_answered);
+	return s->failed || s->ended ? 1 : 0;
+}
+
+/* wants: whether an answer is to be waited for. */
+static int request(struct cli *s, uint8_t ver, uint16_t cmd, dk_slice payload, bool wants, bool reliable)
+{
+	int rc;
+
 	if (wants)
-		cli_wait(s, s->timeout_ms + 1000, is_answered);
-	else
-		dkc_poll(s->client, 0);
+		return wait_for_answer(s, dkc_request(s->client, ver, cmd, payload, on_reply, s));
+	s->failed = false;
+	rc = dkc_send(s->client, ver, cmd, payload, reliable ? DK_RELIABLE : DK_UNRELIABLE);
+	if (rc)
+		return wait_for_answer(s, rc);
+	dkc_poll(s->client, 0);
 	return s->failed || s->ended ? 1 : 0;
 }
 
@@ -284,15 +291,37 @@ static int cmd_room(struct cli *s, char **w, size_t n)
 		free(hex);
 		return rc;
 	}
+	if (is_flag(what, "migrate"))
+		return wait_for_answer(s, dkc_room_migrate(s->client, &s->room, on_reply, s));
 	for (size_t i = 0; i < DK_ARRAY_LEN(by_id); i++) {
 		char *args[] = { id };
 
 		if (is_flag(what, by_id[i][0]))
 			return call(s, cli_row_named(dk_str_c(by_id[i][1])), args, 1);
 	}
-	cli_complain(s,
-		     "Expected room create, join, leave, broadcast [-u] TEXT, message UID[,UID]... TEXT, owner, members or count.");
+	cli_complain(
+		s, "Expected room create, join, leave, broadcast [-u] TEXT, message UID[,UID]... TEXT, migrate, owner, members or "
+		   "count.");
 	return 2;
+}
+
+/* ---- other nodes ---- */
+
+static bool is_over(struct cli *s)
+{
+	return s->reconnected || s->failed || s->ended;
+}
+
+static int cmd_move(struct cli *s, char **w, size_t n)
+{
+	s->reconnected = s->failed = false;
+	if (n > 1 ? dkc_move_type(s->client, dk_str_c(w[1])) : dkc_move(s->client)) {
+		cli_complain(s, "There is no connection (any more).");
+		return 1;
+	}
+	if (!cli_wait(s, s->timeout_ms, is_over))
+		cli_complain(s, "The server did not answer within %d ms.", s->timeout_ms);
+	return s->reconnected ? 0 : 1;
 }
 
 /* ---- the rest ---- */
@@ -364,7 +393,9 @@ static const char help[] =
 	"room broadcast [-u] TEXT    to all members; -u: unreliable\n"
 	"room message UIDS TEXT      to some, uids with commas between\n"
 	"room owner|members|count    ask about the room\n"
+	"room migrate                to another node, with all its members; for its owner\n"
 	"room leave [MESSAGE]\n"
+	"move [TYPE]                 go to another node, of that type\n"
 	"call NAME [ARGUMENT]...     any command by its name; \"commands\" lists them. Bytes are hex digits, flags true or false,\n"
 	"                            @room is the room one is in\n"
 	"send [-u] VER CMD [HEX]     any command by its numbers\n"
@@ -377,7 +408,7 @@ int cli_run(struct cli *s, char **w, size_t n)
 	static const struct {
 		const char *name;
 		int (*fn)(struct cli *s, char **w, size_t n);
-	} online[] = { { "room", cmd_room }, { "call", cmd_call }, { "send", cmd_send } };
+	} online[] = { { "room", cmd_room }, { "move", cmd_move }, { "call", cmd_call }, { "send", cmd_send } };
 	int rc;
 
 	if (is_flag(w[0], "help") || is_flag(w[0], "?")) {

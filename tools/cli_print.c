@@ -146,6 +146,15 @@ void cli_print_reply(struct cli *s, const struct dkc_reply *r)
 	free(text);
 }
 
+static void tell_room(struct cli *s, const char *what, const struct dk_id52 *room)
+{
+	char id[DK_ID52_LEN + 1];
+
+	memcpy(id, room->c, DK_ID52_LEN);
+	id[DK_ID52_LEN] = '\0';
+	cli_tell(s, what, "room", id, NULL);
+}
+
 void cli_event(void *arg, struct dkc_client *c, const struct dkc_event *e)
 {
 	struct cli *s = arg;
@@ -156,6 +165,7 @@ void cli_event(void *arg, struct dkc_client *c, const struct dkc_event *e)
 	switch (e->kind) {
 	case DKC_CONNECTED:
 		s->connected = true;
+		s->reconnected |= e->again;
 		cli_tell(s, e->again ? "reconnected" : "connected", "host", s->endpoint.host, NULL);
 		break;
 	case DKC_RESPONSE: {
@@ -184,6 +194,17 @@ void cli_event(void *arg, struct dkc_client *c, const struct dkc_event *e)
 		text = bytes_text(dk_slice_of(e->address));
 		cli_tell(s, "moving", "to", text ? text : "", NULL);
 		free(text);
+		break;
+	case DKC_SEARCHING:
+		cli_tell(s, "searching", NULL);
+		break;
+	case DKC_ROOM_MOVED:
+		s->room = *e->room;
+		tell_room(s, "room_moved", e->room);
+		break;
+	case DKC_ROOM_LOST:
+		s->has_room = false;
+		tell_room(s, "room_lost", e->room);
 		break;
 	case DKC_DISCONNECTED:
 		s->connected = false;

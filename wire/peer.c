@@ -237,6 +237,11 @@ bool wire_peer_is_open(const struct wire_peer *p)
 	return p->state == WIRE_PEER_OPEN;
 }
 
+uint64_t wire_peer_heard(const struct wire_peer *p)
+{
+	return p->last_valid;
+}
+
 uint32_t wire_peer_rtt_ms(const struct wire_peer *p)
 {
 	return p->rudp.srtt8 ? (p->rudp.srtt8 + 7u) / 8u : 0;

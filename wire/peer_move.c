@@ -83,6 +83,14 @@ size_t wire_peer_unacked(struct wire_ctx *ctx, const struct wire_peer *p, wire_f
 	return r.n;
 }
 
+struct wire_outq *wire_peer_recall(struct wire_peer *p)
+{
+	struct wire_outq *q = p->reliable;
+
+	p->reliable = NULL;
+	return q;
+}
+
 static void held_chunk(struct reader *r, const struct wire_block *b, struct wire_split_set **set)
 {
 	struct wire_chunk c;

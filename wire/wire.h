@@ -148,6 +148,7 @@ void wire_peer_tick(struct wire_ctx *ctx, struct wire_peer *p, uint64_t now, con
 bool wire_peer_is_open(const struct wire_peer *p);
 bool wire_peer_has_left(const struct wire_peer *p); /* wire_peer_leave() */
 bool wire_peer_drained(const struct wire_peer *p); /* nothing waits to be sent or to be acknowledged */
+uint64_t wire_peer_heard(const struct wire_peer *p); /* when the last valid datagram came, or it was opened */
 uint32_t wire_peer_rtt_ms(const struct wire_peer *p); /* smoothed; 0 = not measured */
 const struct dk_addr *wire_peer_addr(const struct wire_peer *p); /* bound address, proven once it is open; family 0 = none */
 
@@ -161,6 +162,10 @@ const struct dk_addr *wire_peer_addr(const struct wire_peer *p); /* bound addres
 typedef void wire_frame_fn(void *arg, const struct dk_frame *frame, unsigned how);
 /* Every reliable frame that was given to wire_peer_send() and of which the other end has not acknowledged all, oldest first. */
 size_t wire_peer_unacked(struct wire_ctx *ctx, const struct wire_peer *p, wire_frame_fn *fn, void *arg);
+struct wire_outq;
+/* Takes back the reliable frames that nothing was made of yet, the last ones of the above: a queue that is the caller's from now
+ * on; NULL = none. */
+struct wire_outq *wire_peer_recall(struct wire_peer *p);
 /* Frames of the other end that came, were acknowledged, and wait for one before them that did not come. */
 size_t wire_peer_held(struct wire_ctx *ctx, const struct wire_peer *p, wire_frame_fn *fn, void *arg);
 void wire_peer_credential(const struct wire_peer *p, struct dk_credential *ret_cred); /* what it was made with */

@@ -12,6 +12,9 @@
  *
  * What is sent before the connection stands, or while it moves to another node, waits and goes out in order afterwards.
  *
+ * A client follows its room: when the server sends it to another node it goes there, and when its node dies it looks for a node
+ * that took the room over. Both need nothing from the program; the events tell of it.
+ *
  * Nothing here is global and nothing is locked: a context and its clients belong to one thread at a time. Times are
  * microseconds of one monotonic clock that the caller owns; dkc_now() is the one that dkc_poll() uses.
  */
@@ -78,6 +81,11 @@ DK_API void dkc_ctx_free(struct dkc_ctx *ctx);
 
 struct dkc_stats { /* of all clients of a context, since it was made */
 	uint64_t datagrams_in, datagrams_out, frames_in, frames_out, resends, dropped;
+	uint64_t moves; /* to another node, as the server said */
+	uint64_t sent_again; /* reliable frames that a move repeated at the new node, not knowing whether the old one had them */
+	uint64_t takeovers; /* a room's backup answered in place of its node */
+	uint64_t given_up; /* reliable frames that a dead node may or may not have had: not repeated, so that none comes twice */
+	uint64_t rooms_lost;
 };
 DK_API void dkc_ctx_stats(const struct dkc_ctx *ctx, struct dkc_stats *ret_stats);
 
@@ -91,7 +99,11 @@ enum dkc_kind {
 	DKC_OFFLINE, /* the node is about to stop: state; told once per connection */
 	DKC_NOTE, /* a notification that came with the heartbeat: ver, cmd, payload */
 	DKC_MOVING, /* the server sent this client to address; it goes there by itself */
-	DKC_DISCONNECTED /* reason; the last event of a connection. dkc_connect() may start over */
+	DKC_DISCONNECTED, /* reason; the last event of a connection. dkc_connect() may start over */
+	DKC_SEARCHING, /* the node is silent: from now on its room's backups are asked too. Ends with DKC_CONNECTED (again: a
+			* backup), DKC_ECHO (the node itself is back) or DKC_ROOM_LOST */
+	DKC_ROOM_LOST, /* room: its node is silent, and nobody took it over. DKC_DISCONNECTED follows: ask for a new endpoint */
+	DKC_ROOM_MOVED /* room, former: the room is on another node and has a new id; the former one works for ten minutes more */
 };
 
 enum dkc_reason {
@@ -122,6 +134,7 @@ struct dkc_event {
 	uint32_t rtt_us; /* ECHO */
 	dk_slice payload; /* RESPONSE, PUSH, NOTE */
 	dk_str address; /* ECHO: this client as the server sees it; MOVING: where to */
+	const struct dk_id52 *room, *former; /* ROOM_LOST, ROOM_MOVED; former of the latter only */
 };
 /* Sends, requests and dkc_close() are allowed inside; dkc_client_free() and feeding the same client are not. */
 typedef void dkc_event_fn(void *arg, struct dkc_client *c, const struct dkc_event *event);
@@ -151,6 +164,15 @@ struct dkc_opts {
 	uint32_t max_held_bytes; /* what may wait for a connection that does not stand yet */
 	dkc_event_fn *event; /* may be NULL */
 	void *arg;
+	/* This client's user id, copied: tells it when it becomes the owner of its room. Empty: it owns the rooms it made. */
+	dk_str uid;
+	/* When the node is about to stop: ask to be moved, with the room if it owns one (a member waits for its owner or for the
+	 * server). false: DKC_OFFLINE only tells, and dkc_move() or dkc_room_migrate() are the program's. */
+	bool follow;
+	/* In a room of a cluster: silence after which the node is asked whether it lives (1000), how often it then is, and its
+	 * room's backups with it (250), and for how long (3000) before the room is lost; a room that has no backups is given up
+	 * quiet_ms earlier. quiet_ms 0: as everywhere else only ttl_ms counts. */
+	uint32_t quiet_ms, probe_ms, search_ms;
 };
 DK_API void dkc_opts_default(struct dkc_opts *opts);
 
@@ -166,6 +188,12 @@ DK_API void dkc_connect(struct dkc_client *c);
  * and whoever drives the client goes on for so long. Called again, it waits for no acknowledgement: the goodbye is the next thing
  * out. */
 DK_API void dkc_close(struct dkc_client *c);
+/* Another endpoint for a client whose connection has ended; dkc_connect() comes next. Returns 0, or DKC_FULL while it has not. */
+DK_API int dkc_renew(struct dkc_client *c, const struct dkc_endpoint *endpoint);
+/* Asks the server for another node of its type, or of that type. The server answers with DKC_MOVING, or refuses in a DKC_RESPONSE
+ * to (0, 2) or (0, 5). Returns as dkc_send(). */
+DK_API int dkc_move(struct dkc_client *c);
+DK_API int dkc_move_type(struct dkc_client *c, dk_str type);
 DK_API bool dkc_is_connected(const struct dkc_client *c);
 DK_API uint32_t dkc_rtt_us(const struct dkc_client *c); /* of the last echo; 0 = none yet */
 DK_API void *dkc_arg(const struct dkc_client *c); /* that of the options */
@@ -201,6 +229,26 @@ DK_API uint64_t dkc_due(const struct dkc_client *c);
 DK_API size_t dkc_next_datagram(struct dkc_client *c, uint64_t now_us, uint8_t *slot, size_t cap);
 /* TCP: writes bytes to be sent in this order; 0 = no more, or *ret_need > cap: a frame of that length comes next. */
 DK_API size_t dkc_next_bytes(struct dkc_client *c, uint8_t *buf, size_t cap, size_t *ret_need);
+/* The socket's own address, which the connection's first heartbeat tells (peer-to-peer needs it). Before dkc_dialed(). */
+DK_API void dkc_set_local(struct dkc_client *c, const struct dk_addr *local);
+/* TCP: true once when the last byte of this connection was handed out: shut down the sending side, go on reading. */
+DK_API bool dkc_wants_half_close(struct dkc_client *c);
+
+/*
+ * UDP only, for a client that looks for its room: a second way beside the connection's own, which goes on meanwhile. A driver
+ * without it loses the room when its node dies.
+ *
+ * Non-NULL once for each backup to be tried: give up the socket of the former try, resolve the name, open another socket and call
+ * dkc_tried().
+ */
+DK_API const struct dkc_endpoint *dkc_wants_try(struct dkc_client *c);
+/* False: the try is over, its socket may go. */
+DK_API bool dkc_is_trying(const struct dkc_client *c);
+DK_API void dkc_tried(struct dkc_client *c, uint64_t now_us, int rc, const struct dk_addr *server);
+/* A datagram from there. True: the try has become the connection, and its socket the connection's; the former one may go. */
+DK_API bool dkc_feed_try(struct dkc_client *c, uint64_t now_us, dk_slice bytes);
+DK_API size_t dkc_next_try(struct dkc_client *c, uint64_t now_us, uint8_t *slot, size_t cap);
+
 /* Numeric "ip:port" or "[v6]:port" or an address and a port apart. Returns false when host is a name. */
 DK_API bool dkc_addr_parse(const char *host, uint16_t port, struct dk_addr *ret_addr);
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Rooms, from the client's side: typed calls over dkc_request() and dkc_send(), and readers for what comes back. There is no state
- * here: a room is its 52-character id. All calls return what dkc_request() and dkc_send() return.
+ * Rooms, from the client's side: typed calls over dkc_request() and dkc_send(), and readers for what comes back. A room is its
+ * 52-character id. When a room moves to another node it gets a new one (DKC_ROOM_MOVED); the calls go on to take any id that the
+ * client's room had. All calls return what dkc_request() and dkc_send() return.
  */
 #ifndef DIARKIS_CLIENT_ROOM_H
 #define DIARKIS_CLIENT_ROOM_H
@@ -41,6 +42,16 @@ DK_API int dkc_room_reserve(struct dkc_client *c, const struct dk_id52 *room, co
 DK_API int dkc_room_cancel(struct dkc_client *c, const struct dk_id52 *room, const dk_str *uids, size_t n, dkc_reply_fn *fn,
 			   void *arg);
 
+/* To another node, with all its members; the owner's to do. The answer comes when it is decided, DKC_ROOM_MOVED when it is done. */
+DK_API int dkc_room_migrate(struct dkc_client *c, const struct dk_id52 *room, dkc_reply_fn *fn, void *arg);
+
+/* The room that this client is in, under the id that it has now; false = in none. */
+DK_API bool dkc_room_current(const struct dkc_client *c, struct dk_id52 *ret_room);
+/* True when this client knows that it owns it. */
+DK_API bool dkc_room_is_owner(const struct dkc_client *c);
+/* How many nodes can take the room over, as the server told. */
+DK_API size_t dkc_room_backups(const struct dkc_client *c);
+
 /* ---- answers: false when the reply is a refusal or malformed ---- */
 
 /* of create and join */
@@ -60,13 +71,17 @@ enum dkc_room_kind {
 	DKC_ROOM_MEMBER_LEFT, /* payload: what the member or the server said */
 	DKC_ROOM_BROADCAST,
 	DKC_ROOM_MESSAGE,
-	DKC_ROOM_OWNER_CHANGED /* dkc_room_new_owner() */
+	DKC_ROOM_OWNER_CHANGED, /* dkc_room_new_owner() */
+	DKC_ROOM_MIGRATED /* to its owner: the migration is done; dkc_room_new_id() */
 };
 /* What a DKC_PUSH is to a room. */
 DK_API enum dkc_room_kind dkc_room_event(const struct dkc_event *event);
 
 /* The new owner's uid; empty = nobody is left. False when the event is another one. */
 DK_API bool dkc_room_new_owner(const struct dkc_event *event, dk_str *ret_uid);
+
+/* The room's id on its new node. False when the event is another one. */
+DK_API bool dkc_room_new_id(const struct dkc_event *event, struct dk_id52 *ret_room);
 
 /* 52 hexadecimal digits, or false. */
 DK_API bool dkc_room_id(dk_str text, struct dk_id52 *ret_room);

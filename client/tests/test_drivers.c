@@ -30,8 +30,12 @@ struct server {
 	uint8_t rest[200000];
 	size_t rest_n;
 	const char *send_to; /* where to send the client, when not NULL, at the first frame of ver 2 */
-	uint32_t frames;
+	const char *backup; /* what is answered to room.backups; NULL: the server is alone */
+	uint32_t frames, locals;
+	bool dead, ended; /* ended: the client shut down its side */
 };
+
+#define ROOM "1111111111111111aaaaaaaaaaaabbbbbbbbbbbbcccccccccccc"
 
 static struct dkc_endpoint endpoint;
 static char log_text[8192];
@@ -56,6 +60,25 @@ static void reply(struct server *s, const struct dk_frame *f, unsigned how)
 		wire_peer_send(s->ctx, &s->peer, dkc_now() / 1000, f, how);
 }
 
+/* Answers for one room, of which every client is a member. */
+static void in_room(struct server *s, struct dk_frame *r)
+{
+	uint8_t buf[256];
+	struct dk_writer w = dk_writer_on(buf, sizeof(buf));
+
+	if (r->cmd == 101) {
+		dk_wr_u32(&w, 1);
+		dk_wr_slice(&w, dk_slice_of(dk_str_c(ROOM)));
+	} else {
+		dk_wr_u16(&w, s->backup != NULL);
+		if (s->backup)
+			dk_wr_bytes16(&w, dk_slice_of(dk_str_c(s->backup)));
+		dk_wr_bytes16(&w, dk_slice_of(dk_str_c(ROOM)));
+	}
+	r->payload = dk_written(&w);
+	reply(s, r, DK_RELIABLE);
+}
+
 static void on_frame(void *arg, const struct dk_frame *f, bool reliable)
 {
 	struct server *s = arg;
@@ -68,11 +91,14 @@ static void on_frame(void *arg, const struct dk_frame *f, bool reliable)
 		struct wire_echo_reply er = { .state = 1, .address = dk_str_c("127.0.0.1:1") };
 
 		ck_assert(wire_echo_decode(f->payload, &e));
+		s->locals += e.locals.n != 0;
 		memcpy(er.stamp, e.stamp, 8);
 		r.payload = dk_slice_n(buf, wire_echo_reply_encode(&er, buf, sizeof(buf)));
 		reply(s, &r, DK_UNRELIABLE);
 		return;
 	}
+	if (f->ver == 1)
+		in_room(s, &r);
 	if (f->ver != 2)
 		return;
 	s->frames++;
@@ -164,12 +190,20 @@ static void pump_tcp(struct server *s)
 		s->rest_n -= (size_t)used;
 		memmove(s->rest, s->rest + used, s->rest_n);
 	}
+	if (k == 0) {
+		s->ended = true;
+		close(s->conn);
+		s->conn = -1;
+		return;
+	}
 	while ((n = wire_stream_out(s->ctx, &s->stream, out, sizeof(out), &need)) > 0)
 		ck_assert_int_eq(send(s->conn, out, n, MSG_NOSIGNAL), (ssize_t)n);
 }
 
 static void pump(struct server *s)
 {
+	if (s->dead)
+		return;
 	if (s->tcp)
 		pump_tcp(s);
 	else
@@ -192,7 +226,9 @@ static void on_event(void *arg, struct dkc_client *c, const struct dkc_event *e)
 	static const char *const names[] = { [DKC_CONNECTED] = "connected", [DKC_RESPONSE] = "response",
 					     [DKC_PUSH] = "push",           [DKC_ECHO] = "",
 					     [DKC_OFFLINE] = "offline",     [DKC_NOTE] = "note",
-					     [DKC_MOVING] = "moving",       [DKC_DISCONNECTED] = "disconnected" };
+					     [DKC_MOVING] = "moving",       [DKC_DISCONNECTED] = "disconnected",
+					     [DKC_SEARCHING] = "searching", [DKC_ROOM_LOST] = "lost",
+					     [DKC_ROOM_MOVED] = "moved" };
 	char text[32];
 
 	(void)arg;
@@ -216,10 +252,8 @@ static void on_reply(void *arg, struct dkc_client *c, const struct dkc_reply *r)
 	say(text);
 }
 
-static void run_init(struct run *r, bool tcp, bool with_uv)
+static void run_init_with(struct run *r, bool tcp, bool with_uv, struct dkc_opts *o)
 {
-	struct dkc_opts o;
-
 	memset(r, 0, sizeof(*r));
 	log_n = 0;
 	log_text[0] = '\0';
@@ -231,15 +265,22 @@ static void run_init(struct run *r, bool tcp, bool with_uv)
 	endpoint.protocol = tcp ? DKC_TCP : DKC_UDP;
 	endpoint.port = r->server[0].port;
 	snprintf(endpoint.host, sizeof(endpoint.host), "127.0.0.1");
-	dkc_opts_default(&o);
-	o.event = on_event;
+	o->event = on_event;
 	ck_assert_int_eq(dkc_ctx_new(NULL, &r->ctx), 0);
-	ck_assert_int_eq(dkc_client_new(r->ctx, &endpoint, &o, &r->client), 0);
+	ck_assert_int_eq(dkc_client_new(r->ctx, &endpoint, o, &r->client), 0);
 	r->with_uv = with_uv;
 	if (with_uv) {
 		ck_assert_int_eq(uv_loop_init(&r->loop), 0);
 		ck_assert_int_eq(dkc_uv_open(&r->loop, r->client, &r->uv), 0);
 	}
+}
+
+static void run_init(struct run *r, bool tcp, bool with_uv)
+{
+	struct dkc_opts o;
+
+	dkc_opts_default(&o);
+	run_init_with(r, tcp, with_uv, &o);
 }
 
 static void step(struct run *r)
@@ -315,6 +356,46 @@ START_TEST(moves)
 	until(&run, "there:1:5 push ");
 	ck_assert_uint_eq(run.server[1].frames, 1);
 	ck_assert_ptr_nonnull(strstr(log_text, "connected moving again "));
+	ck_assert(!run.server[0].tcp || run.server[0].ended);
+	ck_assert_uint_ge(run.server[0].locals, 1);
+	ck_assert_uint_ge(run.server[1].locals, 1);
+	run_fini(&run);
+}
+END_TEST
+
+static void die(struct server *s)
+{
+	s->dead = true;
+	if (s->conn >= 0)
+		close(s->conn);
+	close(s->fd);
+	s->conn = -1;
+	s->fd = socket(AF_INET, SOCK_DGRAM, 0);
+}
+
+START_TEST(the_node_dies)
+{
+	char backup[64];
+	struct dkc_opts o;
+
+	dkc_opts_default(&o);
+	o.quiet_ms = 60;
+	o.probe_ms = 20;
+	o.search_ms = 10000;
+	run_init_with(&run, _i & 1, _i & 2, &o);
+	snprintf(backup, sizeof(backup), "localhost:%u", run.server[1].port);
+	run.server[0].backup = run.server[1].backup = backup;
+	dkc_connect(run.client);
+	until(&run, "connected ");
+	dkc_request(run.client, 1, 101, dk_slice_of(dk_str_c(ROOM)), on_reply, "in");
+	until(&run, "in:1:56 ");
+	ck_assert_int_eq(dkc_request(run.client, 2, 1, dk_slice_n("here", 4), on_reply, "here"), 0);
+	until(&run, "here:1:4 ");
+	die(&run.server[0]);
+	until(&run, "searching again ");
+	ck_assert_int_eq(dkc_request(run.client, 2, 1, dk_slice_n("there", 5), on_reply, "there"), 0);
+	until(&run, "there:1:5 push ");
+	ck_assert_uint_eq(run.server[1].frames, 1);
 	run_fini(&run);
 }
 END_TEST
@@ -418,6 +499,7 @@ int main(void)
 	tcase_set_timeout(c, 60);
 	tcase_add_loop_test(c, talks, 0, 4);
 	tcase_add_loop_test(c, moves, 0, 4);
+	tcase_add_loop_test(c, the_node_dies, 0, 4);
 	tcase_add_loop_test(c, nobody_listens, 0, 4);
 	tcase_add_loop_test(c, the_server_hangs_up, 0, 2);
 	tcase_add_loop_test(c, closed_in_the_middle, 0, 8);

@@ -60,6 +60,15 @@ static void on_event(void *arg, struct dkc_client *c, const struct dkc_event *e)
 	case DKC_DISCONNECTED:
 		world_say(w, "disconnected:%d ", e->reason);
 		break;
+	case DKC_SEARCHING:
+		world_say(w, "searching ");
+		break;
+	case DKC_ROOM_LOST:
+		world_say(w, "lost:%.4s ", e->room->c);
+		break;
+	case DKC_ROOM_MOVED:
+		world_say(w, "room:%.4s>%.4s ", e->former->c, e->room->c);
+		break;
 	}
 	if (w->event)
 		w->event(w, e);
@@ -87,6 +96,10 @@ static void server_echo(struct server *s, const struct dk_frame *f)
 
 	ck_assert(wire_echo_decode(f->payload, &e));
 	s->echoes++;
+	if (e.locals.n && e.locals.n <= sizeof(s->locals_bytes)) {
+		memcpy(s->locals_bytes, e.locals.p, e.locals.n);
+		s->locals = dk_slice_n(s->locals_bytes, e.locals.n);
+	}
 	if (s->mute)
 		return;
 	memcpy(r.stamp, e.stamp, sizeof(r.stamp));
@@ -146,8 +159,8 @@ static void fly(struct world *w, bool up, int server, const uint8_t *p, size_t n
 	uint64_t at[2];
 	int copies = wire_link_pass(up ? &w->up : &w->down, w->now, n, at);
 
-	if (up && w->lose_up) {
-		w->lose_up--;
+	if (up ? w->lose_up : w->lose_down) {
+		up ? w->lose_up-- : w->lose_down--;
 		return;
 	}
 	for (int i = 0; i < copies; i++) {
@@ -192,8 +205,14 @@ static void land(struct world *w, struct flight *f)
 	dk_slice bytes = dk_slice_n(f->bytes, f->n);
 
 	if (!f->up) {
-		if (w->at == f->server)
+		if (w->at == f->server) {
 			dkc_feed(w->client, w->now, bytes);
+		} else if (w->try_at == f->server && dkc_feed_try(w->client, w->now, bytes)) {
+			w->at = w->try_at;
+			w->try_at = -1;
+		}
+	} else if (s->deaf) {
+		return;
 	} else if (s->up && !s->accepts) {
 		fly(w, false, f->server, wire_kill_packet, 4);
 	} else if (s->up) {
@@ -210,7 +229,7 @@ static void flush(struct world *w)
 	bool fragment;
 	size_t n, need;
 
-	for (int i = 0; i < 2 && !w->tcp; i++) {
+	for (int i = 0; i < WORLD_SERVERS && !w->tcp; i++) {
 		struct server *s = &w->server[i];
 		struct wire_events ev = server_events(s);
 
@@ -221,6 +240,10 @@ static void flush(struct world *w)
 			fly(w, false, i, slot, n);
 	}
 	if (!w->tcp) {
+		while ((n = dkc_next_try(w->client, w->now, slot, sizeof(slot))) > 0) {
+			if (w->try_at >= 0)
+				fly(w, true, w->try_at, slot, n);
+		}
 		while ((n = dkc_next_datagram(w->client, w->now, slot, sizeof(slot))) > 0) {
 			if (w->at >= 0)
 				fly(w, true, w->at, slot, n);
@@ -244,6 +267,10 @@ static void flush(struct world *w)
 	}
 	if (w->at < 0)
 		dkc_next_bytes(w->client, big, 1 << 20, &need);
+	if (w->at >= 0 && !w->server[w->at].accepts) {
+		w->at = -1; /* it does not know this sid, and says so by closing */
+		dkc_hung_up(w->client, w->now);
+	}
 	while (w->at >= 0 && (n = wire_stream_out(w->wire, &w->server[w->at].stream, big, 1 << 20, &need)) > 0) {
 		for (size_t at = 0, step; at < n; at += step) {
 			uint8_t r;
@@ -255,15 +282,37 @@ static void flush(struct world *w)
 		}
 	}
 	free(big);
+	if (dkc_wants_half_close(w->client) && !w->server[w->at].lingers) {
+		world_say(w, "half ");
+		w->at = -1;
+		dkc_hung_up(w->client, w->now);
+	}
+}
+
+static void dial_try(struct world *w)
+{
+	static const struct dk_addr nowhere = { .ip = { 127, 0, 0, 99 }, .port = 9, .family = 4 };
+	const struct dkc_endpoint *to = dkc_wants_try(w->client);
+
+	if (!dkc_is_trying(w->client))
+		w->try_at = -1;
+	if (!to)
+		return;
+	w->tries++;
+	w->try_at = to->port - 7100;
+	if (!w->server[w->try_at].world)
+		w->try_at = -1;
+	dkc_tried(w->client, w->now, 0, w->try_at < 0 ? &nowhere : &w->server[w->try_at].addr);
 }
 
 static void dial(struct world *w)
 {
 	const struct dkc_endpoint *to = dkc_wants_dial(w->client);
 
+	dial_try(w);
 	if (!to)
 		return;
-	w->at = to->port == 7101 ? 1 : 0;
+	w->at = to->port - 7100;
 	world_say(w, "dial:%s:%u ", to->host, to->port);
 	if (w->refuse_dial || !w->server[w->at].up) {
 		w->at = -1;
@@ -294,7 +343,7 @@ void world_run(struct world *w, uint64_t us)
 			return;
 		for (int i = 0; i < w->flights; i++)
 			next = w->flight[i]->at < next ? w->flight[i]->at : next;
-		for (int i = 0; i < 2 && !w->tcp; i++) {
+		for (int i = 0; i < WORLD_SERVERS && !w->tcp; i++) {
 			uint64_t due = w->server[i].up ? wire_peer_due(w->wire, &w->server[i].peer) : WIRE_NEVER;
 
 			if (due != WIRE_NEVER && due * 1000 < next)
@@ -330,7 +379,7 @@ void world_init(struct world *w, bool tcp, const struct wire_link_opts *link, co
 	w->seed = l.seed;
 	w->now = 5000000;
 	w->tcp = tcp;
-	w->at = -1;
+	w->at = w->try_at = -1;
 	wire_link_init(&w->up, &l);
 	l.seed ^= 0x5555;
 	wire_link_init(&w->down, &l);
@@ -363,11 +412,26 @@ void world_second(struct world *w)
 	server_start(w, 1);
 }
 
+void world_third(struct world *w)
+{
+	server_start(w, 2);
+}
+
+void world_restart(struct world *w, int server)
+{
+	struct server *s = &w->server[server];
+
+	wire_peer_fini(w->wire, &s->peer);
+	wire_stream_fini(w->wire, &s->stream);
+	s->rest_n = 0;
+	server_start(w, server);
+}
+
 void world_fini(struct world *w)
 {
 	dkc_client_free(w->client);
 	dkc_ctx_free(w->ctx); /* asserts that nothing is left */
-	for (int i = 0; i < 2; i++) {
+	for (int i = 0; i < WORLD_SERVERS; i++) {
 		if (w->server[i].world) {
 			wire_peer_fini(w->wire, &w->server[i].peer);
 			wire_stream_fini(w->wire, &w->server[i].stream);
