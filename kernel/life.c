@@ -653,6 +653,11 @@ bool dk_is_stopping(const struct dk_kernel *k)
 	return k->lives->stop_asked || k->life >= LIFE_DRAINING;
 }
 
+void dk_node_stop(void *self)
+{
+	stop_for_normal(plugin_of(self)->k, 0);
+}
+
 bool dk_is_terminating(const void *self)
 {
 	return dk_is_stopping(plugin_of(self)->k);

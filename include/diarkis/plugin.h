@@ -108,6 +108,8 @@ DK_API void dk_set_taken(void *self, bool taken);
 /* MarkServerAsTakenIf: asked every 2 s; true makes the node TAKEN, false ONLINE again. NULL = asked no more. */
 DK_API void dk_mark_taken_if(void *self, bool (*fn)(void *self));
 DK_API bool dk_is_terminating(const void *self);
+/* Goes down as on SIGTERM, beginning in a later turn. */
+DK_API void dk_node_stop(void *self);
 /* The instance name of this plugin: its section in the config. */
 DK_API const char *dk_instance(const void *self);
 /* A transport or listener tells what it serves: role "UDP", "TCP", "HTTP"; clients: players connect here. The addresses appear in

@@ -8,158 +8,15 @@
  * borne is the transport's business; a blank user has no transport and stays until disconnect().
  */
 #include <errno.h>
+#include <stdio.h>
 
-#include <diarkis/uuid.h>
+#include <diarkis/user_commands.h>
 
+#include "user_node_commands.h"
 #include "user_state.h"
 
-/* ---- rows and maps ---- */
-
-static dk_str uid_of(const struct user *u)
-{
-	return dk_str_n(u->uid_n > USER_UID_NEAR ? u->uid.far : u->uid.near, u->uid_n);
-}
-
-static struct dk_transport *transport_of(const struct users *s, const struct user *u)
-{
-	return u->transport == USER_NO_TRANSPORT ? NULL : s->transports.at[u->transport];
-}
-
-/* Only sids made here from random bytes are in the map, so their own bits will do. */
-static uint32_t sid_hash(const uint8_t *sid)
-{
-	uint32_t h;
-
-	memcpy(&h, sid, sizeof(h));
-	return h;
-}
-
-static bool uid_eq(const void *arg, uint32_t slot, const void *key)
-{
-	const struct users *s = arg;
-	const struct user *u = user_get(s, dk_table_id_at(&s->table, slot));
-
-	return u && dk_str_eq(uid_of(u), *(const dk_str *)key);
-}
-
-static bool sid_eq(const void *arg, uint32_t slot, const void *key)
-{
-	const struct users *s = arg;
-	const struct user *u = user_get(s, dk_table_id_at(&s->table, slot));
-
-	return u && memcmp(u->sid, key, sizeof(u->sid)) == 0;
-}
-
-static dk_id find_uid(struct users *s, dk_str uid)
-{
-	uint32_t slot = dk_map_find(&s->by_uid, (uint32_t)dk_hash(s, dk_slice_of(uid)), uid_eq, s, &uid);
-
-	return slot == DK_MAP_NONE ? 0 : dk_table_id_at(&s->table, slot);
-}
-
-static void row_free(struct users *s, dk_id id, struct user *u)
-{
-	dk_map_remove(&s->by_uid, u->uid_hash, dk_id_slot(id));
-	dk_map_remove(&s->by_sid, sid_hash(u->sid), dk_id_slot(id));
-	user_inbox_free(s, u);
-	user_more_free(s, u);
-	if (u->uid_n > USER_UID_NEAR)
-		dk_free(s, u->uid.far, u->uid_n);
-	dk_table_remove(&s->table, id);
-}
-
-/* A row with its uid and sid, in both maps. Another row with that uid stays findable until settle() takes it out. */
-static int row_new(struct users *s, dk_str uid, const uint8_t sid[16], dk_id *ret_id, struct user **ret_user)
-{
-	struct user *u;
-	dk_id id;
-
-	u = dk_table_add(&s->table, &id);
-	if (!u)
-		return DK_FULL;
-	u->uid_n = (uint16_t)uid.n;
-	if (uid.n > USER_UID_NEAR) {
-		u->uid.far = dk_alloc(s, uid.n);
-		if (!u->uid.far)
-			goto no_memory;
-		memcpy(u->uid.far, uid.p, uid.n);
-	} else {
-		memcpy(u->uid.near, uid.p, uid.n);
-	}
-	u->transport = USER_NO_TRANSPORT;
-	u->uid_hash = (uint32_t)dk_hash(s, dk_slice_of(uid));
-	memcpy(u->sid, sid, sizeof(u->sid));
-	if (dk_map_put(s, &s->by_sid, sid_hash(sid), dk_id_slot(id)) < 0)
-		goto no_sid;
-	if (dk_map_put(s, &s->by_uid, u->uid_hash, dk_id_slot(id)) < 0)
-		goto no_uid;
-	*ret_id = id;
-	*ret_user = u;
-	return 0;
-
-no_uid:
-	dk_map_remove(&s->by_sid, sid_hash(sid), dk_id_slot(id));
-no_sid:
-	if (u->uid_n > USER_UID_NEAR)
-		dk_free(s, u->uid.far, u->uid_n);
-no_memory:
-	dk_table_remove(&s->table, id);
-	return -ENOMEM;
-}
-
-static bool uid_ok(dk_str uid)
-{
-	if (!uid.n || uid.n > DK_UID_MAX)
-		return false;
-	for (size_t i = 0; i < uid.n; i++)
-		if ((unsigned char)uid.p[i] < 0x20 || uid.p[i] == 0x7f)
-			return false;
-	return true;
-}
-
-/* ---- the end of a user ---- */
-
-void user_discard(struct users *s, dk_id id, enum dk_reason reason)
-{
-	struct user *u = user_get(s, id);
-	struct dk_user_discarded ev;
-	struct dk_transport *t;
-	dk_id peer;
-
-	if (!u || (u->flags & USER_DYING))
-		return;
-	u->flags |= USER_DYING;
-	ev = (struct dk_user_discarded){ id, uid_of(u), u->sid, reason, (u->flags & USER_CONNECTED) != 0 };
-	dk_emit(&s->svc.discarded, &ev);
-
-	/* Listeners may have said goodbye to it, so its peer goes after them. */
-	t = transport_of(s, u);
-	peer = u->peer;
-	u->peer = 0;
-	if (peer)
-		t->close(t, peer, reason);
-	if (t)
-		s->n.users--;
-	else
-		s->n.blank--;
-	dk_call_forget_user(s, id);
-	s->n.discarded++;
-	row_free(s, id, u);
-}
-
-static void discard_slow(void *self, uint64_t id)
-{
-	user_discard(self, id, DK_REASON_SLOW);
-}
-
-void user_discard_later(struct users *s, dk_id id, struct user *u)
-{
-	if (u->flags & (USER_SLOW | USER_DYING))
-		return;
-	s->n.slow++;
-	if (dk_defer(s, discard_slow, id) == 0)
-		u->flags |= USER_SLOW;
-}
+#define COMMANDS(X, R) USER_COMMANDS(X, R) USER_NODE_COMMANDS(X, R)
+DK_COMMANDS(user, COMMANDS)
 
 /* ---- what transports tell ---- */
 
@@ -172,7 +29,13 @@ static void on_opened(void *self, uint64_t id, dk_id peer, const struct dk_addr 
 	(void)from;
 	if (!u || u->peer != peer || (u->flags & USER_DYING))
 		return;
-	u->flags = (uint8_t)((u->flags | USER_CONNECTED) & ~USER_KEYED);
+	u->flags |= USER_CONNECTED;
+	if (u->more && u->more->arrival) {
+		ev.again = true;
+		user_arrival_opened(s, id, u);
+	} else {
+		u->flags &= (uint8_t)~USER_KEYED;
+	}
 	s->n.connected++;
 	dk_emit(&s->svc.connected, &ev);
 }
@@ -197,24 +60,8 @@ static void on_closed(void *self, uint64_t id, dk_id peer, enum dk_reason reason
 	if (!u || u->peer != peer)
 		return;
 	u->peer = 0; /* about to be stale */
-	user_discard(s, id, reason);
-}
-
-static void keep_locals(struct users *s, struct user *u, dk_slice locals)
-{
-	struct user_more *more;
-	uint8_t *copy;
-
-	if (!locals.n || locals.n > USER_LOCALS_MAX)
-		return;
-	more = user_more(s, u);
-	copy = more ? dk_alloc(s, locals.n) : NULL;
-	if (!copy)
-		return;
-	memcpy(copy, locals.p, locals.n);
-	dk_free(s, more->locals, more->locals_n);
-	more->locals = copy;
-	more->locals_n = locals.n;
+	if (!user_move_left(s, u))
+		user_discard(s, id, reason);
 }
 
 static size_t on_echo(void *self, uint64_t id, dk_id peer, dk_slice locals, uint8_t *dst, size_t cap)
@@ -226,7 +73,7 @@ static size_t on_echo(void *self, uint64_t id, dk_id peer, dk_slice locals, uint
 
 	if (!u || u->peer != peer || (u->flags & USER_DYING))
 		return 0;
-	keep_locals(s, u, locals);
+	user_keep_locals(s, u, locals);
 	dk_emit(&s->svc.keep_alive, &ev);
 	if (notes.bad)
 		s->n.notes_lost++;
@@ -237,126 +84,17 @@ static size_t on_echo(void *self, uint64_t id, dk_id peer, dk_slice locals, uint
 
 static struct dk_transport *svc_transport(struct dk_user *svc, dk_str type)
 {
-	struct users *s = users_of(svc);
-
-	for (size_t i = 0; i < s->transports.n; i++)
-		if (dk_str_eq(dk_str_c(s->transports.at[i]->type), type))
-			return s->transports.at[i];
-	return NULL;
-}
-
-static int make_credential(struct users *s, bool encrypted, struct dk_credential *ret_cred)
-{
-	uint8_t bytes[64];
-	struct dk_uuid sid;
-	int rc = dk_random(s, bytes, sizeof(bytes));
-
-	if (rc < 0)
-		return rc;
-	memset(ret_cred, 0, sizeof(*ret_cred));
-	memcpy(&sid, bytes, sizeof(sid));
-	dk_uuid_mark(&sid);
-	memcpy(ret_cred->sid, sid.b, sizeof(ret_cred->sid));
-	ret_cred->encrypted = encrypted;
-	if (encrypted) {
-		memcpy(ret_cred->key, bytes + 16, 16);
-		memcpy(ret_cred->iv, bytes + 32, 16);
-		memcpy(ret_cred->mac_key, bytes + 48, 16);
-	}
-	explicit_bzero(bytes, sizeof(bytes));
-	return 0;
-}
-
-/* A new user is complete: everybody is told, and whoever had its uid before is discarded. */
-static void settle(struct users *s, dk_id id, struct user *u, dk_id old_id)
-{
-	struct dk_user_event created = { id, uid_of(u), u->sid };
-	const struct user *old = user_get(s, old_id);
-
-	if (old)
-		dk_map_remove(&s->by_uid, old->uid_hash, dk_id_slot(old_id));
-	s->n.created++;
-	dk_emit(&s->svc.created, &created);
-	old = user_get(s, old_id);
-	u = user_get(s, id);
-	if (!old || !u)
-		return;
-	s->n.replaced++;
-	dk_emit(&s->svc.sid_updated, &((struct dk_user_sid_updated){ old_id, id, old->sid, u->sid }));
-	user_discard(s, old_id, DK_REASON_REPLACED);
+	return user_transport_of_type(users_of(svc), type, &(uint8_t){ 0 });
 }
 
 static int svc_create(struct dk_user *svc, dk_str uid, dk_str type, struct dk_credential *ret_cred, dk_id *ret_user)
 {
-	struct users *s = users_of(svc);
-	struct dk_credential cred;
-	struct dk_transport *t;
-	struct user *u;
-	dk_id id, old, peer;
-	uint8_t index = 0;
-	int rc;
-
-	if (dk_node_state(s) != DK_ONLINE || dk_is_terminating(s)) {
-		s->n.refused++;
-		return DK_REFUSED;
-	}
-	if (!uid_ok(uid))
-		return DK_USER_BAD_UID;
-	t = svc_transport(svc, type);
-	if (!t)
-		return DK_USER_NO_TRANSPORT;
-	while (s->transports.at[index] != t)
-		index++;
-	rc = make_credential(s, t->encrypted, &cred);
-	if (rc < 0)
-		return rc;
-	old = find_uid(s, uid);
-	rc = row_new(s, uid, cred.sid, &id, &u);
-	if (rc)
-		goto refused;
-	rc = t->admit(t, &cred, id, &peer);
-	if (rc) {
-		row_free(s, id, u);
-		goto refused;
-	}
-	u->peer = peer;
-	u->transport = index;
-	s->n.users++;
-	settle(s, id, u, old);
-	*ret_cred = cred;
-	*ret_user = id;
-	explicit_bzero(&cred, sizeof(cred));
-	return 0;
-
-refused:
-	s->n.refused++;
-	explicit_bzero(&cred, sizeof(cred));
-	return rc == DK_EXISTS ? -EEXIST : rc;
+	return user_make(users_of(svc), uid, type, NULL, ret_cred, ret_user);
 }
 
 static int svc_create_blank(struct dk_user *svc, dk_str uid, dk_id *ret_user)
 {
-	struct users *s = users_of(svc);
-	struct dk_credential cred;
-	struct user *u;
-	dk_id id, old;
-	int rc;
-
-	if (!uid_ok(uid))
-		return DK_USER_BAD_UID;
-	rc = make_credential(s, false, &cred);
-	if (rc < 0)
-		return rc;
-	old = find_uid(s, uid);
-	rc = row_new(s, uid, cred.sid, &id, &u);
-	if (rc) {
-		s->n.refused++;
-		return rc;
-	}
-	s->n.blank++;
-	settle(s, id, u, old);
-	*ret_user = id;
-	return 0;
+	return user_make_blank(users_of(svc), uid, ret_user);
 }
 
 static bool svc_exists(struct dk_user *svc, dk_id user)
@@ -366,22 +104,19 @@ static bool svc_exists(struct dk_user *svc, dk_id user)
 
 static dk_id svc_by_uid(struct dk_user *svc, dk_str uid)
 {
-	return find_uid(users_of(svc), uid);
+	return user_find_uid(users_of(svc), uid);
 }
 
 static dk_id svc_by_sid(struct dk_user *svc, const uint8_t sid[16])
 {
-	struct users *s = users_of(svc);
-	uint32_t slot = dk_map_find(&s->by_sid, sid_hash(sid), sid_eq, s, sid);
-
-	return slot == DK_MAP_NONE ? 0 : dk_table_id_at(&s->table, slot);
+	return user_find_sid(users_of(svc), sid);
 }
 
 static dk_str svc_uid(struct dk_user *svc, dk_id user)
 {
 	const struct user *u = user_get(users_of(svc), user);
 
-	return u ? uid_of(u) : dk_str_n(NULL, 0);
+	return u ? user_uid(u) : dk_str_n(NULL, 0);
 }
 
 static const uint8_t *svc_sid(struct dk_user *svc, dk_id user)
@@ -418,7 +153,7 @@ static int svc_info(struct dk_user *svc, dk_id user, struct dk_peer_info *ret_in
 
 	if (!u)
 		return DK_GONE;
-	t = transport_of(s, u);
+	t = user_transport(s, u);
 	if (t && t->info(t, u->peer, ret_info))
 		return DK_GONE;
 	if (!t)
@@ -454,9 +189,9 @@ static dk_id svc_next(struct dk_user *svc, uint32_t *slot)
 	return dk_table_next(&users_of(svc)->table, slot, &id) ? id : 0;
 }
 
-int user_send(struct users *s, dk_id id, struct user *u, const struct dk_frame *frame, unsigned how)
+int user_send_now(struct users *s, dk_id id, struct user *u, const struct dk_frame *frame, unsigned how)
 {
-	struct dk_transport *t = transport_of(s, u);
+	struct dk_transport *t = user_transport(s, u);
 	int rc;
 
 	if (!t)
@@ -465,6 +200,11 @@ int user_send(struct users *s, dk_id id, struct user *u, const struct dk_frame *
 	if (rc == DK_FULL && (how & DK_RELIABLE))
 		user_discard_later(s, id, u);
 	return rc;
+}
+
+int user_send(struct users *s, dk_id id, struct user *u, const struct dk_frame *frame, unsigned how)
+{
+	return u->flags & USER_DIVERTED ? user_divert(s, id, u, frame, how) : user_send_now(s, id, u, frame, how);
 }
 
 static int svc_push(struct dk_user *svc, dk_id user, uint8_t ver, uint16_t cmd, dk_slice payload, unsigned how)
@@ -490,7 +230,7 @@ static void svc_flush(struct dk_user *svc, dk_id user)
 {
 	struct users *s = users_of(svc);
 	const struct user *u = user_get(s, user);
-	struct dk_transport *t = u ? transport_of(s, u) : NULL;
+	struct dk_transport *t = u ? user_transport(s, u) : NULL;
 
 	if (t)
 		t->flush(t, u->peer);
@@ -510,7 +250,7 @@ static size_t svc_push_many(struct dk_user *svc, const dk_id *users, size_t n, u
 		if (!u)
 			continue;
 		took += user_send(s, users[i], u, &f, how) == 0;
-		t = flush ? transport_of(s, u) : NULL;
+		t = flush ? user_transport(s, u) : NULL;
 		if (t)
 			t->flush(t, u->peer);
 	}
@@ -525,6 +265,116 @@ static int svc_disconnect(struct dk_user *svc, dk_id user, enum dk_reason reason
 		return DK_GONE;
 	user_discard(s, user, reason);
 	return 0;
+}
+
+/* ---- commands of clients and operators ---- */
+
+/* dk_user_move_fn; arg: the command. The answer of a move that comes about is the instruction itself. */
+static void on_moved_away(void *self, void *arg, dk_id user, int err)
+{
+	struct users *s = self;
+	uint8_t buf[160];
+	struct dk_writer w = dk_writer_on(buf, sizeof(buf));
+	struct dk_frame f = { .cmd = (uint16_t)(uintptr_t)arg };
+	struct user *u = user_get(s, user);
+
+	if (!err || !u)
+		return;
+	f.status = (uint8_t)dk_error_body(s, DK_STATUS_ERR, DK_E_INTERNAL,
+					  err == DK_REFUSED ? "the other node did not take the user in; ask again" :
+							      "the other node did not answer; ask again",
+					  &w);
+	f.payload = dk_written(&w);
+	user_send(s, user, u, &f, DK_RELIABLE);
+}
+
+static int move_away(struct users *s, struct dk_call *call, dk_str type)
+{
+	const struct user *u = user_get(s, call->user);
+	struct dk_transport *t = u ? user_transport(s, u) : NULL;
+	const struct dk_cluster_node *node;
+	int rc;
+
+	if (!t)
+		return dk_refuse(call, DK_E_PARAMS, "the user has no connection that could go elsewhere");
+	if (!type.n)
+		type = dk_str_c(t->type);
+	if (!s->carrier || !s->cluster)
+		return dk_refuse(call, DK_E_PARAMS, "this node is alone: there is no other one to go to");
+	node = s->cluster->pick(s->cluster, type, true);
+	if (!node)
+		return dk_refuse(call, DK_E_PARAMS, "no other node serves %.*s and takes users now", (int)(type.n < 64 ? type.n : 64),
+				 type.p);
+	rc = user_move(&s->svc, s, call->user, &node->addr, type, dk_slice_n(NULL, 0), on_moved_away,
+		       (void *)(uintptr_t)call->cmd);
+	if (rc > 0)
+		return dk_refuse(call, DK_E_PARAMS, "the user is on its way to another node already");
+	return rc;
+}
+
+static int on_move(struct users *s, struct dk_call *call, dk_slice unused)
+{
+	(void)unused;
+	return move_away(s, call, dk_str_n(NULL, 0));
+}
+
+static int on_move_to_type(struct users *s, struct dk_call *call, dk_slice type)
+{
+	if (!type.n)
+		return dk_refuse(call, DK_E_PARAMS, "the payload is the type of the servers to go to, such as UDP");
+	return move_away(s, call, dk_str_of(type));
+}
+
+static int on_drain(struct users *s, struct dk_call *call)
+{
+	(void)call;
+	dk_log(s, DK_NOTICE, "node.drain was called: this node goes down as on SIGTERM");
+	dk_node_stop(s);
+	return 0;
+}
+
+/* ---- commands of other nodes ---- */
+
+static int on_arrive(struct users *s, struct dk_call *call, dk_str type, dk_slice bytes, dk_slice note)
+{
+	const char *host = "";
+	struct dk_transport *t;
+	uint16_t port = 0;
+	dk_id id;
+	int rc = user_arrive(s, bytes, type, &call->from, note, true, 0, &id);
+
+	if (rc < 0)
+		return rc;
+	t = rc ? NULL : user_transport(s, user_get(s, id));
+	if (t)
+		t->endpoint(t, &host, &port);
+	return on_arrive_answer(call, (uint8_t)rc, dk_str_c(host), port);
+}
+
+static int on_settle(struct users *s, struct dk_call *call, dk_slice sid, dk_slice frames)
+{
+	return user_arrival_settle(s, &call->from, sid, frames);
+}
+
+static int on_create(struct users *s, struct dk_call *call, dk_str uid, dk_str type, dk_slice props)
+{
+	struct user_created made = { .credential_n = 0 };
+	int rc = user_create_here(s, uid, type, props, &made);
+
+	if (rc >= 0)
+		rc = on_create_answer(call, (uint8_t)rc, dk_slice_n(made.credential, made.credential_n), made.host, made.port);
+	explicit_bzero(&made, sizeof(made));
+	return rc;
+}
+
+static int on_abandon(struct users *s, struct dk_call *call, dk_slice sid)
+{
+	return user_arrival_abandon(s, &call->from, sid);
+}
+
+static int on_here(struct users *s, struct dk_call *call, dk_slice sid)
+{
+	return user_move_here(s, &call->from, sid);
 }
 
 /* ---- phases ---- */
@@ -569,6 +419,15 @@ static int init(void *self)
 	svc->push_many = svc_push_many;
 	svc->disconnect = svc_disconnect;
 	svc->client_key_ok = user_client_key_ok;
+	svc->create_with = user_create_with;
+	svc->create_on = user_create_on;
+	svc->carry = user_carry;
+	svc->move_begin = user_move_begin;
+	svc->move_commit = user_move_commit;
+	svc->move_abort = user_move_abort;
+	svc->move = user_move;
+	svc->pack = user_pack;
+	svc->unpack = user_unpack;
 
 	s->sink = (struct dk_peer_sink){
 		.self = s,
@@ -599,6 +458,35 @@ static int init(void *self)
 	return 0;
 }
 
+/* Where clients reach this node: for probes and sidecars. */
+static void started(void *self)
+{
+	static const char *const roles[] = { "UDP", "TCP", "WS" };
+	struct users *s = self;
+	const char *host;
+	uint16_t port;
+
+	for (size_t r = 0; r < DK_ARRAY_LEN(roles); r++)
+		for (size_t i = 0; i < s->transports.n; i++) {
+			struct dk_transport *t = s->transports.at[i];
+			char text[280], suffix[8];
+			int n;
+
+			if (strcmp(t->role, roles[r]) != 0)
+				continue;
+			t->endpoint(t, &host, &port);
+			snprintf(suffix, sizeof(suffix), "%u", port);
+			n = snprintf(text, sizeof(text), strchr(host, ':') ? "[%s]:%u" : "%s:%u", host, port);
+			dk_publish_file(s, "DIARKIS_PUBLIC_ADDR", suffix, dk_str_n(text, (size_t)n));
+			return;
+		}
+}
+
+static void offline(void *self)
+{
+	user_drain_start(self);
+}
+
 static uint64_t busy(void *self, const char **ret_what)
 {
 	const struct users *s = self;
@@ -613,8 +501,11 @@ static void stop(void *self, struct dk_step *step)
 	uint32_t slot = 0;
 	dk_id id;
 
-	while ((id = svc_next(&s->svc, &slot)))
+	user_drain_stop(s);
+	while ((id = svc_next(&s->svc, &slot))) {
+		user_move_finish(s, id, user_get(s, id));
 		user_discard(s, id, DK_REASON_SHUTDOWN);
+	}
 	dk_step_done(step, 0);
 }
 
@@ -627,7 +518,7 @@ static void fini(void *self)
 
 	/* Users of a start that failed: nobody is left to be told. */
 	while ((u = dk_table_next(&s->table, &slot, &id)))
-		row_free(s, id, u);
+		user_row_free(s, id, u);
 	dk_map_fini(s, &s->by_uid);
 	dk_map_fini(s, &s->by_sid);
 	dk_table_fini(&s->table);
@@ -636,10 +527,17 @@ static void fini(void *self)
 /* ---- what the plugin is ---- */
 
 static const struct dk_provide provides[] = { DK_PROVIDE(struct users, svc, DK_USER), { 0 } };
-static const struct dk_need needs[] = { DK_EACH_OF(struct users, transports, DK_TRANSPORT), { 0 } };
+static const struct dk_need needs[] = {
+	DK_EACH_OF(struct users, transports, DK_TRANSPORT),
+	DK_WANT(struct users, carrier, DK_CARRIER),
+	DK_WANT(struct users, cluster, DK_CLUSTER),
+	{ 0 },
+};
 static const struct dk_option options[] = {
 	DK_INT(struct user_conf, max_users, "max_users", "0", 0, UINT32_MAX - 1,
 	       "users at most, blank ones included; 0 = as memory allows"),
+	DK_INT(struct user_conf, taken_at, "taken_at", "0", 0, UINT32_MAX - 1,
+	       "from this many connected users on the node is TAKEN, until a tenth of them has left; 0 = never", .unit = "users"),
 	DK_INT(struct user_conf, queue_frames, "queue_frames", "64", 1, 65536,
 	       "frames of one user that may wait while a command of it is deferred"),
 	DK_INT(struct user_conf, queue_bytes, "queue_bytes", "65536", 1, 16777216, "the same in bytes of payload", .unit = "bytes"),
@@ -667,10 +565,20 @@ static const struct dk_counter counters[] = {
 	DK_COUNTER(struct users, before_key, "plain frames dropped that came before the client key"),
 	DK_COUNTER(struct users, wrong_key, "connections ended for a missing or wrong client key"),
 	DK_COUNTER(struct users, slow, "connections ended because their reliable output ran over"),
+	DK_COUNTER(struct users, move_out, "users that went to another node"),
+	DK_COUNTER(struct users, move_in, "users taken in from another node"),
+	DK_COUNTER(struct users, move_refused, "users of another node not taken in: OFFLINE, full, logged in here since, malformed"),
+	DK_COUNTER(struct users, move_failed, "moves begun that did not come about; the user stayed, or left altogether"),
+	DK_COUNTER(struct users, move_unclean,
+		   "moves in which frames may have come twice, or what waited at the other node did not come in time"),
+	DK_COUNTER(struct users, move_held, "commands that waited while their user was on its way"),
+	DK_COUNTER(struct users, move_late, "frames to a client that went after it to the other node"),
+	DK_COUNTER(struct users, move_lost, "frames of users on their way that were lost: beyond a limit, or their node gone"),
 	DK_COUNTER(struct users, notes_lost, "echo replies whose notes did not fit"),
 	{ 0 },
 };
-static const struct dk_ops ops = { .configure = configure, .init = init, .busy = busy, .stop = stop, .fini = fini };
+static const struct dk_ops ops = { .configure = configure, .init = init, .started = started, .offline = offline,
+				   .busy = busy, .stop = stop, .fini = fini };
 
 DK_PLUGIN(user) = {
 	DK_PLUGIN_HEAD("user", "1.0.0", "users: who is connected, their properties and their commands"),
@@ -679,6 +587,7 @@ DK_PLUGIN(user) = {
 	.provides = provides,
 	.needs = needs,
 	.options = options,
+	.commands = user_commands,
 	.counters = counters,
 	.ops = &ops,
 };

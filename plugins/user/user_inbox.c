@@ -14,20 +14,6 @@
 
 enum { CMD_CLIENT_KEY = 4 }; /* of version 0 */
 
-struct queued {
-	struct queued *next;
-	uint32_t n;
-	uint16_t cmd;
-	uint8_t ver;
-	bool reliable;
-	uint8_t bytes[];
-};
-
-struct user_queue {
-	struct queued *head, **tail;
-	uint32_t frames, bytes;
-};
-
 /* How a reply is to travel; also the call's token. */
 static unsigned how_of(bool reliable)
 {
@@ -41,8 +27,6 @@ static void reply(struct users *s, dk_id id, struct user *u, uint8_t ver, uint16
 	user_send(s, id, u, &f, how);
 }
 
-static void resume(void *self, uint64_t id);
-
 /* dk_finish_fn */
 static void finish(void *self, const struct dk_call *call, int status, dk_slice body)
 {
@@ -54,12 +38,10 @@ static void finish(void *self, const struct dk_call *call, int status, dk_slice 
 	if (status && (status != DK_STATUS_OK || body.n || !(call->row->flags & DK_QUIET)))
 		reply(s, call->user, u, call->ver, call->cmd, status, body, (unsigned)(uintptr_t)call->priv);
 	u->flags &= (uint8_t)~USER_BUSY;
-	if (!u->queue || (u->flags & USER_RESUMING))
-		return;
-	/* The next command must not start inside the module that has just finished this one. */
-	u->flags |= USER_RESUMING;
-	if (dk_defer(s, resume, call->user) < 0)
-		resume(s, call->user);
+	if (u->flags & USER_HELD)
+		user_move_idle(s, call->user, u);
+	else
+		user_inbox_resume(s, call->user, u);
 }
 
 static void refuse(struct users *s, dk_id id, const struct dk_frame *f, enum dk_status status, uint32_t code, const char *text,
@@ -106,79 +88,47 @@ static void run(struct users *s, dk_id id, struct user *u, const struct dk_frame
 	}
 }
 
-static struct queued *queue_pop(struct users *s, struct user *u)
-{
-	struct user_queue *q = u->queue;
-	struct queued *e = q->head;
-
-	q->head = e->next;
-	q->frames--;
-	q->bytes -= e->n;
-	if (!q->head) {
-		dk_free(s, q, sizeof(*q));
-		u->queue = NULL;
-	}
-	return e;
-}
-
 /* Runs what waits, until a command is deferred again. */
 static void resume(void *self, uint64_t id)
 {
 	struct users *s = self;
 	struct user *u;
 
-	while ((u = user_get(s, id)) && u->queue && !(u->flags & USER_BUSY)) {
-		struct queued *e = queue_pop(s, u);
-		struct dk_frame f = { .ver = e->ver, .cmd = e->cmd, .payload = dk_slice_n(e->bytes, e->n) };
+	while ((u = user_get(s, id)) && u->queue && !(u->flags & (USER_BUSY | USER_HELD))) {
+		struct user_frame *e = user_queue_pop(s, &u->queue);
+		struct dk_frame f = user_frame_view(e);
 
-		run(s, id, u, &f, e->reliable);
-		dk_free(s, e, sizeof(*e) + e->n);
+		run(s, id, u, &f, (e->how & DK_RELIABLE) != 0);
+		user_frame_free(s, e);
 	}
 	if (u)
 		u->flags &= (uint8_t)~USER_RESUMING;
 }
 
+void user_inbox_resume(struct users *s, dk_id id, struct user *u)
+{
+	if (!u->queue || (u->flags & USER_RESUMING))
+		return;
+	/* The next command must not start inside the module that has just finished this one. */
+	u->flags |= USER_RESUMING;
+	if (dk_defer(s, resume, id) < 0)
+		resume(s, id);
+}
+
+/* Who is on the way to another node, or has just come from one, may say more meanwhile: it cannot know. */
 static bool queue_push(struct users *s, struct user *u, const struct dk_frame *f, bool reliable)
 {
 	const struct user_conf *c = user_conf(s);
-	struct user_queue *q = u->queue;
-	struct queued *e;
+	bool held = (u->flags & USER_HELD) != 0;
 
-	if (q && (q->frames >= c->queue_frames || q->bytes + f->payload.n > (size_t)c->queue_bytes))
+	if (!user_queue_push(s, &u->queue, f, how_of(reliable), held ? USER_HELD_FRAMES : (uint64_t)c->queue_frames,
+			     held ? USER_HELD_BYTES : (uint64_t)c->queue_bytes))
 		return false;
-	e = dk_alloc(s, sizeof(*e) + f->payload.n);
-	if (!e)
-		return false;
-	if (!q) {
-		q = dk_alloc(s, sizeof(*q));
-		if (!q) {
-			dk_free(s, e, sizeof(*e) + f->payload.n);
-			return false;
-		}
-		q->tail = &q->head;
-		u->queue = q;
-	}
-	e->n = (uint32_t)f->payload.n;
-	e->ver = f->ver;
-	e->cmd = f->cmd;
-	e->reliable = reliable;
-	if (e->n)
-		memcpy(e->bytes, f->payload.p, e->n);
-	*q->tail = e;
-	q->tail = &e->next;
-	q->frames++;
-	q->bytes += e->n;
-	s->n.queued++;
+	if (held)
+		s->n.move_held++;
+	else
+		s->n.queued++;
 	return true;
-}
-
-void user_inbox_free(struct users *s, struct user *u)
-{
-	while (u->queue) {
-		struct queued *e = queue_pop(s, u);
-
-		dk_free(s, e, sizeof(*e) + e->n);
-	}
 }
 
 bool user_client_key_ok(struct dk_user *svc, dk_slice key)
@@ -225,7 +175,7 @@ void user_inbox_frame(void *self, uint64_t id, dk_id peer, const struct dk_frame
 		return;
 	if (((f->ver == 0 && f->cmd == CMD_CLIENT_KEY) || s->client_key_n) && !pass_key(s, id, u, f, reliable))
 		return;
-	if (!(u->flags & USER_BUSY) && !u->queue) {
+	if (!(u->flags & (USER_BUSY | USER_HELD)) && !u->queue) {
 		run(s, id, u, f, reliable);
 	} else if (!queue_push(s, u, f, reliable)) {
 		if (!reliable) {

@@ -7,7 +7,7 @@
 
 #include "user_state.h"
 
-static const struct props_limits most = { 64, 64 * 1024 };
+const struct props_limits user_props_most = { 64, 64 * 1024 };
 
 struct user_more *user_more(struct users *s, struct user *u)
 {
@@ -28,6 +28,23 @@ void user_more_free(struct users *s, struct user *u)
 	u->more = NULL;
 }
 
+void user_keep_locals(struct users *s, struct user *u, dk_slice locals)
+{
+	struct user_more *more;
+	uint8_t *copy;
+
+	if (!locals.n || locals.n > USER_LOCALS_MAX)
+		return;
+	more = user_more(s, u);
+	copy = more ? dk_alloc(s, locals.n) : NULL;
+	if (!copy)
+		return;
+	memcpy(copy, locals.p, locals.n);
+	dk_free(s, more->locals, more->locals_n);
+	more->locals = copy;
+	more->locals_n = locals.n;
+}
+
 int user_set(struct dk_user *svc, dk_id id, dk_str name, const struct dk_value *value)
 {
 	struct users *s = users_of(svc);
@@ -37,7 +54,7 @@ int user_set(struct dk_user *svc, dk_id id, dk_str name, const struct dk_value *
 	if (!u)
 		return DK_GONE;
 	more = user_more(s, u);
-	return more ? props_set(s, &more->props, &most, name, value) : -ENOMEM;
+	return more ? props_set(s, &more->props, &user_props_most, name, value) : -ENOMEM;
 }
 
 int user_get_value(struct dk_user *svc, dk_id id, dk_str name, struct dk_value *ret_value)

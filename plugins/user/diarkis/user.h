@@ -65,20 +65,30 @@ struct dk_user_keep_alive {
 	struct dk_writer *notes;
 };
 
+/* A property to begin with. */
+struct dk_user_prop {
+	dk_str name;
+	struct dk_value value;
+};
+/* The end of create_on(). err 0: the user waits there for its client, which connects to host and port; all borrowed until this
+ * returns. Otherwise an outcome of create(), or <0: the node did not answer, and may or may not have made it. */
+typedef void dk_user_made_fn(void *self, void *arg, int err, const struct dk_credential *cred, dk_str host, uint16_t port);
+
 /*
  * Users that move to another node. A module that knows something of users names it as a part: it is packed here, travels, and is
- * unpacked there before anybody hears of the user.
+ * unpacked there before anybody hears of the user. Neither function may end users.
  */
 struct dk_user_part {
-	const char *name; /* static, unique in the cluster; the same on both nodes */
+	const char *name; /* static, at most 255 bytes, unique in the cluster; the same on both nodes */
 	uint16_t version;
 	/* What self knows of the user. Returns 0, DK_NOT_FOUND (nothing; no unpack there) or <0: the move is off. */
 	int (*pack)(void *self, dk_id user, struct dk_writer *w);
-	/* Returns 0, or anything else: the move is refused here, and the user gone again. */
+	/* Returns 0, or anything else: the move is refused here, and the user gone again (`discarded`, DK_REASON_NEVER). */
 	int (*unpack)(void *self, dk_id user, uint16_t version, dk_slice bytes);
 };
 /* The end of a move. err 0: it lives on the other node now, and here it is discarded (DK_REASON_MOVED) when this returns. Otherwise
- * it stays as it was: DK_REFUSED (by that node), DK_GONE (left meanwhile), DK_USER_MOVING, or <0 (the node did not answer). */
+ * it stays as it was: DK_REFUSED (by that node), DK_GONE (left meanwhile), or <0 (the node did not answer). Not called when the
+ * mover stopped. */
 typedef void dk_user_move_fn(void *self, void *arg, dk_id user, int err);
 /* A question: 0 = the user may be moved away when this node is drained; other = somebody here moves it together with others. */
 struct dk_user_keep {
@@ -150,33 +160,48 @@ struct dk_user {
 	/* True when no client key is configured, or this is it. Takes the same time for every wrong key of one length. */
 	bool (*client_key_ok)(struct dk_user *svc, dk_slice key);
 
-	/* ---- between nodes; without a carrier move_begin() answers -EOPNOTSUPP ---- */
+	/* create(), its properties set before `created` tells of it. Returns as that, or as set(). */
+	int (*create_with)(struct dk_user *svc, dk_str uid, dk_str type, const struct dk_user_prop *props, size_t n,
+			   struct dk_credential *ret_cred, dk_id *ret_user);
 
-	DK_SIGNAL(struct dk_user_arrived) arrived; /* after its parts were unpacked, before `connected` (again = true) */
+	/* ---- between nodes; without a carrier these answer -EOPNOTSUPP ---- */
+
+	/* The same on another node. done is called only after 0, never before this returns, and not when self stopped. Returns 0,
+	 * DK_FULL, -EINVAL (properties that no user may have) or <0. */
+	int (*create_on)(struct dk_user *svc, void *self, const struct dk_addr *node, dk_str uid, dk_str type,
+			 const struct dk_user_prop *props, size_t n, uint32_t timeout_ms, dk_user_made_fn *done, void *arg);
+
+	/* In place of `created`: after its parts were unpacked, before `connected` (again = true). */
+	DK_SIGNAL(struct dk_user_arrived) arrived;
 	DK_FILTER(struct dk_user_keep) keeping; /* asked when the node is drained */
 
 	/* Names what self knows of users. part is static. Returns 0 or -ENOMEM; in init, undone by the ledger. */
 	int (*carry)(struct dk_user *svc, void *self, const struct dk_user_part *part);
 	/*
-	 * A move in two steps, so that several users can move in one moment. Begin: commands of the user are held from now on, and
-	 * the other node makes it, with its sid, keys, properties and parts, ready for its client; what it is pushed there waits.
-	 * ready runs once: err 0 = commit or abort it now, else as dk_user_move_fn. type empty: the transport type it is on now.
-	 * note: for `arrived`. Commit: what is queued here leaves, then the reconnect instruction; what the client has not
-	 * acknowledged after 200 ms and what it sent since go after it. done runs once. The user may vanish at any time: both then
-	 * get DK_GONE.
+	 * A move in two steps, so that several users can move in one moment. Begin: commands of the user are held from now on (one
+	 * that is under way is waited for, so a command that moves its own user ends first: its row is DK_QUIET), and the other
+	 * node makes it, with its sid, keys, properties and parts, ready for its client; what it is pushed there waits. ready runs
+	 * once: err 0 = commit or abort it now, within 5 s; else as dk_user_move_fn. It may run before this returns only with an
+	 * error, and then this returned 0. type empty: that of its transport. note: for `arrived`.
+	 * Commit: what is queued here leaves, then the reconnect instruction. Once its client is there, what it was pushed and what
+	 * it sent since goes after it, and done runs once. The user may vanish at any time: both then get DK_GONE.
+	 * Begin returns 0, DK_GONE, DK_USER_MOVING, -ENOTCONN (its client is not here), -EINVAL (this node) or <0; commit 0, DK_GONE,
+	 * -EINVAL (not ready) or <0 (the move is off; done is called only after 0).
 	 */
 	int (*move_begin)(struct dk_user *svc, void *self, dk_id user, const struct dk_addr *node, dk_str type, dk_slice note,
 			  dk_user_move_fn *ready, void *arg);
 	int (*move_commit)(struct dk_user *svc, void *self, dk_id user, dk_user_move_fn *done, void *arg);
-	void (*move_abort)(struct dk_user *svc, dk_id user); /* held commands run */
-	/* Both at once. Returns 0, DK_GONE, DK_USER_MOVING or <0; done is called only after 0. */
+	/* Held commands run; ready and done do not. After the commit it is too late, and nothing happens. */
+	void (*move_abort)(struct dk_user *svc, dk_id user);
+	/* Both at once. Returns as move_begin(). */
 	int (*move)(struct dk_user *svc, void *self, dk_id user, const struct dk_addr *node, dk_str type, dk_slice note,
 		    dk_user_move_fn *done, void *arg);
 	/* Everything another node needs to go on with this user if this one dies: credential, uid, properties, parts. A secret.
 	 * Returns 0, DK_GONE or <0. */
 	int (*pack)(struct dk_user *svc, dk_id user, struct dk_writer *w);
-	/* The user of such bytes, here, waiting for its client (at most ttl_ms): as after a move from `from`. Returns as
-	 * create(). */
+	/* The user of such bytes, here, waiting for its client (at most ttl_ms, and the transport's connectionTTL): as after a
+	 * move from `from`, but nothing is awaited from there. Returns as create(), DK_EXISTS (the uid logged in here since), or
+	 * -EPROTO. */
 	int (*unpack)(struct dk_user *svc, dk_slice bytes, const struct dk_addr *from, dk_slice note, uint32_t ttl_ms,
 		      dk_id *ret_user);
 };
