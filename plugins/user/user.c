@@ -281,8 +281,8 @@ static void on_moved_away(void *self, void *arg, dk_id user, int err)
 	if (!err || !u)
 		return;
 	f.status = (uint8_t)dk_error_body(s, DK_STATUS_ERR, DK_E_INTERNAL,
-					  err == DK_REFUSED ? "the other node did not take the user in; ask again" :
-							      "the other node did not answer; ask again",
+					  err == DK_REFUSED ? "the other node did not take the user in; ask again"
+							    : "the other node did not answer; ask again",
 					  &w);
 	f.payload = dk_written(&w);
 	user_send(s, user, u, &f, DK_RELIABLE);
@@ -303,10 +303,9 @@ static int move_away(struct users *s, struct dk_call *call, dk_str type)
 		return dk_refuse(call, DK_E_PARAMS, "this node is alone: there is no other one to go to");
 	node = s->cluster->pick(s->cluster, type, true);
 	if (!node)
-		return dk_refuse(call, DK_E_PARAMS, "no other node serves %.*s and takes users now", (int)(type.n < 64 ? type.n : 64),
-				 type.p);
-	rc = user_move(&s->svc, s, call->user, &node->addr, type, dk_slice_n(NULL, 0), on_moved_away,
-		       (void *)(uintptr_t)call->cmd);
+		return dk_refuse(call, DK_E_PARAMS, "no other node serves %.*s and takes users now",
+				 (int)(type.n < 64 ? type.n : 64), type.p);
+	rc = user_move(&s->svc, s, call->user, &node->addr, type, dk_slice_n(NULL, 0), on_moved_away, (void *)(uintptr_t)call->cmd);
 	if (rc > 0)
 		return dk_refuse(call, DK_E_PARAMS, "the user is on its way to another node already");
 	return rc;
@@ -567,7 +566,8 @@ static const struct dk_counter counters[] = {
 	DK_COUNTER(struct users, slow, "connections ended because their reliable output ran over"),
 	DK_COUNTER(struct users, move_out, "users that went to another node"),
 	DK_COUNTER(struct users, move_in, "users taken in from another node"),
-	DK_COUNTER(struct users, move_refused, "users of another node not taken in: OFFLINE, full, logged in here since, malformed"),
+	DK_COUNTER(struct users, move_refused,
+		   "users of another node not taken in: OFFLINE, full, logged in here since, malformed"),
 	DK_COUNTER(struct users, move_failed, "moves begun that did not come about; the user stayed, or left altogether"),
 	DK_COUNTER(struct users, move_unclean,
 		   "moves in which frames may have come twice, or what waited at the other node did not come in time"),
@@ -577,8 +577,9 @@ static const struct dk_counter counters[] = {
 	DK_COUNTER(struct users, notes_lost, "echo replies whose notes did not fit"),
 	{ 0 },
 };
-static const struct dk_ops ops = { .configure = configure, .init = init, .started = started, .offline = offline,
-				   .busy = busy, .stop = stop, .fini = fini };
+static const struct dk_ops ops = {
+	.configure = configure, .init = init, .started = started, .offline = offline, .busy = busy, .stop = stop, .fini = fini
+};
 
 DK_PLUGIN(user) = {
 	DK_PLUGIN_HEAD("user", "1.0.0", "users: who is connected, their properties and their commands"),

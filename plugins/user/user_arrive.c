@@ -13,7 +13,7 @@
 
 DK_PACKERS(USER_NODE_COMMANDS)
 
-enum { SETTLE_MS = 1000 };
+enum { SETTLE_MS = 1000 }; /* from the moment the client is here */
 
 struct user_arrival {
 	struct users *s;
@@ -89,10 +89,6 @@ static void time_is_up(void *self, struct dk_timer *t)
 	struct users *s = self;
 	dk_id id = a->user;
 
-	if (!a->here) {
-		user_discard(s, id, DK_REASON_NEVER);
-		return;
-	}
 	s->n.move_unclean++;
 	settled(s, id, user_get(s, id));
 }
@@ -211,6 +207,7 @@ int user_arrive(struct users *s, dk_slice bytes, dk_str type, const struct dk_ad
 {
 	struct dk_user_arrived ev = { .from = *from, .note = note };
 	struct user_packed p;
+	struct dk_transport *t;
 	dk_id id, old = 0;
 	struct user *u;
 	int rc;
@@ -228,8 +225,9 @@ int user_arrive(struct users *s, dk_slice bytes, dk_str type, const struct dk_ad
 		user_discard(s, id, DK_REASON_NEVER);
 		goto refused;
 	}
-	if (ttl_ms)
-		dk_timer_start(s, &u->more->arrival->timer, ttl_ms, 0, time_is_up);
+	t = user_transport(s, u);
+	if (ttl_ms && t->wait)
+		t->wait(t, u->peer, ttl_ms);
 	s->n.move_in++;
 	ev.user = id;
 	ev.uid = user_uid(u);

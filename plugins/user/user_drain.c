@@ -18,25 +18,27 @@ enum {
 
 /* ---- where to ---- */
 
-static bool fits(struct users *s, const struct dk_cluster_node *n, enum dk_node_state state, dk_str type, const struct dk_addr *not)
+static bool fits(struct users *s, const struct dk_cluster_node *n, enum dk_node_state state, dk_str type,
+		 const struct dk_addr * not )
 {
-	return n->health == DK_ALIVE && n->state == state && !(not && dk_addr_eq(&n->addr, not)) &&
+	return n->health == DK_ALIVE && n->state == state && !(not &&dk_addr_eq(&n->addr, not )) &&
 	       s->cluster->endpoint(s->cluster, n, type, dk_str_n(NULL, 0));
 }
 
-static const struct dk_cluster_node *nth(struct users *s, enum dk_node_state state, dk_str type, const struct dk_addr *not, uint64_t i)
+static const struct dk_cluster_node *nth(struct users *s, enum dk_node_state state, dk_str type, const struct dk_addr * not,
+					 uint64_t i)
 {
 	const struct dk_cluster_node *n;
 	uint32_t slot = 0;
 
 	while ((n = s->cluster->next(s->cluster, &slot)))
-		if (fits(s, n, state, type, not) && i-- == 0)
+		if (fits(s, n, state, type, not ) && i-- == 0)
 			return n;
 	return NULL;
 }
 
 /* Of two by chance the one with fewer users: what they say of themselves is a moment old, and many are to be placed at once. */
-bool user_target(struct users *s, dk_str type, const struct dk_addr *not, struct dk_addr *ret_node)
+bool user_target(struct users *s, dk_str type, const struct dk_addr * not, struct dk_addr *ret_node)
 {
 	static const enum dk_node_state states[] = { DK_ONLINE, DK_TAKEN };
 

@@ -155,7 +155,7 @@ static void fail(struct users *s, dk_id id, struct user *u, int err)
 
 struct rest {
 	struct users *s;
-	struct user_queue *queue;
+	struct user_queue **to;
 };
 
 static void keep_rest(void *arg, const struct dk_frame *f, unsigned how)
@@ -164,7 +164,7 @@ static void keep_rest(void *arg, const struct dk_frame *f, unsigned how)
 
 	if (f->ver == 0 && f->cmd == CMD_RECONNECT && f->status == DK_STATUS_PUSH)
 		return;
-	if (!user_queue_push(r->s, &r->queue, f, how, USER_HELD_FRAMES, USER_HELD_BYTES))
+	if (!user_queue_push(r->s, r->to, f, how, USER_HELD_FRAMES, USER_HELD_BYTES))
 		r->s->n.move_lost++;
 }
 
@@ -189,17 +189,21 @@ static void finish(struct users *s, dk_id id, struct user *u, bool with_rest)
 {
 	struct dk_transport *t = user_transport(s, u);
 	struct user_move *m = move_of(u);
-	struct rest rest = { s, NULL };
+	struct user_queue *out = NULL;
 
 	if (with_rest && u->peer)
-		t->unacked(t, u->peer, keep_rest, &rest);
-	if (rest.queue)
+		t->unacked(t, u->peer, keep_rest, &(struct rest){ s, &out });
+	if (out)
 		s->n.move_unclean++;
-	user_queue_join(s, &rest.queue, &m->late);
-	s->n.move_late += rest.queue ? rest.queue->frames : 0;
-	if (send_settle(s, m, u, rest.queue) != 0)
-		s->n.move_lost += (rest.queue ? rest.queue->frames : 0) + (u->queue ? u->queue->frames : 0);
-	user_queue_free(s, &rest.queue);
+	user_queue_join(s, &out, &m->late);
+	if (out)
+		s->n.move_late += out->frames;
+	/* What came here without what was said before it: the client takes it for delivered. */
+	if (u->peer)
+		t->held(t, u->peer, keep_rest, &(struct rest){ s, &u->queue });
+	if (send_settle(s, m, u, out) != 0)
+		s->n.move_lost += (out ? out->frames : 0) + (u->queue ? u->queue->frames : 0);
+	user_queue_free(s, &out);
 	u->more->move = NULL;
 	user_move_end(m, 0);
 	user_discard(s, id, DK_REASON_MOVED);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the plugin user says to itself on other nodes. A move: arrive (request), then the client turns up there, here (message back),
- * settle (message); abandon undoes an arrive. outcome: 0 or enum dk_outcome and dk_user_outcome.
+ * What the plugin user says to itself on other nodes. A move: arrive (request), then the client turns up there, here (message
+ * back), settle (message); abandon undoes an arrive. outcome: 0, enum dk_outcome or enum dk_user_outcome.
  */
 #ifndef USER_NODE_COMMANDS_H
 #define USER_NODE_COMMANDS_H

@@ -100,7 +100,7 @@ int user_pack(struct dk_user *svc, dk_id id, struct dk_writer *w)
 
 	if (!t)
 		return u ? -EINVAL : DK_GONE;
-	if (!t->credential)
+	if (!t->credential) /* a transport from before moves */
 		return -EOPNOTSUPP;
 	rc = t->credential(t, u->peer, &cred);
 	if (rc)

@@ -30,7 +30,8 @@ static bool append(struct users *s, struct user_queue **at, struct user_frame *e
 	return true;
 }
 
-bool user_queue_push(struct users *s, struct user_queue **at, const struct dk_frame *f, unsigned how, uint64_t frames, uint64_t bytes)
+bool user_queue_push(struct users *s, struct user_queue **at, const struct dk_frame *f, unsigned how, uint64_t frames,
+		     uint64_t bytes)
 {
 	const struct user_queue *q = *at;
 	struct user_frame *e;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * State of the plugin user, shared by its files: user.c (the service), user_rows.c (who is here), user_inbox.c (what they send), user_queue.c (frames that
- * wait), user_props.c (what is kept about them), user_pack.c (a user as bytes), user_move.c (who leaves for another node),
- * user_arrive.c (who comes from one), user_drain.c (the node goes down), user_create.c (new users for other nodes). An idle user
- * costs one row and its share of two maps; everything else is allocated when it is used.
+ * State of the plugin user, shared by its files: user.c (the service), user_rows.c (who is here), user_inbox.c (what they send),
+ * user_queue.c (frames that wait), user_props.c (what is kept about them), user_pack.c (a user as bytes), user_move.c (who leaves
+ * for another node), user_arrive.c (who comes from one), user_drain.c (the node goes down), user_create.c (new users, here and
+ * elsewhere). An idle user costs one row and its share of two maps; everything else is allocated when it is used.
  */
 #ifndef USER_STATE_H
 #define USER_STATE_H
@@ -275,7 +275,7 @@ int user_create_on(struct dk_user *svc, void *self, const struct dk_addr *node, 
 /* ---- user_drain.c ---- */
 
 /* Another node for a user, but for `not` (may be NULL): ONLINE, or TAKEN where there is no such. False = none. */
-bool user_target(struct users *s, dk_str type, const struct dk_addr *not, struct dk_addr *ret_node);
+bool user_target(struct users *s, dk_str type, const struct dk_addr * not, struct dk_addr *ret_node);
 void user_drain_start(struct users *s);
 void user_drain_stop(struct users *s);
 /* The number of users changed. */

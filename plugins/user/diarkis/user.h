@@ -179,14 +179,13 @@ struct dk_user {
 	int (*carry)(struct dk_user *svc, void *self, const struct dk_user_part *part);
 	/*
 	 * A move in two steps, so that several users can move in one moment. Begin: commands of the user are held from now on (one
-	 * that is under way is waited for, so a command that moves its own user ends first: its row is DK_QUIET), and the other
-	 * node makes it, with its sid, keys, properties and parts, ready for its client; what it is pushed there waits. ready runs
-	 * once: err 0 = commit or abort it now, within 5 s; else as dk_user_move_fn. It may run before this returns only with an
-	 * error, and then this returned 0. type empty: that of its transport. note: for `arrived`.
+	 * that is under way is waited for; a deferred one that moves its own user ends by dk_call_drop()), and the other node makes
+	 * it, with its sid, keys, properties and parts, ready for its client; what it is pushed there waits. ready runs once: err
+	 * 0 = commit or abort it now, within 5 s; else as dk_user_move_fn. type empty: that of its transport. note: for `arrived`.
 	 * Commit: what is queued here leaves, then the reconnect instruction. Once its client is there, what it was pushed and what
 	 * it sent since goes after it, and done runs once. The user may vanish at any time: both then get DK_GONE.
-	 * Begin returns 0, DK_GONE, DK_USER_MOVING, -ENOTCONN (its client is not here), -EINVAL (this node) or <0; commit 0, DK_GONE,
-	 * -EINVAL (not ready) or <0 (the move is off; done is called only after 0).
+	 * Begin returns 0, DK_GONE, DK_USER_MOVING, -ENOTCONN (its client is not here), -EINVAL (this node) or <0; commit 0,
+	 * DK_GONE, -EINVAL (not ready) or <0 (the move is off). Neither callback runs before these return, nor after an error.
 	 */
 	int (*move_begin)(struct dk_user *svc, void *self, dk_id user, const struct dk_addr *node, dk_str type, dk_slice note,
 			  dk_user_move_fn *ready, void *arg);
@@ -199,7 +198,7 @@ struct dk_user {
 	/* Everything another node needs to go on with this user if this one dies: credential, uid, properties, parts. A secret.
 	 * Returns 0, DK_GONE or <0. */
 	int (*pack)(struct dk_user *svc, dk_id user, struct dk_writer *w);
-	/* The user of such bytes, here, waiting for its client (at most ttl_ms, and the transport's connectionTTL): as after a
+	/* The user of such bytes, here, waiting for its client at most ttl_ms (0 = the transport's connectionTTL): as after a
 	 * move from `from`, but nothing is awaited from there. Returns as create(), DK_EXISTS (the uid logged in here since), or
 	 * -EPROTO. */
 	int (*unpack)(struct dk_user *svc, dk_slice bytes, const struct dk_addr *from, dk_slice note, uint32_t ttl_ms,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What clients and operators may ask of the plugin user. The answer of the two moves is the reconnect instruction itself, a push of
- * the same command number: BE EF FE ED and "host:port"; a refusal is an ordinary answer. The client follows it with its sid and keys.
+ * What clients and operators may ask of the plugin user. The answer of the two moves is the reconnect instruction itself, a push
+ * of version 0, command 2: BE EF FE ED and "host:port"; a refusal is an ordinary answer. The client follows with its sid and keys.
  */
 #ifndef DIARKIS_USER_COMMANDS_H
 #define DIARKIS_USER_COMMANDS_H

@@ -158,12 +158,12 @@ static void on_turn(void *self, struct dk_timer *t)
 			request_end(f, m->request, 0, m->status, bytes);
 		else
 			dk_dispatch(f, &(struct dk_incoming){ .ver = m->ver,
-							       .cmd = m->cmd,
-							       .origin = DK_FROM_NODE,
-							       .payload = bytes,
-							       .token = m->request,
-							       .finish = finish,
-							       .from = m->from });
+							      .cmd = m->cmd,
+							      .origin = DK_FROM_NODE,
+							      .payload = bytes,
+							      .token = m->request,
+							      .finish = finish,
+							      .from = m->from });
 		free(m);
 	}
 }
@@ -241,7 +241,8 @@ static const struct dk_cluster_node *cluster_next(struct dk_cluster *c, uint32_t
 	return NULL;
 }
 
-static const struct dk_endpoint *cluster_endpoint(struct dk_cluster *c, const struct dk_cluster_node *node, dk_str type, dk_str role)
+static const struct dk_endpoint *cluster_endpoint(struct dk_cluster *c, const struct dk_cluster_node *node, dk_str type,
+						  dk_str role)
 {
 	(void)c;
 	for (size_t i = 0; i < node->endpoint_n; i++)

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Users that move between two nodes of one world: what travels with them, what waits meanwhile and in which order it goes on, and
- * every way in which a move does not come about. Clients are those of the transport mem, which lose nothing; what a lossy wire makes
- * of it is for the simulator.
+ * every way in which a move does not come about. Clients are those of the transport mem, which lose nothing.
  */
 #include <check.h>
 #include <errno.h>
@@ -85,7 +84,7 @@ static void end_of(void *self, void *arg, dk_id user, int err)
 	on_end(self, arg, user, err);
 }
 
-/* A command that moves its own user, as a join of a room elsewhere does. */
+/* A command that moves its own user. */
 static int probe_move(struct probe *p, struct dk_call *call)
 {
 	struct dk_addr to = { .family = 0 };
@@ -138,7 +137,8 @@ static void on_arrived(struct probe *p, const struct dk_user_arrived *ev)
 
 static void on_connected(struct probe *p, const struct dk_user_connected *ev)
 {
-	event("%s connected " DK_STR_FMT "%s\n", name_of(p), DK_STR_ARG(p->user->uid(p->user, ev->user)), ev->again ? " again" : "");
+	event("%s connected " DK_STR_FMT "%s\n", name_of(p), DK_STR_ARG(p->user->uid(p->user, ev->user)),
+	      ev->again ? " again" : "");
 }
 
 static void on_discarded(struct probe *p, const struct dk_user_discarded *ev)
@@ -322,8 +322,8 @@ static int move(const struct client *c)
 
 static int begin(const struct client *c)
 {
-	return a->users->move_begin(a->users, a->probe, user_of(c, a), &b->addr, dk_str_n(NULL, 0),
-				    dk_slice_of(dk_str_c("note")), end_of, (void *)"ready");
+	return a->users->move_begin(a->users, a->probe, user_of(c, a), &b->addr, dk_str_n(NULL, 0), dk_slice_of(dk_str_c("note")),
+				    end_of, (void *)"ready");
 }
 
 /* ---- a move ---- */
@@ -394,8 +394,7 @@ START_TEST(order)
 	push(b, &ann, "later");
 	pass(10);
 	expect_events("b connected ann again\na done 0\na discarded ann 11\nb ran one\nb ran two\nb ran four\nb ran three\n");
-	ck_assert_str_eq(hear(&ann),
-			 "9:255:late 9:255:welcome 9:255:there 9:255:later 1:1:one 1:1:two 1:1:four 1:1:three ");
+	ck_assert_str_eq(hear(&ann), "9:255:late 9:255:welcome 9:255:there 9:255:later 1:1:one 1:1:two 1:1:four 1:1:three ");
 	ck_assert_int_eq(counter(a, "move_held"), 3);
 	ck_assert_int_eq(counter(a, "move_late"), 1);
 	ck_assert_int_eq(counter(a, "move_lost") + counter(b, "move_lost"), 0);
@@ -420,7 +419,8 @@ START_TEST(a_command_under_way)
 	ck_assert_str_eq(hear(&ann), "2:1: 2:255:go ");
 	come_to(&ann, b);
 	pass(10);
-	expect_events("b unpacked 7 knows\nb arrived ann 'note'\nb connected ann again\na done 0\na discarded ann 11\nb ran next\n");
+	expect_events(
+		"b unpacked 7 knows\nb arrived ann 'note'\nb connected ann again\na done 0\na discarded ann 11\nb ran next\n");
 }
 END_TEST
 
@@ -518,8 +518,8 @@ START_TEST(refused)
 	ck_assert_int_eq(move(&ann), 0);
 	pass(2000);
 	expect_events("b unpacked 7 knows\nb arrived ann 'note'\na done -110\nb discarded ann 4\n");
-	ck_assert_int_eq(a->users->move(a->users, a->probe, user_of(&ann, a), &a->addr, dk_str_n(NULL, 0), dk_slice_n(NULL, 0), end_of,
-					(void *)"done"),
+	ck_assert_int_eq(a->users->move(a->users, a->probe, user_of(&ann, a), &a->addr, dk_str_n(NULL, 0), dk_slice_n(NULL, 0),
+					end_of, (void *)"done"),
 			 -EINVAL);
 	fake_net.lose = NULL;
 	dk_stop(dk_harness_kernel(b->h)); /* OFFLINE takes nobody */
