@@ -1,0 +1,12 @@
+## SPDX-License-Identifier: Apache-2.0
+## The plugin mesh: links between nodes, service "carrier".
+mesh_sources = %D%/mesh.c %D%/mesh_peer.c %D%/mesh_contact.c %D%/mesh_link.c %D%/mesh_call.c %D%/mesh_tree.c %D%/mesh_state.h \
+	%D%/mesh_unit.c %D%/mesh_unit.h %D%/mesh_queue.c %D%/mesh_queue.h
+plugin_LTLIBRARIES += plugins/mesh.la
+plugins_mesh_la_SOURCES = $(mesh_sources)
+plugins_mesh_la_LIBADD = $(wire_lib) $(kernel_lib)
+plugins_mesh_la_LDFLAGS = $(plugin_ldflags)
+EXTRA_DIST += %D%/README.md %D%/mesh.conf
+check_PROGRAMS += %D%/tests/test_mesh
+%C%_tests_test_mesh_SOURCES = %D%/tests/test_mesh.c %D%/tests/nodes.c %D%/tests/nodes.h
+%C%_tests_test_mesh_LDADD = $(harness_lib) $(kernel_lib) $(test_libs)
