@@ -146,15 +146,16 @@ static void node_event(struct env_node *n, void (*fire)(struct sim *, struct eve
 {
 	struct node_event *ne = calloc(1, sizeof(*ne));
 
-	if (!ne) {
+	if (ne) {
+		ne->e.fire = fire;
+		ne->e.drop = event_free;
+		ne->node = n;
+		ne->wish = n->wish;
+	}
+	if (!ne || sim_event(n->sim, &ne->e, at_us) < 0) {
 		fprintf(stderr, "simulator: out of memory\n");
 		abort(); /* a lost wake-up would look like a bug of the node */
 	}
-	ne->e.fire = fire;
-	ne->e.drop = event_free;
-	ne->node = n;
-	ne->wish = n->wish;
-	sim_event(n->sim, &ne->e, at_us);
 }
 
 void sim_turn(struct env_node *n)
