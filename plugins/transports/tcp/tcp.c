@@ -15,6 +15,7 @@
 #include <diarkis/transport.h>
 #include <diarkis/version.h>
 
+#include "public.h"
 #include "utility.h"
 #include "wire/stream.h"
 #include "wire/wire.h"
@@ -26,7 +27,7 @@
 #define LINGER_MS 300 /* at the node's end */
 
 struct tcp_conf {
-	const char *address, *nic, *type;
+	const char *address, *nic, *type, *public_host, *metadata;
 	int64_t port, connection_ttl, max_rcv, max_peers, max_output, max_strangers;
 	bool enable_encryption, no_delay;
 };
@@ -71,7 +72,7 @@ struct tcp {
 	struct dk_timer strangers_timer;
 	struct dk_step *stopping; /* ends when no socket is left */
 	struct dk_timer linger;
-	char host[DK_ADDR_TEXT];
+	struct public_host where; /* clients are told to connect */
 	struct {
 		uint64_t accepted, bytes_in, bytes_out, frames_in, frames_out, unknown_sid, no_frame, strangers_late,
 			strangers_pushed;
@@ -650,7 +651,7 @@ static void tcp_endpoint(struct dk_transport *api, const char **ret_host, uint16
 {
 	struct tcp *t = of(api);
 
-	*ret_host = t->host;
+	*ret_host = t->where.host;
 	*ret_port = t->listener ? dk_listener_addr(t->listener)->port : 0;
 }
 
@@ -673,7 +674,10 @@ static void wire_free(void *arg, void *p, size_t n)
 
 static void tcp_configure(const void *conf, struct dk_report *rep)
 {
-	utility_caution_public(rep, ((const struct tcp_conf *)conf)->address);
+	const struct tcp_conf *c = conf;
+
+	utility_caution_public(rep, c->address);
+	public_configure(rep, c->public_host, c->metadata, c->address);
 }
 
 static int tcp_init(void *self)
@@ -708,21 +712,35 @@ static int tcp_start(void *self)
 	struct tcp *t = self;
 	const struct tcp_conf *c = t->base.conf;
 	struct dk_listen_opts o = { .scan = SCAN_PORTS, .no_delay = c->no_delay, .max_output = (uint32_t)c->max_output };
-	struct dk_addr host;
+	char at[DK_ADDR_TEXT];
 	int rc = utility_bind_address(t, c->address, c->nic, (uint16_t)c->port, &o.bind);
 
 	if (rc)
 		return rc;
 	rc = dk_listen(t, &o, &stream_ops, tcp_accept, &t->listener);
 	if (rc) {
-		dk_addr_format(&o.bind, t->host);
-		dk_log(t, DK_ERROR, "TCP %s cannot be bound, nor the %d ports above it: %s", t->host, SCAN_PORTS, dk_err_text(rc));
+		dk_addr_format(&o.bind, at);
+		dk_log(t, DK_ERROR, "TCP %s cannot be bound, nor the %d ports above it: %s", at, SCAN_PORTS, dk_err_text(rc));
 		return rc;
 	}
-	host = *dk_listener_addr(t->listener);
-	dk_announce(t, "TCP", &host, true);
-	utility_host(&host, t->host);
+	dk_announce(t, "TCP", dk_listener_addr(t->listener), true);
+	public_bound(&t->where, dk_listener_addr(t->listener));
 	return dk_on_turn_end(t, tcp_turn_end);
+}
+
+static void tcp_ready(void *self, struct dk_step *step)
+{
+	struct tcp *t = self;
+	const struct tcp_conf *c = t->base.conf;
+
+	public_find(t, &t->where, c->public_host, c->metadata, dk_listener_addr(t->listener), step);
+}
+
+static void tcp_started(void *self)
+{
+	struct tcp *t = self;
+
+	public_publish(t, &t->where, dk_listener_addr(t->listener)->port);
 }
 
 static void tcp_reload(void *self, const void *old)
@@ -780,6 +798,7 @@ static void tcp_fini(void *self)
 		settle(t, p);
 	}
 	wire_ctx_free(t->wire);
+	public_fini(t, &t->where);
 	dk_map_fini(t, &t->by_sid);
 	dk_table_fini(&t->peers);
 	dk_pool_fini(&t->conns);
@@ -795,6 +814,7 @@ static const struct dk_option tcp_options[] = {
 	DK_INT(struct tcp_conf, port, "port", "7200", 0, 65535, "first port tried; taken ones are passed over upward; 0: any"),
 	DK_STR(struct tcp_conf, type, "type", "", "server type that endpoint requests name; empty: TCP",
 	       .env = "DIARKIS_SERVER_TYPE", .flags = DK_ENV_ALONE),
+	PUBLIC_OPTIONS(struct tcp_conf),
 	DK_BOOL(struct tcp_conf, enable_encryption, "enableEncryption", "true", "seal frames; must agree with the endpoint plugin"),
 	DK_INT(struct tcp_conf, connection_ttl, "connectionTTL", "10", 1, 86400, "silence after which a user is gone", .unit = "s",
 	       .flags = DK_RELOADABLE),
@@ -835,9 +855,14 @@ static const struct dk_counter tcp_counters[] = {
 	{ 0 },
 };
 
-static const struct dk_ops tcp_ops = {
-	.configure = tcp_configure, .init = tcp_init, .start = tcp_start, .reload = tcp_reload, .stop = tcp_stop, .fini = tcp_fini
-};
+static const struct dk_ops tcp_ops = { .configure = tcp_configure,
+				       .init = tcp_init,
+				       .start = tcp_start,
+				       .ready = tcp_ready,
+				       .started = tcp_started,
+				       .reload = tcp_reload,
+				       .stop = tcp_stop,
+				       .fini = tcp_fini };
 
 DK_PLUGIN(tcp) = {
 	DK_PLUGIN_HEAD("tcp", DK_VERSION, "realtime connections over TCP"),

@@ -16,6 +16,7 @@
 #include <diarkis/transport.h>
 #include <diarkis/version.h>
 
+#include "public.h"
 #include "utility.h"
 #include "wire/peer.h"
 #include "wire/wire.h"
@@ -26,7 +27,7 @@
 #define LINGER_MS 300 /* at the node's end */
 
 struct udp_conf {
-	const char *address, *nic, *type;
+	const char *address, *nic, *type, *public_host, *metadata;
 	int64_t port, connection_ttl, send_interval, rudp_interval, retry_interval, max_retry, packet_rate, max_peers;
 	bool enable_p2p, enable_encryption, roaming_mac_only;
 };
@@ -65,7 +66,7 @@ struct udp {
 	struct budget kills, kills_self;
 	struct dk_step *stopping; /* ends when nobody lingers any more */
 	struct dk_timer linger;
-	char host[DK_ADDR_TEXT];
+	struct public_host where; /* clients are told to connect */
 	struct {
 		uint64_t packets_in, packets_out, bytes_in, bytes_out, unknown_sid, over_rate, killed, bad_utility;
 		uint64_t resends, splits_in, splits_out, frames_in, frames_out;
@@ -575,7 +576,7 @@ static void udp_endpoint(struct dk_transport *t, const char **ret_host, uint16_t
 {
 	struct udp *u = of(t);
 
-	*ret_host = u->host;
+	*ret_host = u->where.host;
 	*ret_port = u->socket ? dk_udp_addr(u->socket)->port : 0;
 }
 
@@ -611,7 +612,10 @@ static struct wire_limits limits_of(const struct udp_conf *c)
 
 static void udp_configure(const void *conf, struct dk_report *rep)
 {
-	utility_caution_public(rep, ((const struct udp_conf *)conf)->address);
+	const struct udp_conf *c = conf;
+
+	utility_caution_public(rep, c->address);
+	public_configure(rep, c->public_host, c->metadata, c->address);
 }
 
 static int udp_init(void *self)
@@ -645,21 +649,35 @@ static int udp_start(void *self)
 	struct udp *u = self;
 	const struct udp_conf *c = u->base.conf;
 	struct dk_udp_opts o = { .scan = SCAN_PORTS };
-	struct dk_addr host;
+	char at[DK_ADDR_TEXT];
 	int rc = utility_bind_address(u, c->address, c->nic, (uint16_t)c->port, &o.bind);
 
 	if (rc)
 		return rc;
 	rc = dk_udp_open(u, &o, udp_received, &u->socket);
 	if (rc) {
-		dk_addr_format(&o.bind, u->host);
-		dk_log(u, DK_ERROR, "UDP %s cannot be bound, nor the %d ports above it: %s", u->host, SCAN_PORTS, dk_err_text(rc));
+		dk_addr_format(&o.bind, at);
+		dk_log(u, DK_ERROR, "UDP %s cannot be bound, nor the %d ports above it: %s", at, SCAN_PORTS, dk_err_text(rc));
 		return rc;
 	}
-	host = *dk_udp_addr(u->socket);
-	dk_announce(u, "UDP", &host, true);
-	utility_host(&host, u->host);
+	dk_announce(u, "UDP", dk_udp_addr(u->socket), true);
+	public_bound(&u->where, dk_udp_addr(u->socket));
 	return dk_on_turn_end(u, udp_turn_end);
+}
+
+static void udp_ready(void *self, struct dk_step *step)
+{
+	struct udp *u = self;
+	const struct udp_conf *c = u->base.conf;
+
+	public_find(u, &u->where, c->public_host, c->metadata, dk_udp_addr(u->socket), step);
+}
+
+static void udp_started(void *self)
+{
+	struct udp *u = self;
+
+	public_publish(u, &u->where, dk_udp_addr(u->socket)->port);
 }
 
 static void udp_reload(void *self, const void *old)
@@ -730,6 +748,7 @@ static void udp_fini(void *self)
 		settle(u, p);
 	}
 	wire_ctx_free(u->wire);
+	public_fini(u, &u->where);
 	dk_map_fini(u, &u->by_sid);
 	dk_table_fini(&u->peers);
 }
@@ -744,6 +763,7 @@ static const struct dk_option udp_options[] = {
 	DK_INT(struct udp_conf, port, "port", "7100", 0, 65535, "first port tried; taken ones are passed over upward; 0: any"),
 	DK_STR(struct udp_conf, type, "type", "", "server type that endpoint requests name; empty: UDP",
 	       .env = "DIARKIS_SERVER_TYPE", .flags = DK_ENV_ALONE),
+	PUBLIC_OPTIONS(struct udp_conf),
 	DK_BOOL(struct udp_conf, enable_p2p, "enableP2P", "true", "tell clients their public address in echo replies"),
 	DK_BOOL(struct udp_conf, enable_encryption, "enableEncryption", "true", "seal frames; must agree with the endpoint plugin"),
 	DK_INT(struct udp_conf, connection_ttl, "connectionTTL", "10", 1, 86400, "silence after which a user is gone", .unit = "s",
@@ -807,6 +827,8 @@ static const struct dk_ops udp_ops = {
 	.configure = udp_configure,
 	.init = udp_init,
 	.start = udp_start,
+	.ready = udp_ready,
+	.started = udp_started,
 	.reload = udp_reload,
 	.stop = udp_stop,
 	.fini = udp_fini,
