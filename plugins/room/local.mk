@@ -3,8 +3,9 @@
 plugin_includes += -I$(top_srcdir)/%D%
 diarkisinclude_HEADERS += %D%/diarkis/room.h %D%/diarkis/room_commands.h
 plugin_LTLIBRARIES += plugins/room.la
-plugins_room_la_SOURCES = %D%/room.c %D%/room_alias.c %D%/room_alias.h %D%/room_carry.c %D%/room_keep.c \
-	%D%/room_pack.c %D%/room_pack.h %D%/room_relay.c %D%/room_service.c %D%/room_state.h %D%/room_store.c %D%/room_store.h \
+plugins_room_la_SOURCES = %D%/room.c %D%/room_alias.c %D%/room_alias.h %D%/room_arrive.c %D%/room_carry.c \
+	%D%/room_client.c %D%/room_keep.c %D%/room_pack.c %D%/room_pack.h %D%/room_relay.c %D%/room_remote.c %D%/room_rows.h \
+	%D%/room_service.c %D%/room_state.h %D%/room_store.c %D%/room_store.h \
 	plugins/props.c plugins/props.h
 plugins_room_la_LIBADD = $(kernel_lib)
 plugins_room_la_LDFLAGS = $(plugin_ldflags)

@@ -1,342 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The plugin room: members of one node who hear each other. This file has what clients may ask for, the phases and the
- * descriptor; room_service.c says what a room is. It does no field of view, no history and no game.
- *
- * A room lives on the node that made it, and its members are users of that node.
+ * The plugin room: members of one node who hear each other. This file has the phases and the descriptor; room_service.c says what
+ * a room is. It does no field of view, no history and no game.
  */
 #include "room_state.h"
 
-#include <errno.h>
-
-DK_COMMANDS(room, ROOM_COMMANDS)
-
-/* A join's notice, told after the reply to the one who joined: clients then know the room that they hear of. */
-struct room_notice {
-	struct room_notice *next;
-	dk_id room;
-	bool new_owner;
-	uint32_t n;
-	uint8_t bytes[];
+static const struct dk_command room_commands[] = {
+	ROOM_COMMANDS(DK_CMD_ROW, DK_RAW_ROW) ROOM_NODE_COMMANDS(DK_CMD_ROW, DK_RAW_ROW){ .name = NULL },
 };
-
-/* ---- refusals ---- */
-
-/* Says why not: the code is that of the command unless the outcome has its own. */
-static int refuse(struct dk_call *call, uint32_t code, int rc)
-{
-	switch (rc) {
-	case DK_REFUSED:
-		return dk_refuse(call, code, "this node is going offline and takes no new rooms");
-	case DK_FULL:
-		return dk_refuse(call, code, "this node has as many rooms as it may have");
-	case DK_GONE:
-		return dk_refuse(call, code, "the user is no longer connected");
-	case DK_EXISTS:
-		return dk_refuse(call, code, "the user is a member of this room already");
-	case DK_TOO_LONG:
-		return dk_refuse(call, code, "the message is longer than this node relays");
-	case DK_ROOM_GONE:
-		return dk_refuse(call, ROOM_E_NOT_FOUND, "there is no such room on this node");
-	case DK_ROOM_IS_FULL:
-		return dk_refuse(call, code, "the room has not enough seats left that are not reserved");
-	case DK_ROOM_IN_ANOTHER:
-		return dk_refuse(call, code, "the user is in a room already, and leaves that one first");
-	case DK_ROOM_NOT_MEMBER:
-		return dk_refuse(call, ROOM_E_NOT_MEMBER, "the user is not a member of this room");
-	case DK_ROOM_NOT_OWNER:
-		return dk_refuse(call, ROOM_E_OWNER, "only the owner of this room may do that");
-	case DK_ROOM_VETOED:
-		return dk_refuse(call, code, "a rule of this room does not let the user in");
-	case DK_ROOM_BAD_PARAMS:
-		return dk_refuse(call, code, "a parameter is outside what is allowed");
-	case DK_ROOM_MOVING:
-		return dk_refuse(call, code, "the room is on its way to another node; try again in a moment");
-	case DK_ROOM_NO_NODE:
-		return dk_refuse(call, code, "no other node can take this room now");
-	case DK_ROOM_NO_RESERVATION:
-		return dk_refuse(call, code, "nothing is reserved for one of these users");
-	default:
-		return rc;
-	}
-}
-
-/* With expose_commands off, clients have no room commands; other plugins and operators do. */
-static bool hidden(const struct rooms *s, const struct dk_call *call)
-{
-	return !room_conf(s)->expose_commands && call->origin == DK_FROM_USER;
-}
-
-static int refuse_hidden(struct dk_call *call)
-{
-	return dk_refuse(call, ROOM_E_OTHER, "room commands are not open to clients on this node");
-}
-
-/* A room named by a text of puffer form; 0 = none. */
-static dk_id named(struct rooms *s, dk_str text)
-{
-	struct dk_id52 id;
-
-	if (text.n != DK_ID52_LEN)
-		return 0;
-	memcpy(id.c, text.p, DK_ID52_LEN);
-	return s->svc.find(&s->svc, &id);
-}
-
-/* ---- coming and going ---- */
-
-static int room_on_create(struct rooms *s, struct dk_call *call, uint16_t max_members, bool allow_empty, bool join, uint16_t ttl_s,
-			  uint16_t unused, uint32_t interval_ms)
-{
-	struct dk_room_opts o = {
-		.max_members = max_members, .allow_empty = allow_empty, .join = join, .ttl_s = ttl_s, .interval_ms = interval_ms
-	};
-	struct dk_room_info info;
-	dk_id room;
-	int rc;
-
-	(void)unused;
-	if (hidden(s, call))
-		return refuse_hidden(call);
-	rc = s->svc.create(&s->svc, call->user, &o, &room);
-	if (rc == DK_ROOM_BAD_PARAMS)
-		return dk_refuse(
-			call, ROOM_E_CREATE,
-			"a room has 2 to 1000 seats and a time to live above 0; without allow_empty its creator has to join");
-	if (rc)
-		return refuse(call, ROOM_E_CREATE, rc);
-	if (s->svc.info(&s->svc, room, &info))
-		return refuse(call, ROOM_E_CREATE, DK_ROOM_GONE);
-	return room_on_create_answer(call, info.created_s, &info.id);
-}
-
-static void send_notices(void *self, uint64_t unused)
-{
-	struct rooms *s = self;
-	struct room_notice *m = s->notices;
-
-	(void)unused;
-	s->notices = NULL;
-	while (m) {
-		struct room_notice *next = m->next;
-
-		room_welcome(s, m->room, ROOM_VER, ROOM_CMD_JOIN, dk_slice_n(m->bytes, m->n), m->new_owner);
-		dk_free(s, m, sizeof(*m) + m->n);
-		m = next;
-	}
-}
-
-static void welcome_later(struct rooms *s, dk_id room, dk_slice message, bool new_owner)
-{
-	struct room_notice *m;
-
-	if (!message.n && !new_owner)
-		return;
-	m = dk_alloc(s, sizeof(*m) + message.n);
-	if (m && !s->notices && dk_defer(s, send_notices, 0) < 0) {
-		dk_free(s, m, sizeof(*m) + message.n);
-		m = NULL;
-	}
-	if (!m) {
-		room_welcome(s, room, ROOM_VER, ROOM_CMD_JOIN, message, new_owner);
-		return;
-	}
-	m->room = room;
-	m->new_owner = new_owner;
-	m->n = (uint32_t)message.n;
-	if (message.n)
-		memcpy(m->bytes, message.p, message.n);
-	if (!s->notices)
-		s->notice_tail = &s->notices;
-	*s->notice_tail = m;
-	s->notice_tail = &m->next;
-}
-
-static int room_on_join(struct rooms *s, struct dk_call *call, const struct dk_id52 *id, dk_slice message)
-{
-	dk_id room = s->svc.find(&s->svc, id);
-	struct dk_room_info info;
-	bool new_owner;
-	int rc;
-
-	if (hidden(s, call))
-		return refuse_hidden(call);
-	rc = message.n > (size_t)room_conf(s)->max_message ? DK_TOO_LONG : room_enter(s, room, call->user, message, &new_owner);
-	if (rc)
-		return refuse(call, ROOM_E_JOIN, rc);
-	if (s->svc.info(&s->svc, room, &info))
-		return refuse(call, ROOM_E_JOIN, DK_ROOM_GONE);
-	welcome_later(s, room, message, new_owner);
-	return room_on_join_answer(call, info.created_s, &info.id);
-}
-
-static int room_on_leave(struct rooms *s, struct dk_call *call, const struct dk_id52 *id, dk_slice message)
-{
-	dk_id room = s->svc.find(&s->svc, id);
-	int rc;
-
-	if (hidden(s, call))
-		return refuse_hidden(call);
-	rc = message.n > (size_t)room_conf(s)->max_message
-		     ? DK_TOO_LONG
-		     : s->svc.leave(&s->svc, room, call->user, ROOM_VER, ROOM_CMD_LEAVE, message);
-	return rc ? refuse(call, ROOM_E_LEAVE, rc) : room_on_leave_answer(call);
-}
-
-/* ---- speaking ---- */
-
-/* The hottest path of the node: no allocation, no hash, one comparison of ids. */
-static int room_on_broadcast(struct rooms *s, struct dk_call *call)
-{
-	struct dk_cursor c = dk_cursor_of(call->payload);
-	bool reliable = dk_rd_u8(&c) != 0;
-	const uint8_t *id = dk_rd_take(&c, DK_ID52_LEN);
-	dk_slice message = dk_rd_rest(&c);
-	dk_id room = room_store_of(&s->store, call->user);
-	const struct room *r = room_store_get(&s->store, room);
-	struct dk_id52 other;
-	int rc;
-
-	if (!id)
-		return dk_refuse(call, DK_E_SHORT, "room.broadcast: the payload of %zu bytes ends before parameter room",
-				 call->payload.n);
-	if (hidden(s, call))
-		return refuse_hidden(call);
-	if (!r || memcmp(r->id.c, id, DK_ID52_LEN) != 0) {
-		memcpy(other.c, id, DK_ID52_LEN);
-		return refuse(call, ROOM_E_OTHER, s->svc.find(&s->svc, &other) ? DK_ROOM_NOT_MEMBER : DK_ROOM_GONE);
-	}
-	rc = s->svc.broadcast(&s->svc, room, call->user, ROOM_VER, ROOM_CMD_BROADCAST, message, reliable);
-	return rc ? refuse(call, ROOM_E_OTHER, rc) : 0;
-}
-
-static int room_on_message(struct rooms *s, struct dk_call *call, struct dk_list members, dk_slice message, bool reliable,
-			   dk_str id)
-{
-	dk_id room = named(s, id);
-	dk_id *to;
-	dk_str uid;
-	size_t n = 0;
-	int rc;
-
-	if (hidden(s, call))
-		return refuse_hidden(call);
-	if (members.n > DK_ROOM_MEMBERS_MAX)
-		return refuse(call, ROOM_E_OTHER, DK_ROOM_BAD_PARAMS);
-	to = dk_scratch(s, members.n * sizeof(*to) + 1);
-	if (!to)
-		return -ENOMEM;
-	while (dk_list_next(&members, &uid))
-		to[n++] = s->user->by_uid(s->user, uid);
-	rc = s->svc.message(&s->svc, room, call->user, to, n, ROOM_VER, ROOM_CMD_MESSAGE, message, reliable);
-	return rc ? refuse(call, ROOM_E_OTHER, rc) : 0;
-}
-
-/* ---- looking ---- */
-
-/* The room, if the caller is one of its members. */
-static int as_member(struct rooms *s, const struct dk_call *call, dk_str id, dk_id *ret_room)
-{
-	dk_id room = named(s, id);
-
-	if (!room)
-		return DK_ROOM_GONE;
-	if (!s->svc.is_member(&s->svc, room, call->user))
-		return DK_ROOM_NOT_MEMBER;
-	*ret_room = room;
-	return 0;
-}
-
-static int room_on_owner_id(struct rooms *s, struct dk_call *call, dk_str id)
-{
-	struct dk_room_info info;
-	dk_id room;
-	int rc = as_member(s, call, id, &room);
-
-	if (hidden(s, call))
-		return refuse_hidden(call);
-	if (rc)
-		return refuse(call, ROOM_E_OTHER, rc);
-	s->svc.info(&s->svc, room, &info);
-	return room_on_owner_id_answer(call, s->user->uid(s->user, info.owner));
-}
-
-static int room_on_member_ids(struct rooms *s, struct dk_call *call, dk_str id)
-{
-	size_t n, bytes = 0;
-	const dk_id *members;
-	struct dk_room_info info;
-	struct dk_list list;
-	struct dk_writer w;
-	dk_id room;
-	int rc = as_member(s, call, id, &room);
-
-	if (hidden(s, call))
-		return refuse_hidden(call);
-	if (rc)
-		return refuse(call, ROOM_E_OTHER, rc);
-	s->svc.info(&s->svc, room, &info);
-	members = s->svc.members(&s->svc, room, &n);
-	for (size_t i = 0; i < n; i++)
-		bytes += 2 + s->user->uid(s->user, members[i]).n;
-	w = dk_writer_on(dk_scratch(s, bytes), bytes);
-	if (!w.start)
-		return -ENOMEM;
-	for (size_t i = 0; i < n; i++)
-		dk_wr_bytes16(&w, dk_slice_of(s->user->uid(s->user, members[i])));
-	list = (struct dk_list){ dk_written(&w), (uint16_t)n };
-	return room_on_member_ids_answer(call, list, s->user->uid(s->user, info.owner));
-}
-
-static int room_on_count_members(struct rooms *s, struct dk_call *call, dk_str id)
-{
-	struct dk_room_info info;
-
-	if (hidden(s, call))
-		return refuse_hidden(call);
-	if (s->svc.info(&s->svc, named(s, id), &info))
-		return refuse(call, ROOM_E_OTHER, DK_ROOM_GONE);
-	return room_on_count_members_answer(call, info.members, info.max_members, id);
-}
-
-/* ---- reservations ---- */
-
-typedef int reserve_fn(struct dk_room *svc, dk_id room, dk_id by, const dk_str *uids, size_t n, bool must_be_owner);
-
-static int reserve(struct rooms *s, struct dk_call *call, uint32_t code, reserve_fn *fn, struct dk_list list, dk_str id)
-{
-	dk_str *uids;
-	size_t n = 0;
-	int rc;
-
-	if (hidden(s, call))
-		return refuse_hidden(call);
-	if (list.n > DK_ROOM_MEMBERS_MAX)
-		return refuse(call, code, DK_ROOM_BAD_PARAMS);
-	uids = dk_scratch(s, list.n * sizeof(*uids) + 1);
-	if (!uids)
-		return -ENOMEM;
-	while (dk_list_next(&list, &uids[n]))
-		n++;
-	rc = fn(&s->svc, named(s, id), call->user, uids, n, true);
-	return rc ? refuse(call, code, rc) : dk_answer(call, dk_slice_n(NULL, 0));
-}
-
-static int room_on_reserve(struct rooms *s, struct dk_call *call, struct dk_list members, dk_str room)
-{
-	return reserve(s, call, ROOM_E_RESERVE, s->svc.reserve, members, room);
-}
-
-static int room_on_cancel_reserve(struct rooms *s, struct dk_call *call, struct dk_list members, dk_str room)
-{
-	return reserve(s, call, ROOM_E_CANCEL_RESERVE, s->svc.cancel_reservation, members, room);
-}
 
 /* ---- phases ---- */
 
 static int init(void *self)
 {
 	struct rooms *s = self;
+	int rc;
 
 	room_store_init(&s->store, s, (uint32_t)room_conf(s)->max_rooms);
 	room_relay_init(s);
@@ -344,7 +22,12 @@ static int init(void *self)
 	room_service_init(s);
 	room_keep_init(s);
 	room_carry_init(s);
-	return dk_connect(s, &s->user->discarded, room_on_user_discarded);
+	rc = dk_connect(s, &s->user->discarded, room_on_user_discarded);
+	if (rc == 0)
+		rc = dk_connect(s, &s->user->connected, room_on_user_connected);
+	if (rc == 0)
+		rc = dk_connect(s, &s->user->arrived, room_on_user_arrived);
+	return rc;
 }
 
 /* What was said still leaves; nobody is left to hear that the rooms end. */
@@ -369,12 +52,9 @@ static void fini(void *self)
 
 	while ((r = dk_table_next(&s->store.table, &slot, &room)))
 		room_strip(s, r);
-	while (s->notices) {
-		struct room_notice *m = s->notices;
-
-		s->notices = m->next;
-		dk_free(s, m, sizeof(*m) + m->n);
-	}
+	room_client_fini(s);
+	room_remote_fini(s);
+	room_arrive_fini(s);
 	room_store_fini(&s->store);
 	room_relay_fini(s);
 	room_alias_fini(&s->aliases);
@@ -384,7 +64,10 @@ static void fini(void *self)
 /* ---- what the plugin is ---- */
 
 static const struct dk_provide provides[] = { DK_PROVIDE(struct rooms, svc, DK_ROOM), { 0 } };
-static const struct dk_need needs[] = { DK_NEED(struct rooms, user, DK_USER), { 0 } };
+static const struct dk_need needs[] = { DK_NEED(struct rooms, user, DK_USER),
+					DK_WANT(struct rooms, carrier, DK_CARRIER),
+					DK_WANT(struct rooms, cluster, DK_CLUSTER),
+					{ 0 } };
 static const struct dk_option options[] = {
 	DK_BOOL(struct room_conf, expose_commands, "expose_commands", "true", "clients may use the room commands",
 		.flags = DK_RELOADABLE),
@@ -406,6 +89,9 @@ static const struct dk_counter counters[] = {
 	DK_COUNTER(struct rooms, cut_off, "members that left because their user was discarded"),
 	DK_COUNTER(struct rooms, vetoed, "joins that a filter refused"),
 	DK_COUNTER(struct rooms, full, "joins refused for want of a free seat"),
+	DK_COUNTER(struct rooms, sent_to_join, "users sent to another node, where the room is that they join"),
+	DK_COUNTER(struct rooms, came_to_join, "users who came from another node to join"),
+	DK_COUNTER(struct rooms, holds_lapsed, "seats kept for users of another node who did not come in time"),
 	DK_COUNTER(struct rooms, messages, "messages relayed"),
 	DK_COUNTER(struct rooms, bytes, "bytes of messages relayed"),
 	DK_COUNTER(struct rooms, ticks, "intervals that ended with something to send"),

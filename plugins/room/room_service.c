@@ -12,13 +12,15 @@
 
 /* ---- the end of a room ---- */
 
-static void tell_of_leaving(struct rooms *s, dk_id room, dk_id user, enum dk_reason reason, uint16_t members)
+/* Who is seen neither to join nor to leave was a seat taken, and is one free. */
+static void tell_of_leaving(struct rooms *s, dk_id room, dk_id user, enum dk_reason reason, uint16_t members, bool unseen)
 {
 	struct dk_room_member_event ev = { room, user, DK_ROOM_MEMBER_REMOVED, reason, members };
 
 	s->n.left++;
 	dk_emit(&s->svc.changed, &ev);
-	dk_emit(&s->svc.left, &ev);
+	if (!unseen)
+		dk_emit(&s->svc.left, &ev);
 }
 
 /* Nobody is told by a push here: the caller knows what there is to say. */
@@ -35,7 +37,7 @@ static void discard(struct rooms *s, struct room *r)
 
 		room_store_leave(&s->store, r, user);
 		room_count(s);
-		tell_of_leaving(s, room, user, DK_REASON_SERVER, r->member_n);
+		tell_of_leaving(s, room, user, DK_REASON_SERVER, r->member_n, room_is_coming(s, user));
 	}
 	dk_emit(&s->svc.discarded, &ev);
 	room_strip(s, r);
@@ -66,19 +68,33 @@ uint32_t room_fit_interval(const struct rooms *s, uint32_t ms)
 	return ms > ROOM_INTERVAL_MAX_MS ? ROOM_INTERVAL_MAX_MS : ms;
 }
 
-/* The seat is taken; everybody who listens hears of it. */
-static void tell_of_joining(struct rooms *s, dk_id room, dk_id user, uint16_t members, bool new_owner)
+void room_tell_added(struct rooms *s, dk_id room, dk_id user, uint16_t members)
 {
 	struct dk_room_member_event ev = { room, user, DK_ROOM_MEMBER_ADDED, 0, members };
 
 	s->n.joined++;
 	room_count(s);
 	dk_emit(&s->svc.changed, &ev);
-	if (room_store_of(&s->store, user) != room)
+}
+
+void room_tell_joined(struct rooms *s, dk_id room, dk_id user, bool new_owner)
+{
+	struct dk_room_member_event ev = { room, user, DK_ROOM_MEMBER_ADDED, 0, 0 };
+	const struct room *r = room_any(s, room);
+
+	if (!r || room_store_of(&s->store, user) != room)
 		return;
+	ev.members = r->member_n;
 	dk_emit(&s->svc.joined, &ev);
 	if (new_owner && room_store_of(&s->store, user) == room)
 		dk_emit(&s->svc.owner_changed, &((struct dk_room_owner_event){ room, user }));
+}
+
+/* The seat is taken; everybody who listens hears of it. */
+static void tell_of_joining(struct rooms *s, dk_id room, dk_id user, uint16_t members, bool new_owner)
+{
+	room_tell_added(s, room, user, members);
+	room_tell_joined(s, room, user, new_owner);
 }
 
 static int create_check(struct rooms *s, dk_id user, const struct dk_room_opts *o)
@@ -187,10 +203,6 @@ int room_enter(struct rooms *s, dk_id room, dk_id user, dk_slice message, bool *
 	return 0;
 }
 
-/* Encoders of what is pushed. */
-#define PUSH_BODY(ver, cmd, name, ident, flags, fields) DK_CMD_BODY_(ident, flags, DK_IN(), fields)
-ROOM_PUSHES(PUSH_BODY)
-
 static void push_owner(struct rooms *s, struct room *r)
 {
 	uint8_t buf[2 + DK_UID_MAX + 2 + DK_ID52_LEN];
@@ -230,6 +242,7 @@ struct farewell {
 	uint16_t cmd;
 	dk_slice message;
 	bool even_if_empty;
+	bool unseen; /* its joining was not told */
 };
 
 static void go(struct rooms *s, struct room *r, dk_id user, enum dk_reason reason, const struct farewell *f)
@@ -247,7 +260,7 @@ static void go(struct rooms *s, struct room *r, dk_id user, enum dk_reason reaso
 	if (!r->member_n && r->allow_empty)
 		dk_timer_start(s, &r->ttl, (uint64_t)r->ttl_s * 1000, 0, on_ttl);
 
-	tell_of_leaving(s, room, user, reason, r->member_n);
+	tell_of_leaving(s, room, user, reason, r->member_n, f->unseen);
 	r = room_live(s, room);
 	if (r && new_owner != owner && r->owner == new_owner)
 		dk_emit(&s->svc.owner_changed, &((struct dk_room_owner_event){ room, new_owner }));
@@ -265,7 +278,7 @@ static int svc_leave(struct dk_room *svc, dk_id room, dk_id user, uint8_t ver, u
 		return room_why_not(s, room);
 	if (room_store_of(&s->store, user) != room)
 		return DK_ROOM_NOT_MEMBER;
-	go(s, r, user, DK_REASON_CLIENT, &(struct farewell){ ver, cmd, message, false });
+	go(s, r, user, DK_REASON_CLIENT, &(struct farewell){ .ver = ver, .cmd = cmd, .message = message });
 	return 0;
 }
 
@@ -273,15 +286,24 @@ void room_on_user_discarded(struct rooms *s, const struct dk_user_discarded *ev)
 {
 	dk_id room = room_store_of(&s->store, ev->user);
 	struct dk_room_discard ask = { room, ev->user, ROOM_VER, ROOM_CMD_LEAVE, dk_slice_n(NULL, 0) };
+	struct farewell f = { .even_if_empty = true };
+	bool unseen = room_never_came(s, ev->user);
 	struct room *r;
 
 	if (!room)
 		return;
-	s->n.cut_off++;
-	dk_ask(&s->svc.discarding, &ask);
+	if (unseen) {
+		f = (struct farewell){ .unseen = true };
+	} else {
+		s->n.cut_off++;
+		dk_ask(&s->svc.discarding, &ask);
+		f.ver = ask.ver;
+		f.cmd = ask.cmd;
+		f.message = ask.message;
+	}
 	r = room_live(s, room);
 	if (r && room_store_of(&s->store, ev->user) == room)
-		go(s, r, ev->user, ev->reason, &(struct farewell){ ask.ver, ask.cmd, ask.message, true });
+		go(s, r, ev->user, ev->reason, &f);
 }
 
 static int svc_remove(struct dk_room *svc, dk_id room, uint8_t ver, uint16_t cmd, dk_slice message)

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * State of the plugin room, shared by its files: room.c (commands, phases), room_service.c (what may happen to a room),
- * room_keep.c (what is kept in it), room_relay.c (who hears what, and when), room_carry.c (to bytes and back), room_store.[ch]
+ * State of the plugin room, shared by its files: room.c (phases), room_client.c (commands of clients), room_service.c (what may happen
+ * to a room), room_keep.c (what is kept in it), room_relay.c (who hears what, and when), room_carry.c (to bytes and back), room_store.[ch]
  * (the data), room_pack.[ch] (the layout of the bytes), room_alias.[ch] (ids that rooms had before).
  */
 #ifndef ROOM_STATE_H
 #define ROOM_STATE_H
 
+#include <diarkis/carrier.h>
+#include <diarkis/cluster.h>
 #include <diarkis/plugin.h>
 #include <diarkis/room.h>
 #include <diarkis/room_commands.h>
@@ -14,6 +16,7 @@
 
 #include "room_alias.h"
 #include "room_pack.h"
+#include "room_rows.h"
 #include "room_store.h"
 
 struct room_conf {
@@ -39,10 +42,14 @@ struct room_carried {
 	const struct dk_room_part *part;
 };
 
+#define ROOM_COMING_BUCKETS 64
+
 struct rooms {
 	struct dk_self base;
 	struct dk_room svc;
 	struct dk_user *user;
+	struct dk_carrier *carrier; /* NULL: this node is alone */
+	struct dk_cluster *cluster; /* likewise */
 	struct room_store store;
 	struct dk_pool batches;
 	struct room_notice *notices, **notice_tail; /* room.c */
@@ -52,8 +59,14 @@ struct rooms {
 	struct room_aliases aliases;
 	uint8_t *image; /* room_carry.c: where rooms are packed; grows */
 	size_t image_n;
+	struct room_journey *journeys; /* room_remote.c */
+	struct room_hold *holds; /* room_arrive.c: seats kept for users of other nodes */
+	struct dk_timer hold_timer;
+	struct room_coming *coming[ROOM_COMING_BUCKETS]; /* room_arrive.c: by slot of the user */
+	uint32_t coming_n;
 	struct {
 		uint64_t created, refused, discarded, joined, left, cut_off, vetoed, full;
+		uint64_t sent_to_join, came_to_join, holds_lapsed;
 		uint64_t messages, bytes, ticks, pushes, lost, early;
 		int64_t rooms, members;
 	} n;
@@ -107,6 +120,40 @@ int room_enter(struct rooms *s, dk_id room, dk_id user, dk_slice message, bool *
 /* Tells all members of a new one, and of the owner if that changed. Stale handles are fine. */
 void room_welcome(struct rooms *s, dk_id room, uint8_t ver, uint16_t cmd, dk_slice message, bool new_owner);
 void room_on_user_discarded(struct rooms *s, const struct dk_user_discarded *ev);
+/* The two halves of what is told of a new member: it has a seat; it has joined. */
+void room_tell_added(struct rooms *s, dk_id room, dk_id user, uint16_t members);
+void room_tell_joined(struct rooms *s, dk_id room, dk_id user, bool new_owner);
+
+/* ---- room_client.c ---- */
+
+/* Says why not, by outcome; code: of the command. Returns 0, or rc where it is none. */
+int room_refuse(struct dk_call *call, uint32_t code, int rc);
+/* The same to a user whose command has ended. */
+void room_tell_refusal(struct rooms *s, dk_id user, uint16_t cmd, uint32_t code, int rc);
+void room_client_fini(struct rooms *s);
+
+/* ---- room_remote.c ---- */
+
+/* A user of this node joins a room of another one. Returns DK_LATER (the call, or where call is 0 the user, is answered), or as
+ * svc.join. */
+int room_remote_join(struct rooms *s, dk_id user, dk_id call, const struct dk_id52 *id, dk_slice message);
+/* How many members it has. Likewise. */
+int room_remote_look(struct rooms *s, dk_id call, const struct dk_id52 *id);
+void room_remote_fini(struct rooms *s);
+
+/* ---- room_arrive.c ---- */
+
+/* What a user that comes from another node brings along for this plugin: {"room", u8 kind, id52, rest}. */
+enum room_note { ROOM_NOTE_JOIN = 1 /* rest: the message */ };
+#define ROOM_NOTE_MIN (4 + 1 + DK_ID52_LEN)
+void room_note_write(struct dk_writer *w, enum room_note kind, const struct dk_id52 *id, dk_slice rest);
+void room_on_user_arrived(struct rooms *s, const struct dk_user_arrived *ev);
+void room_on_user_connected(struct rooms *s, const struct dk_user_connected *ev);
+/* It has a seat, and its client is on the way. */
+bool room_is_coming(struct rooms *s, dk_id user);
+/* The same, and it will not come any more. */
+bool room_never_came(struct rooms *s, dk_id user);
+void room_arrive_fini(struct rooms *s);
 
 /* ---- room_keep.c ---- */
 

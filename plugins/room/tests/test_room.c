@@ -788,9 +788,9 @@ START_TEST(create_and_join_by_command)
 	HEARS(ann, "!103 4: the user is not a member of this room\n");
 	id.c[0] = id.c[0] == '0' ? '1' : '0';
 	say(&bob, ROOM_CMD_BROADCAST, &id, "x");
-	HEARS(bob, "!103 4: there is no such room on this node\n");
+	HEARS(bob, "!103 4: there is no such room\n");
 	say(&bob, ROOM_CMD_LEAVE, &id, "x");
-	HEARS(bob, "!102 4: there is no such room on this node\n");
+	HEARS(bob, "!102 4: there is no such room\n");
 
 	create[3] = create[2] = 0;
 	say_bytes(&ann, ROOM_CMD_CREATE, &w);

@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Users who come to a room of this node from another one. First a seat is kept for the uid, for a short while. When the plugin
+ * user says that the user is here, with a note of what it comes for, it takes the seat and is answered; its client is still on
+ * its way, and hears what the room says from then on when it turns up. Then the others are told. Who never turns up leaves without
+ * a word.
+ *
+ * Members of a room that moves here, or is taken over, come the same way, but in silence: they were members before.
+ */
+#include <errno.h>
+
+#include "room_state.h"
+
+enum {
+	HOLD_MS = 2000, /* from the seat that is kept to the user that is here */
+	SWEEP_MS = 250
+};
+
+static const uint8_t note_magic[4] = { 'r', 'o', 'o', 'm' };
+
+void room_note_write(struct dk_writer *w, enum room_note kind, const struct dk_id52 *id, dk_slice rest)
+{
+	dk_wr_slice(w, dk_slice_n(note_magic, sizeof(note_magic)));
+	dk_wr_u8(w, (uint8_t)kind);
+	dk_wr_slice(w, dk_slice_n(id->c, DK_ID52_LEN));
+	dk_wr_slice(w, rest);
+}
+
+static bool note_read(dk_slice note, uint8_t *ret_kind, struct dk_id52 *ret_id, dk_slice *ret_rest)
+{
+	struct dk_cursor c = dk_cursor_of(note);
+	const uint8_t *magic = dk_rd_take(&c, sizeof(note_magic)), *id;
+	uint8_t kind = dk_rd_u8(&c);
+
+	id = dk_rd_take(&c, DK_ID52_LEN);
+	if (!id || memcmp(magic, note_magic, sizeof(note_magic)) != 0)
+		return false;
+	memcpy(ret_id->c, id, DK_ID52_LEN);
+	*ret_kind = kind;
+	*ret_rest = dk_rd_rest(&c);
+	return true;
+}
+
+/* ---- seats that are kept ---- */
+
+struct room_hold {
+	struct room_hold *next;
+	dk_id room;
+	uint64_t until_ms;
+	uint16_t n;
+	char uid[];
+};
+
+static void hold_free(struct rooms *s, struct room_hold **at)
+{
+	struct room_hold *h = *at;
+
+	*at = h->next;
+	dk_free(s, h, sizeof(*h) + h->n);
+}
+
+static struct room_hold **hold_find(struct rooms *s, dk_id room, dk_str uid)
+{
+	struct room_hold **at = &s->holds;
+
+	while (*at && ((*at)->room != room || !dk_str_eq(dk_str_n((*at)->uid, (*at)->n), uid)))
+		at = &(*at)->next;
+	return at;
+}
+
+/* The seat is free again. */
+static void hold_drop(struct rooms *s, struct room_hold **at)
+{
+	struct room_hold *h = *at;
+	struct room *r = room_any(s, h->room);
+
+	if (r)
+		room_store_unhold(&s->store, r, dk_str_n(h->uid, h->n));
+	hold_free(s, at);
+}
+
+static void sweep(void *self, struct dk_timer *t)
+{
+	struct rooms *s = self;
+
+	for (struct room_hold **at = &s->holds; *at;) {
+		if ((*at)->until_ms <= dk_now(s)) {
+			s->n.holds_lapsed++;
+			hold_drop(s, at);
+		} else {
+			at = &(*at)->next;
+		}
+	}
+	if (!s->holds)
+		dk_timer_stop(t);
+}
+
+static int keep_seat(struct rooms *s, struct room *r, dk_str uid)
+{
+	struct room_hold **at = hold_find(s, r->handle, uid), *h = *at;
+	int rc;
+
+	if (!h) {
+		h = dk_alloc(s, sizeof(*h) + uid.n);
+		if (!h)
+			return -ENOMEM;
+		rc = room_store_hold(&s->store, r, uid);
+		if (rc) {
+			dk_free(s, h, sizeof(*h) + uid.n);
+			return rc;
+		}
+		h->room = r->handle;
+		h->n = (uint16_t)uid.n;
+		memcpy(h->uid, uid.p, uid.n);
+		*at = h;
+	}
+	h->until_ms = dk_now(s) + HOLD_MS;
+	if (!dk_timer_armed(&s->hold_timer))
+		dk_timer_start(s, &s->hold_timer, SWEEP_MS, SWEEP_MS, sweep);
+	return 0;
+}
+
+/* ---- what other nodes ask ---- */
+
+/* A room of this node by any of its ids. Returns 0, DK_ROOM_GONE, or ROOM_MOVED: *ret_id says how it is called now. */
+static int find(struct rooms *s, const struct dk_id52 *id, dk_id *ret_room, struct dk_id52 *ret_id)
+{
+	dk_id room = s->svc.find(&s->svc, id);
+
+	*ret_id = *id;
+	if (room) {
+		*ret_room = room;
+		*ret_id = room_any(s, room)->id;
+		return 0;
+	}
+	return room_alias_get(&s->aliases, id, dk_now(s), ret_id) ? ROOM_MOVED : DK_ROOM_GONE;
+}
+
+static int enter(struct rooms *s, dk_id room, dk_str uid, dk_slice message, const struct dk_addr *from)
+{
+	struct dk_room_join ask = { .room = room, .message = message, .uid = uid, .from = *from };
+	struct room *r = room_live(s, room);
+	int rc;
+
+	if (!uid.n || uid.n > DK_UID_MAX)
+		return -EINVAL;
+	if (message.n > (size_t)room_conf(s)->max_message)
+		return DK_TOO_LONG;
+	if (dk_ask(&s->svc.join_condition, &ask) || dk_ask(&s->svc.may_join, &ask)) {
+		s->n.vetoed++;
+		rc = DK_ROOM_VETOED;
+	} else {
+		r = room_live(s, room);
+		rc = r ? keep_seat(s, r, uid) : room_why_not(s, room);
+		s->n.full += rc == DK_ROOM_IS_FULL;
+	}
+	if (rc)
+		dk_emit(&s->svc.join_failed, &ask);
+	return rc;
+}
+
+int room_on_enter(struct rooms *s, struct dk_call *call, const struct dk_id52 *id, dk_str uid, dk_slice message)
+{
+	struct dk_id52 now_called;
+	dk_id room;
+	int rc = find(s, id, &room, &now_called);
+
+	if (rc == 0)
+		rc = enter(s, room, uid, message, &call->from);
+	return rc < 0 ? rc : room_on_enter_answer(call, (uint8_t)rc, &now_called);
+}
+
+int room_on_look(struct rooms *s, struct dk_call *call, const struct dk_id52 *id)
+{
+	struct dk_room_info info = { .members = 0 };
+	struct dk_id52 now_called;
+	dk_id room;
+	int rc = find(s, id, &room, &now_called);
+
+	if (rc == 0)
+		rc = s->svc.info(&s->svc, room, &info);
+	return room_on_look_answer(call, (uint8_t)rc, &now_called, info.members, info.max_members);
+}
+
+int room_on_stay_away(struct rooms *s, struct dk_call *call, const struct dk_id52 *id, dk_str uid)
+{
+	struct room_hold **at = hold_find(s, s->svc.find(&s->svc, id), uid);
+
+	(void)call;
+	if (*at)
+		hold_drop(s, at);
+	return 0;
+}
+
+/* ---- those who are here, but their clients are not ---- */
+
+struct room_coming {
+	struct room_coming *next;
+	dk_id user, room; /* room 0: it has gone elsewhere, and so will the user */
+	struct dk_id52 id;
+	bool new_owner;
+	uint32_t n;
+	uint8_t message[];
+};
+
+static struct room_coming **coming_find(struct rooms *s, dk_id user)
+{
+	struct room_coming **at = &s->coming[dk_id_slot(user) % ROOM_COMING_BUCKETS];
+
+	while (*at && (*at)->user != user)
+		at = &(*at)->next;
+	return at;
+}
+
+static struct room_coming *coming_take(struct rooms *s, dk_id user)
+{
+	struct room_coming **at = coming_find(s, user), *c = *at;
+
+	if (!c)
+		return NULL;
+	*at = c->next;
+	s->coming_n--;
+	return c;
+}
+
+static void coming_free(struct rooms *s, struct room_coming *c)
+{
+	dk_free(s, c, sizeof(*c) + c->n);
+}
+
+static struct room_coming *coming_add(struct rooms *s, dk_id user, dk_id room, const struct dk_id52 *id, dk_slice message)
+{
+	struct room_coming **at = coming_find(s, user), *c = dk_alloc(s, sizeof(*c) + message.n);
+
+	if (!c)
+		return NULL;
+	*c = (struct room_coming){ .user = user, .room = room, .id = *id, .n = (uint32_t)message.n };
+	if (message.n)
+		memcpy(c->message, message.p, message.n);
+	*at = c;
+	s->coming_n++;
+	return c;
+}
+
+bool room_is_coming(struct rooms *s, dk_id user)
+{
+	return s->coming_n && *coming_find(s, user);
+}
+
+void room_arrive_fini(struct rooms *s)
+{
+	while (s->holds)
+		hold_free(s, &s->holds);
+	for (size_t i = 0; i < ROOM_COMING_BUCKETS; i++)
+		while (s->coming[i]) {
+			struct room_coming *c = s->coming[i];
+
+			s->coming[i] = c->next;
+			coming_free(s, c);
+		}
+}
+
+/* It takes its seat. Its client is answered before anything that the room says reaches it. */
+static int sit(struct rooms *s, struct room *r, dk_id user, dk_slice message)
+{
+	dk_str uid = s->user->uid(s->user, user);
+	struct room_coming *c = coming_add(s, user, r->handle, &r->id, message);
+	struct room_hold **hold = hold_find(s, r->handle, uid);
+	uint8_t buf[4 + DK_ID52_LEN];
+	struct dk_writer w = dk_writer_on(buf, sizeof(buf));
+	dk_id owner = r->owner;
+	int rc = c ? 0 : -ENOMEM;
+
+	if (*hold)
+		hold_free(s, hold);
+	if (rc == 0) {
+		room_relay_flush(s, r);
+		rc = room_store_join(&s->store, r, user, uid);
+	}
+	if (rc) {
+		room_store_unhold(&s->store, r, uid);
+		if (c)
+			coming_free(s, coming_take(s, user));
+		return rc;
+	}
+	c->new_owner = r->owner != owner;
+	dk_timer_stop(&r->ttl);
+	room_on_join_encode(&w, r->created_s, &r->id);
+	s->user->respond(s->user, user, ROOM_VER, ROOM_CMD_JOIN, DK_STATUS_OK, dk_written(&w), DK_RELIABLE);
+	room_tell_added(s, r->handle, user, r->member_n);
+	return 0;
+}
+
+static void arrive_to_join(struct rooms *s, dk_id user, const struct dk_id52 *id, dk_slice message)
+{
+	struct dk_id52 now_called;
+	dk_id room;
+	int rc = find(s, id, &room, &now_called);
+
+	if (rc == 0 && room_any(s, room)->phase == ROOM_LIVE)
+		rc = sit(s, room_any(s, room), user, message);
+	else if (rc != DK_ROOM_GONE) /* it moves, or has moved: when the client is here, the user goes after it */
+		rc = coming_add(s, user, 0, &now_called, message) ? 0 : -ENOMEM;
+	if (rc)
+		room_tell_refusal(s, user, ROOM_CMD_JOIN, ROOM_E_JOIN, rc);
+}
+
+void room_on_user_arrived(struct rooms *s, const struct dk_user_arrived *ev)
+{
+	struct dk_id52 id;
+	dk_slice rest;
+	uint8_t kind;
+
+	if (!note_read(ev->note, &kind, &id, &rest))
+		return;
+	if (kind == ROOM_NOTE_JOIN)
+		arrive_to_join(s, ev->user, &id, rest);
+}
+
+/* The client is here: now it has joined. */
+void room_on_user_connected(struct rooms *s, const struct dk_user_connected *ev)
+{
+	struct room_coming *c = s->coming_n ? coming_take(s, ev->user) : NULL;
+	dk_slice message;
+
+	if (!c)
+		return;
+	message = dk_slice_n(c->message, c->n);
+	if (!c->room) {
+		int rc = room_remote_join(s, ev->user, 0, &c->id, message);
+
+		if (rc != DK_LATER)
+			room_tell_refusal(s, ev->user, ROOM_CMD_JOIN, ROOM_E_JOIN, rc);
+	} else if (room_store_of(&s->store, ev->user) == c->room) {
+		s->n.came_to_join++;
+		room_tell_joined(s, c->room, ev->user, c->new_owner);
+		room_welcome(s, c->room, ROOM_VER, ROOM_CMD_JOIN, message, c->new_owner);
+	}
+	coming_free(s, c);
+}
+
+bool room_never_came(struct rooms *s, dk_id user)
+{
+	struct room_coming *c = s->coming_n ? coming_take(s, user) : NULL;
+	struct dk_room_join ask;
+
+	if (!c)
+		return false;
+	ask = (struct dk_room_join){ .room = c->room, .user = user, .message = dk_slice_n(c->message, c->n) };
+	ask.uid = s->user->uid(s->user, user);
+	if (c->room)
+		dk_emit(&s->svc.join_failed, &ask);
+	coming_free(s, c);
+	return true;
+}

@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Rooms of other nodes, from the side that asks: a client joins one, or wants to know how many are in it. The id names the
+ * owner and its backups; they are asked in that order, as long as the cluster knows them. An id that was changed by a move is
+ * followed from name to name.
+ *
+ * A join then has three steps: the owner asks the room's conditions and keeps a seat; the user moves there, with a note of what it
+ * comes for; the owner's node makes it a member and answers its client (room_arrive.c). When a step fails the seat is given back,
+ * and the client is refused from here, where it still is.
+ */
+#include <errno.h>
+
+#include "room_state.h"
+
+enum {
+	ASK_MS = 2000, /* for one node to answer */
+	HOPS_MAX = 4 /* names of one room */
+};
+
+struct room_journey {
+	struct room_journey *next, **link;
+	dk_id user, call; /* call 0: its command was dropped, so what there is to say is pushed */
+	dk_id request;
+	struct dk_id52 id;
+	struct dk_addr at; /* who was asked last */
+	uint8_t slot, hops; /* the next slot of the id to ask */
+	bool look; /* how many there are; else a join */
+	bool kept; /* at keeps a seat */
+	uint32_t uid_n, n;
+	uint8_t words[]; /* the uid, then the message */
+};
+
+static dk_str uid_of(const struct room_journey *j)
+{
+	return dk_str_n((const char *)j->words, j->uid_n);
+}
+
+static dk_slice message_of(const struct room_journey *j)
+{
+	return dk_slice_n(j->words + j->uid_n, j->n);
+}
+
+static struct room_journey *journey_new(struct rooms *s, dk_id user, dk_id call, const struct dk_id52 *id, dk_slice message)
+{
+	dk_str uid = s->user->uid(s->user, user);
+	struct room_journey *j = dk_alloc(s, sizeof(*j) + uid.n + message.n);
+
+	if (!j)
+		return NULL;
+	j->user = user;
+	j->call = call;
+	j->id = *id;
+	j->uid_n = (uint32_t)uid.n;
+	j->n = (uint32_t)message.n;
+	if (uid.n)
+		memcpy(j->words, uid.p, uid.n);
+	if (message.n)
+		memcpy(j->words + uid.n, message.p, message.n);
+	j->next = s->journeys;
+	if (j->next)
+		j->next->link = &j->next;
+	j->link = &s->journeys;
+	s->journeys = j;
+	return j;
+}
+
+static void journey_free(struct rooms *s, struct room_journey *j)
+{
+	*j->link = j->next;
+	if (j->next)
+		j->next->link = j->link;
+	dk_free(s, j, sizeof(*j) + j->uid_n + j->n);
+}
+
+void room_remote_fini(struct rooms *s)
+{
+	while (s->journeys)
+		journey_free(s, s->journeys);
+}
+
+/* ---- the end ---- */
+
+static void give_back(struct rooms *s, const struct room_journey *j)
+{
+	uint8_t buf[DK_ID52_LEN + 2 + DK_UID_MAX];
+	struct dk_writer w = dk_writer_on(buf, sizeof(buf));
+
+	if (!j->kept)
+		return;
+	room_on_stay_away_pack(&w, &j->id, uid_of(j));
+	s->carrier->send(s->carrier, &j->at, DK_VER_NODE, 20, dk_written(&w), DK_RELIABLE);
+}
+
+static void end(struct rooms *s, struct room_journey *j, int rc)
+{
+	uint32_t code = j->look ? ROOM_E_OTHER : ROOM_E_JOIN;
+	struct dk_call *call = dk_call_get(s, j->call);
+
+	give_back(s, j);
+	if (call)
+		dk_call_done(s, j->call, room_refuse(call, code, rc));
+	else if (!j->call)
+		room_tell_refusal(s, j->user, ROOM_CMD_JOIN, code, rc);
+	journey_free(s, j);
+}
+
+/* ---- asking ---- */
+
+/* Ids come from clients: nobody outside the cluster is spoken to because a client says so. */
+static bool known(struct rooms *s, const struct dk_addr *a)
+{
+	const struct dk_cluster_node *node = s->cluster->node(s->cluster, a);
+
+	return node && (node->health == DK_ALIVE || node->health == DK_SUSPECT);
+}
+
+static void answered(void *self, void *arg, int err, int status, dk_slice body);
+
+static int ask(struct rooms *s, struct room_journey *j)
+{
+	size_t cap = DK_ID52_LEN + 2 + DK_UID_MAX + j->n;
+	struct dk_writer w = dk_writer_on(dk_scratch(s, cap), cap);
+
+	if (j->look)
+		room_on_look_pack(&w, &j->id);
+	else
+		room_on_enter_pack(&w, &j->id, uid_of(j), message_of(j));
+	if (w.bad)
+		return -ENOMEM;
+	return s->carrier->request(s->carrier, s, &j->at, DK_VER_NODE, j->look ? 16 : 10, dk_written(&w), ASK_MS, answered, j,
+				   &j->request);
+}
+
+/* The next node that the id names. Returns 0, or DK_ROOM_GONE: there is none left. */
+static int ask_next(struct rooms *s, struct room_journey *j)
+{
+	while (j->slot < 3)
+		if (dk_id52_addr(&j->id, j->slot++, &j->at) == 0 && !dk_addr_eq(&j->at, dk_node_addr(s)) && known(s, &j->at) &&
+		    ask(s, j) == 0)
+			return 0;
+	return DK_ROOM_GONE;
+}
+
+/* ---- going ---- */
+
+static void moved(void *self, void *arg, dk_id user, int err)
+{
+	struct rooms *s = self;
+	struct room_journey *j = arg;
+
+	(void)user;
+	if (err == 0) {
+		s->n.sent_to_join++;
+		journey_free(s, j);
+		return;
+	}
+	end(s, j, err > 0 ? err : DK_ROOM_NO_NODE);
+}
+
+/* A seat is kept there. */
+static void go(struct rooms *s, struct room_journey *j)
+{
+	size_t cap = ROOM_NOTE_MIN + j->n;
+	struct dk_writer w = dk_writer_on(dk_scratch(s, cap), cap);
+	int rc;
+
+	if (room_store_of(&s->store, j->user)) {
+		end(s, j, DK_ROOM_IN_ANOTHER);
+		return;
+	}
+	room_note_write(&w, ROOM_NOTE_JOIN, &j->id, message_of(j));
+	rc = w.bad ? -ENOMEM : s->user->move(s->user, s, j->user, &j->at, dk_str_n(NULL, 0), dk_written(&w), moved, j);
+	if (rc) {
+		end(s, j, rc > 0 ? rc : DK_ROOM_NO_NODE);
+		return;
+	}
+	/* The move waits for the user's command, so that ends here; it is answered over there. */
+	dk_call_drop(s, j->call);
+	j->call = 0;
+}
+
+static void looked(struct rooms *s, struct room_journey *j, uint16_t members, uint16_t max_members)
+{
+	struct dk_call *call = dk_call_get(s, j->call);
+	dk_id id = j->call;
+
+	if (call)
+		room_on_count_members_answer(call, members, max_members, dk_str_n(j->id.c, DK_ID52_LEN));
+	journey_free(s, j);
+	dk_call_done(s, id, 0);
+}
+
+/* dk_carrier_done_fn */
+static void answered(void *self, void *arg, int err, int status, dk_slice body)
+{
+	struct rooms *s = self;
+	struct room_journey *j = arg;
+	struct dk_cursor c = dk_cursor_of(body);
+	uint8_t outcome = dk_rd_u8(&c);
+	const uint8_t *id = dk_rd_take(&c, DK_ID52_LEN);
+	uint16_t members = 0, max_members = 0;
+
+	if (err == 0 && status == DK_STATUS_OK && !outcome && j->look) {
+		members = dk_rd_u16(&c);
+		max_members = dk_rd_u16(&c);
+	}
+	if (err || status != DK_STATUS_OK || c.bad)
+		outcome = DK_ROOM_GONE;
+	j->kept = !outcome && !j->look;
+	if (j->call && !dk_call_get(s, j->call)) { /* its user left, or its time passed */
+		end(s, j, DK_GONE);
+		return;
+	}
+	if (outcome == ROOM_MOVED && j->hops++ < HOPS_MAX) {
+		struct dk_id52 now_called;
+
+		memcpy(now_called.c, id, DK_ID52_LEN);
+		room_alias_put(&s->aliases, &j->id, &now_called, dk_now(s));
+		j->id = now_called;
+		j->slot = 0;
+		outcome = DK_ROOM_GONE;
+	}
+	if (outcome == DK_ROOM_GONE && ask_next(s, j) == 0)
+		return;
+	if (outcome)
+		end(s, j, outcome == ROOM_MOVED ? DK_ROOM_GONE : outcome);
+	else if (j->look)
+		looked(s, j, members, max_members);
+	else
+		go(s, j);
+}
+
+static int set_out(struct rooms *s, dk_id user, dk_id call, const struct dk_id52 *id, dk_slice message, bool look)
+{
+	struct dk_id52 now_called;
+	struct room_journey *j;
+
+	if (!s->carrier || !s->cluster)
+		return DK_ROOM_GONE;
+	if (room_alias_get(&s->aliases, id, dk_now(s), &now_called))
+		id = &now_called;
+	j = journey_new(s, user, call, id, message);
+	if (!j)
+		return -ENOMEM;
+	j->look = look;
+	if (ask_next(s, j) == 0)
+		return DK_LATER;
+	journey_free(s, j);
+	return DK_ROOM_GONE;
+}
+
+int room_remote_join(struct rooms *s, dk_id user, dk_id call, const struct dk_id52 *id, dk_slice message)
+{
+	return set_out(s, user, call, id, message, false);
+}
+
+int room_remote_look(struct rooms *s, dk_id call, const struct dk_id52 *id)
+{
+	return set_out(s, 0, call, id, dk_slice_n(NULL, 0), true);
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the plugin room says to itself on other nodes, and the prototypes and encoders of all its rows: the handlers lie in several
+ * files, the table in room.c. outcome: 0, enum dk_outcome, enum dk_room_outcome or enum room_elsewhere.
+ */
+#ifndef ROOM_ROWS_H
+#define ROOM_ROWS_H
+
+#include <diarkis/room.h>
+#include <diarkis/room_commands.h>
+
+/* The room is called otherwise now: the answer's room says how. */
+enum room_elsewhere { ROOM_MOVED = 64 };
+
+#define ROOM_NODE_COMMANDS(X, R)                                                                                                   \
+	X(struct rooms, DK_VER_NODE, 10, "room.enter", room_on_enter, DK_INTERNAL, "keeps a seat for a user of another node",      \
+	  DK_IN(id52(room), str16(uid), rest(message)), DK_OUT(u8(outcome), id52(room)))                                           \
+	X(struct rooms, DK_VER_NODE, 16, "room.look", room_on_look, DK_INTERNAL, "how many members a room has", DK_IN(id52(room)), \
+	  DK_OUT(u8(outcome), id52(room), u16(members), u16(max_members)))                                                         \
+	X(struct rooms, DK_VER_NODE, 20, "room.stay_away", room_on_stay_away, DK_INTERNAL, "gives back a seat that was kept",      \
+	  DK_IN(id52(room), str16(uid)), DK_OUT())
+
+#define ROOM_DECL_(self, ver, cmd, name, fn, flags, help, in, out)                                                                 \
+	int fn(self *, struct dk_call *DK_EACH_(DK_AC_, in));                                                                      \
+	DK_CMD_BODY_(fn, flags, in, out)
+#define ROOM_RAW_DECL_(self, ver, cmd, name, fn, flags, help, in, out)                                                             \
+	int fn(self *, struct dk_call *);                                                                                          \
+	DK_CMD_BODY_(fn, flags, in, out)
+#define ROOM_PUSH_DECL_(ver, cmd, name, ident, flags, fields) DK_CMD_BODY_(ident, flags, DK_IN(), fields)
+
+struct rooms;
+ROOM_COMMANDS(ROOM_DECL_, ROOM_RAW_DECL_)
+ROOM_NODE_COMMANDS(ROOM_DECL_, ROOM_RAW_DECL_)
+ROOM_PUSHES(ROOM_PUSH_DECL_)
+
+#endif
