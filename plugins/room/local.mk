@@ -23,3 +23,6 @@ check_PROGRAMS += %D%/tests/test_room_pack
 %C%_tests_test_room_pack_SOURCES = %D%/tests/test_room_pack.c %D%/room_alias.c %D%/room_alias.h %D%/room_pack.c %D%/room_pack.h
 %C%_tests_test_room_pack_LDADD = $(kernel_lib) $(test_libs)
 %C%_tests_test_room_pack_CPPFLAGS = $(AM_CPPFLAGS)
+check_PROGRAMS += %D%/tests/test_room_remote
+%C%_tests_test_room_remote_SOURCES = %D%/tests/test_room_remote.c %D%/tests/fabric.c %D%/tests/fabric.h
+%C%_tests_test_room_remote_LDADD = $(harness_lib) $(kernel_lib) $(test_libs)

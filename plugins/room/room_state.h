@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * State of the plugin room, shared by its files: room.c (phases), room_client.c (commands of clients), room_service.c (what may happen
- * to a room), room_keep.c (what is kept in it), room_relay.c (who hears what, and when), room_carry.c (to bytes and back), room_store.[ch]
- * (the data), room_pack.[ch] (the layout of the bytes), room_alias.[ch] (ids that rooms had before).
+ * State of the plugin room, shared by its files: room.c (phases), room_client.c (commands of clients), room_service.c (what may
+ * happen to a room), room_keep.c (what is kept in it), room_relay.c (who hears what, and when), room_carry.c (to bytes and back),
+ * room_remote.c (rooms of other nodes), room_arrive.c (users of other nodes), room_store.[ch] (the data), room_pack.[ch] (the
+ * layout of the bytes), room_alias.[ch] (ids that rooms had before).
  */
 #ifndef ROOM_STATE_H
 #define ROOM_STATE_H

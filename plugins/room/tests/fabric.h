@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A cluster under a test's hand, in the place of the plugins mesh and mars: nodes of one world, each with the plugins fabric, user,
+ * mem and room, and whatever the test adds. What nodes say to each other takes a millisecond or more, keeps its order, and
+ * waits at most three seconds for a way that is cut. What a node believes of another one is what the test says.
+ */
+#ifndef ROOM_FABRIC_H
+#define ROOM_FABRIC_H
+
+#include <diarkis/carrier.h>
+#include <diarkis/cluster.h>
+#include <diarkis/mem_transport.h>
+#include <diarkis/plugin.h>
+#include <diarkis/room.h>
+#include <diarkis/room_commands.h>
+#include <diarkis/test.h>
+#include <diarkis/user.h>
+
+enum { FABRIC_NODES = 5 };
+
+struct fabric;
+
+struct fabric_node {
+	struct dk_harness *h; /* NULL: not there */
+	struct fabric *state;
+	struct dk_user *users;
+	struct dk_room *rooms;
+	struct dk_mem *mem;
+	struct dk_addr addr;
+	uint64_t boot;
+};
+
+extern struct dk_env *fabric_world;
+extern struct fabric_node fabric[FABRIC_NODES];
+
+/* n nodes; room: options of the plugin room; plugins: of the test, NULL-terminated or NULL; more: their sections. */
+void fabric_open(unsigned n, uint64_t seed, const char *room, const struct dk_plugin_desc *const *plugins, const char *more);
+/* Stops all of them; fails the test when one left anything. */
+void fabric_close(void);
+void fabric_run(uint64_t ms);
+/* Stops and frees one, as SIGTERM would. */
+void fabric_stop(unsigned i);
+void fabric_kill(unsigned i); /* nobody is told */
+void fabric_restart(unsigned i); /* a new boot at the same address */
+void fabric_pause(unsigned i, bool on);
+/* Cuts the way between two nodes, or opens it. */
+void fabric_cut(unsigned a, unsigned b, bool cut);
+/* Node i thinks so of j from now on, and is told. */
+void fabric_believe(unsigned i, unsigned j, enum dk_health health);
+/* Says that node i has gone offline. */
+void fabric_offline(unsigned i);
+/* Each message takes 1 ms and up to this more. */
+void fabric_jitter(uint32_t ms);
+int64_t fabric_count(unsigned i, const char *counter); /* of the plugin room */
+
+/* ---- clients, through the transport mem, that follow reconnect instructions by themselves ---- */
+
+struct player {
+	char name[16];
+	uint8_t sid[16];
+	unsigned node;
+	struct dk_mem_client *end;
+	bool gone; /* its connection has ended */
+	char log[65536];
+	size_t n;
+};
+
+struct player *player_new(unsigned node, const char *name);
+dk_id player_user(const struct player *p); /* at its node; 0 = none */
+void player_send(struct player *p, uint8_t ver, uint16_t cmd, dk_slice payload);
+void player_leave(struct player *p);
+/* Goes to another node by itself, with its sid. False: nobody there knows it. */
+bool player_turn_to(struct player *p, unsigned node);
+/* What it heard since the last look: "cmd ok|bad|err|push bytes\n", unprintable bytes as dots, ids of rooms as #. */
+const char *player_heard(struct player *p);
+
+#endif
