@@ -43,12 +43,21 @@ static const char help[] =
 	"  --join ROOM        take part in another process's room, which has --room-size members in all\n"
 	"  --first N          number of the first bot, so that two processes differ (default 0)\n"
 	"  --retry MS, --max-retry N   of reliable frames that are not acknowledged\n"
+	"  --allow-empty, --room-ttl S the rooms live on without members for so long (default 60)\n"
+	"  --drain S          wait so long at the end for what is under way, since the last arrival (default 15)\n"
+	"  --gap MS           a bot that heard nothing of its room for longer counts as interrupted (default 500)\n"
+	"room, bounds; any of them makes the exit status depend on the bounds alone:\n"
+	"  --expect-lossless  no message lost, doubled or overtaken, but in rooms that were lost: the two below with 0\n"
+	"  --max-lost N, --max-doubled N    of messages; overtaken ones count as doubled\n"
+	"  --max-gap-ms MS, --max-gap-p99-ms MS    of the longest time each bot heard nothing of its room\n"
+	"  --max-rooms-lost N, --max-disconnected N\n"
+	"  --max-told-ms MS   from the last message of a lost room until its members were told\n"
 	"idle:\n"
 	"  --ttl S            the server's connectionTTL (default 10)\n"
 	"  --pid PID          a server process whose memory per user is printed\n"
 	"\n"
 	"With fewer bots than --room-size the room is shared: its id is printed as \"room ID\" for others to --join, and the\n"
-	"messages begin when the room is full.\n"
+	"messages begin when the room is full. SIGINT ends the sending; what is under way is waited for.\n"
 	"\n"
 	"Exit status: 0 good; 1 a reliable message was lost, doubled or overtaken, a bot was lost, or the run failed; 2 usage.\n";
 
@@ -75,7 +84,13 @@ enum {
 	OPT_MAX_RETRY,
 	OPT_TTL,
 	OPT_PID,
-	OPT_BATCH
+	OPT_BATCH,
+	OPT_ALLOW_EMPTY,
+	OPT_ROOM_TTL,
+	OPT_DRAIN,
+	OPT_GAP,
+	OPT_LOSSLESS,
+	OPT_BOUND /* and those behind it: bounds[] */
 };
 
 static const struct option options[] = { { "endpoint", required_argument, NULL, OPT_ENDPOINT },
@@ -101,6 +116,18 @@ static const struct option options[] = { { "endpoint", required_argument, NULL, 
 					 { "ttl", required_argument, NULL, OPT_TTL },
 					 { "pid", required_argument, NULL, OPT_PID },
 					 { "batch", required_argument, NULL, OPT_BATCH },
+					 { "allow-empty", no_argument, NULL, OPT_ALLOW_EMPTY },
+					 { "room-ttl", required_argument, NULL, OPT_ROOM_TTL },
+					 { "drain", required_argument, NULL, OPT_DRAIN },
+					 { "gap", required_argument, NULL, OPT_GAP },
+					 { "expect-lossless", no_argument, NULL, OPT_LOSSLESS },
+					 { "max-gap-ms", required_argument, NULL, OPT_BOUND },
+					 { "max-gap-p99-ms", required_argument, NULL, OPT_BOUND + 1 },
+					 { "max-told-ms", required_argument, NULL, OPT_BOUND + 2 },
+					 { "max-rooms-lost", required_argument, NULL, OPT_BOUND + 3 },
+					 { "max-disconnected", required_argument, NULL, OPT_BOUND + 4 },
+					 { "max-lost", required_argument, NULL, OPT_BOUND + 5 },
+					 { "max-doubled", required_argument, NULL, OPT_BOUND + 6 },
 					 { "help", no_argument, NULL, 'h' },
 					 { "version", no_argument, NULL, 'V' },
 					 { NULL, 0, NULL, 0 } };
@@ -137,6 +164,8 @@ static bool rate_of(const char *text, double *ret_rate)
 /* Returns -1 when all is well, else the exit status. */
 static int read_options(int argc, char **argv, struct bot_options *o, bool *ret_seconds)
 {
+	uint32_t *const bounds[] = { &o->max_gap_ms,       &o->max_gap_p99_ms, &o->max_told_ms, &o->max_rooms_lost,
+				     &o->max_disconnected, &o->max_lost,       &o->max_wrong };
 	int c, index = 0;
 	bool ok = true;
 
@@ -218,6 +247,22 @@ static int read_options(int argc, char **argv, struct bot_options *o, bool *ret_
 		case OPT_BATCH:
 			ok = number(name, optarg, 0, 10000, &o->batch_us);
 			break;
+		case OPT_ALLOW_EMPTY:
+			o->allow_empty = true;
+			break;
+		case OPT_ROOM_TTL:
+			ok = number(name, optarg, 1, 65535, &o->room_ttl_s);
+			break;
+		case OPT_DRAIN:
+			ok = number(name, optarg, 1, 3600, &o->drain_s);
+			break;
+		case OPT_GAP:
+			ok = number(name, optarg, 1, 3600000, &o->gap_ms);
+			break;
+		case OPT_LOSSLESS:
+			o->max_lost = o->max_wrong = 0;
+			o->bounded = true;
+			break;
 		case 'h':
 			fputs(help, stdout);
 			return DK_EXIT_OK;
@@ -225,7 +270,9 @@ static int read_options(int argc, char **argv, struct bot_options *o, bool *ret_
 			puts("diarkis-bot " DK_VERSION);
 			return DK_EXIT_OK;
 		default:
-			ok = false;
+			ok = c >= OPT_BOUND && c < OPT_BOUND + (int)DK_ARRAY_LEN(bounds) &&
+			     number(name, optarg, 0, BOT_NO_BOUND - 1, bounds[c - OPT_BOUND]);
+			o->bounded = true;
 			break;
 		}
 	}
@@ -243,7 +290,24 @@ static int usage(const char *sentence)
 int main(int argc, char **argv)
 {
 	struct bot_options o = {
-		.type = "UDP", .prefix = "bot-", .bots = 16, .room_size = 16, .size = 64, .seconds = 10, .ttl_s = 10, .rate = 20
+		.type = "UDP",
+		.prefix = "bot-",
+		.bots = 16,
+		.room_size = 16,
+		.size = 64,
+		.seconds = 10,
+		.ttl_s = 10,
+		.rate = 20,
+		.room_ttl_s = 60,
+		.drain_s = 15,
+		.gap_ms = 500,
+		.max_gap_ms = BOT_NO_BOUND,
+		.max_gap_p99_ms = BOT_NO_BOUND,
+		.max_told_ms = BOT_NO_BOUND,
+		.max_rooms_lost = BOT_NO_BOUND,
+		.max_disconnected = BOT_NO_BOUND,
+		.max_lost = BOT_NO_BOUND,
+		.max_wrong = BOT_NO_BOUND,
 	};
 	struct dk_id52 id;
 	const char *kind;

@@ -11,10 +11,15 @@ struct bot_options {
 	const char *endpoint, *type, *client_key, *prefix;
 	enum dkc_protocol protocol;
 	uint32_t bots, room_size, size, seconds, messages, interval_ms, echo_ms, ttl_s, first, pid, batch_us, retry_ms, max_retry;
+	uint32_t room_ttl_s, drain_s, gap_ms;
+	/* bounds of a run in a cluster that is disturbed; BOT_NO_BOUND = any number is good */
+	uint32_t max_gap_ms, max_gap_p99_ms, max_told_ms, max_rooms_lost, max_disconnected, max_lost, max_wrong;
 	double rate;
 	const char *join;
-	bool reliable, json, quiet;
+	bool reliable, json, quiet, allow_empty;
+	bool bounded; /* they alone decide about the exit status */
 };
+#define BOT_NO_BOUND UINT32_MAX
 
 int bot_room(const struct bot_options *o);
 int bot_idle(const struct bot_options *o);
@@ -25,6 +30,8 @@ struct fetch;
 /* endpoint NULL: why says what went wrong; nothing more is fetched after that. */
 typedef void fetch_fn(void *arg, uint32_t bot, const struct dkc_endpoint *endpoint, const char *why);
 
+/* Who a bot is; returns buf. */
+const char *fetch_uid(const struct bot_options *o, uint32_t bot, char *buf, size_t cap);
 /* Returns 0 or <0, then after a sentence on stderr. */
 int fetch_new(const struct bot_options *o, fetch_fn *fn, void *arg, struct fetch **ret_fetch);
 void fetch_free(struct fetch *f);

@@ -108,6 +108,12 @@ static bool dial(struct fetch *f, struct net *net)
 	return true;
 }
 
+const char *fetch_uid(const struct bot_options *o, uint32_t bot, char *buf, size_t cap)
+{
+	snprintf(buf, cap, "%s%u", o->prefix, o->first + bot);
+	return buf;
+}
+
 /* One request at the end of the output; false when there is no room. */
 static bool ask(struct fetch *f, uint32_t bot)
 {
@@ -115,8 +121,7 @@ static bool ask(struct fetch *f, uint32_t bot)
 	size_t room = sizeof(f->out) - f->out_n;
 	int n;
 
-	snprintf(uid, sizeof(uid), "%s%u", f->o->prefix, f->o->first + bot);
-	dkc_endpoint_path(f->o->type, uid, path, sizeof(path));
+	dkc_endpoint_path(f->o->type, fetch_uid(f->o, bot, uid, sizeof(uid)), path, sizeof(path));
 	n = snprintf(f->out + f->out_n, room, "GET %s%s HTTP/1.1\r\nHost: %s:%s\r\n%s%s%s\r\n", f->base, path, f->host, f->service,
 		     f->o->client_key ? "ClientKey: " : "", f->o->client_key ? f->o->client_key : "",
 		     f->o->client_key ? "\r\n" : "");

@@ -37,6 +37,7 @@ static void delivered(struct run *r, struct bot *b, dk_slice m)
 	struct dk_cursor c = dk_cursor_of(m);
 	uint32_t sender = dk_rd_u32(&c), number = dk_rd_u32(&c), member = sender - b->room * r->o->room_size;
 	uint64_t at = dk_rd_u64(&c), now = net_now_ns(r->net);
+	struct room *room = &r->rooms[b->room];
 	struct track *t;
 
 	if (c.bad || member >= r->o->room_size) {
@@ -53,16 +54,18 @@ static void delivered(struct run *r, struct bot *b, dk_slice m)
 		uint32_t back = t->next - 1 - number;
 
 		if (back < 64 && (t->seen >> back & 1)) {
-			r->duplicated++;
+			room->duplicated++;
 			return;
 		}
 		if (back < 64)
 			t->seen |= UINT64_C(1) << back;
-		r->out_of_order++;
+		room->out_of_order++;
 	}
 	t->got++;
 	r->delivered++;
+	room->delivered++;
 	r->last_new_ns = now;
+	watch_heard(r, b, now);
 	hist_record(&r->latency, now > at ? now - at : 0);
 }
 
@@ -75,12 +78,13 @@ static void on_joined(void *arg, struct dkc_client *client, const struct dkc_rep
 	struct bot *b = arg;
 	struct run *r = b->run;
 	struct room *room = &r->rooms[b->room];
+	struct dk_id52 id;
 	uint32_t created;
 	dk_str why = dkc_reply_error(reply, NULL);
 	char text[256];
 
 	(void)client;
-	if (!dkc_room_joined(reply, &room->id, &created)) {
+	if (!dkc_room_joined(reply, &id, &created)) {
 		snprintf(text, sizeof(text), DK_STR_FMT, DK_STR_ARG(why));
 		fail(r, b->member || r->o->join ? "room.join was refused" : "room.create was refused", text);
 		return;
@@ -90,6 +94,7 @@ static void on_joined(void *arg, struct dkc_client *client, const struct dkc_rep
 	if (room->known)
 		return;
 	room->known = true;
+	room->id = room->now = id;
 	if (r->shared) {
 		printf("room " DK_STR_FMT "\n", DK_ID52_LEN, room->id.c);
 		fflush(stdout);
@@ -110,8 +115,9 @@ static void ask_to_join(struct run *r, struct bot *b)
 		rc = dkc_room_join(b->net.client, &room->id, nothing, on_joined, b);
 	} else if (b->index == b->room) { /* the first member */
 		struct dkc_room_opts opts = { .max_members = (uint16_t)(r->o->room_size < 2 ? 2 : r->o->room_size),
+					      .allow_empty = r->o->allow_empty,
 					      .join = true,
-					      .ttl_s = 60,
+					      .ttl_s = (uint16_t)r->o->room_ttl_s,
 					      .interval_ms = r->o->interval_ms };
 
 		rc = dkc_room_create(b->net.client, &opts, on_joined, b);
@@ -130,6 +136,7 @@ static void on_event(void *arg, struct dkc_client *client, const struct dkc_even
 	struct run *r = b->run;
 
 	(void)client;
+	watch_event(r, b, e);
 	switch (e->kind) {
 	case DKC_PUSH:
 		if (dkc_room_event(e) == DKC_ROOM_BROADCAST)
@@ -165,6 +172,7 @@ static void on_endpoint(void *arg, uint32_t i, const struct dkc_endpoint *endpoi
 	struct run *r = arg;
 	struct bot *b = &r->bots[i];
 	struct dkc_opts opts;
+	char uid[128];
 
 	if (!endpoint) {
 		fail(r, "no endpoint", why);
@@ -172,6 +180,7 @@ static void on_endpoint(void *arg, uint32_t i, const struct dkc_endpoint *endpoi
 	}
 	dkc_opts_default(&opts);
 	opts.client_key = dk_str_c(r->o->client_key);
+	opts.uid = dk_str_c(fetch_uid(r->o, i, uid, sizeof(uid)));
 	opts.echo_ms = r->o->echo_ms;
 	opts.request_ms = 20000;
 	opts.event = on_event;
@@ -205,8 +214,15 @@ static int send_one(struct run *r, struct bot *b)
 		fail(r, "a message could not be sent", "it is too long; use a smaller --size, or --reliable");
 	b->next++;
 	r->sent++;
-	r->expected += room->size;
+	room->expected += room->size;
 	return 0;
+}
+
+static void stop_sending(struct run *r, uint64_t now)
+{
+	watch_stop(r, now);
+	r->phase = DRAIN;
+	r->stop_ns = r->last_new_ns = now;
 }
 
 static void send_due(struct run *r)
@@ -229,13 +245,18 @@ static void send_due(struct run *r)
 			break;
 	}
 	if (r->sent >= all || r->lost_bots == r->o->bots ||
-	    (r->o->seconds && now - r->phase_ns >= r->o->seconds * UINT64_C(1000000000))) {
-		r->phase = DRAIN;
-		r->stop_ns = r->last_new_ns = now;
-	}
+	    (r->o->seconds && now - r->phase_ns >= r->o->seconds * UINT64_C(1000000000)))
+		stop_sending(r, now);
 }
 
 /* ---- the run ---- */
+
+static void start_sending(struct run *r, uint64_t now)
+{
+	r->phase = RUN;
+	r->phase_ns = now;
+	watch_start(r, now);
+}
 
 static void on_count(void *arg, struct dkc_client *client, const struct dkc_reply *reply)
 {
@@ -245,23 +266,26 @@ static void on_count(void *arg, struct dkc_client *client, const struct dkc_repl
 
 	(void)client;
 	r->shared_asked = false;
-	if (r->phase == WAIT_SHARED && dkc_room_count(reply, &members, &max) && members >= r->o->room_size) {
-		r->phase = RUN;
-		r->phase_ns = net_clock_ns(r->net);
-	}
+	if (r->phase == WAIT_SHARED && dkc_room_count(reply, &members, &max) && members >= r->o->room_size)
+		start_sending(r, net_clock_ns(r->net));
 }
 
 static void step(struct run *r, uint64_t now)
 {
-	const uint64_t grace = (r->o->reliable || r->o->protocol == DKC_TCP ? 15 : 1) * UINT64_C(1000000000);
+	const uint64_t grace = (r->o->reliable || r->o->protocol == DKC_TCP ? r->o->drain_s : 1) * UINT64_C(1000000000);
+	struct room_sum sum;
 
 	switch (r->phase) {
 	case CONNECT:
 		fetch_upto(r->fetch, r->net,
 			   r->connected + CONNECTING_MAX < r->o->bots ? r->connected + CONNECTING_MAX : r->o->bots);
 		if (r->joined == r->o->bots) {
-			r->phase = r->shared ? WAIT_SHARED : RUN;
-			r->phase_ns = now;
+			if (r->shared) {
+				r->phase = WAIT_SHARED;
+				r->phase_ns = now;
+			} else {
+				start_sending(r, now);
+			}
 			r->cpu_start = r->was_cpu = run_cpu_s();
 		} else if (now - r->phase_ns > STUCK_NS && now - r->phase_ns > r->o->bots * UINT64_C(1000000)) {
 			fail(r, "not all bots got into their rooms", "no answer for half a minute");
@@ -278,7 +302,8 @@ static void step(struct run *r, uint64_t now)
 		send_due(r);
 		break;
 	case DRAIN:
-		if (r->delivered >= room_expected(r) || now - r->last_new_ns > grace || r->lost_bots == r->o->bots)
+		sum = room_sum(r);
+		if (sum.delivered >= sum.expected || now - r->last_new_ns > grace || r->lost_bots == r->o->bots)
 			r->phase = DONE;
 		break;
 	case DONE:
@@ -373,9 +398,9 @@ int bot_room(const struct bot_options *o)
 			if (run_interrupted(signals)) {
 				fprintf(stderr, "interrupted\n");
 				if (r->phase < RUN)
-					r->failed = true;
-				r->stop_ns = r->stop_ns ? r->stop_ns : now;
-				r->phase = DONE;
+					fail(r, "not all bots got into their rooms", "interrupted");
+				else if (r->phase == RUN) /* what is under way may still arrive; a second signal ends it all */
+					stop_sending(r, now);
 			}
 		}
 	}

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What bot_room.c and bot_room_print.c share: the run, as it stands. */
+/* What bot_room.c, bot_room_watch.c and bot_room_print.c share: the run, as it stands. */
 #ifndef TOOLS_BOT_ROOM_H
 #define TOOLS_BOT_ROOM_H
 
@@ -21,12 +21,25 @@ struct bot {
 	struct run *run;
 	uint32_t index, room, member, next; /* next: number of the message to send */
 	uint8_t state;
+	uint64_t heard_ns, gap_ns; /* the last message of its room, 0 outside of the run; the longest time between two */
 };
 
 struct room {
-	struct dk_id52 id;
+	struct dk_id52 id; /* as it was called first */
+	struct dk_id52 now; /* and is now */
 	uint32_t size; /* members of this process */
-	bool known;
+	bool known, lost;
+	uint64_t expected, delivered, duplicated, out_of_order;
+};
+
+#define WATCH_REASONS 16
+
+struct watch {
+	uint64_t unix_offset_ns, start_ns;
+	uint64_t moves, searches, resumed, rooms_moved, rooms_lost;
+	uint64_t interruptions, first_ns, last_ns, longest_ns;
+	uint32_t reasons[WATCH_REASONS]; /* by enum dkc_reason */
+	struct hist gaps, told; /* ns: of each bot the longest one; from the last message to the news that the room is lost */
 };
 
 enum phase { CONNECT, WAIT_SHARED, RUN, DRAIN, DONE };
@@ -42,18 +55,31 @@ struct run {
 	uint32_t room_n, started, connected, joined, lost_bots;
 	enum phase phase;
 	bool failed, shared, shared_asked;
-	uint64_t sent, expected, delivered, duplicated, out_of_order, foreign, refused;
+	uint64_t sent, delivered, foreign, refused;
 	uint64_t phase_ns, progress_ns, last_new_ns, stop_ns;
 	uint8_t *message;
 	struct hist rtt_before, rtt, latency;
+	struct watch watch;
 	/* the second before, for the progress line */
 	uint64_t was_sent, was_delivered;
 	double was_cpu, cpu_start;
 };
 
-/* Deliveries that have to come, those of other processes' messages included. */
-uint64_t room_expected(const struct run *r);
+/* Of the rooms that are not lost. expected: deliveries that have to come, those of other processes' messages included. */
+struct room_sum {
+	uint64_t expected, delivered, duplicated, out_of_order;
+};
+struct room_sum room_sum(const struct run *r);
 void room_progress(struct run *r, uint64_t now); /* one line on standard error */
 int room_report(struct run *r); /* the figures; returns the exit status */
+
+/* bot_room_watch.c */
+void watch_start(struct run *r, uint64_t now);
+void watch_stop(struct run *r, uint64_t now);
+void watch_heard(struct run *r, struct bot *b, uint64_t now);
+void watch_event(struct run *r, struct bot *b, const struct dkc_event *e);
+void watch_print(const struct run *r, bool json);
+/* Sentences on standard error for the bounds that were not kept. */
+bool watch_broken(const struct run *r, uint64_t lost, uint64_t wrong);
 
 #endif

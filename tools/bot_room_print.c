@@ -6,12 +6,10 @@
 #include "tools/bot_room.h"
 
 /* What other processes sent to our bots is expected too: as many as was agreed, or as many as the highest number says. */
-uint64_t room_expected(const struct run *r)
+static uint64_t expected_of_others(const struct run *r)
 {
-	uint64_t sum = r->expected;
+	uint64_t sum = 0;
 
-	if (!r->shared)
-		return sum;
 	for (uint32_t i = 0; i < r->o->bots; i++) {
 		for (uint32_t m = 0; m < r->o->room_size; m++) {
 			if (m < r->o->first || m >= r->o->first + r->o->bots)
@@ -21,9 +19,35 @@ uint64_t room_expected(const struct run *r)
 	return sum;
 }
 
+struct room_sum room_sum(const struct run *r)
+{
+	struct room_sum s = { .expected = r->shared ? expected_of_others(r) : 0 };
+
+	for (uint32_t i = 0; i < r->room_n; i++) {
+		const struct room *room = &r->rooms[i];
+
+		if (room->lost)
+			continue;
+		s.expected += room->expected;
+		s.delivered += room->delivered;
+		s.duplicated += room->duplicated;
+		s.out_of_order += room->out_of_order;
+	}
+	return s;
+}
+
+static uint64_t takeovers(const struct run *r)
+{
+	struct dkc_stats s;
+
+	dkc_ctx_stats(r->ctx, &s);
+	return s.takeovers;
+}
+
 void room_progress(struct run *r, uint64_t now)
 {
 	static const char *const names[] = { "connecting", "waiting", "running", "draining", "done" };
+	struct room_sum sum = room_sum(r);
 	double cpu = run_cpu_s();
 	char p99[32];
 
@@ -33,8 +57,14 @@ void room_progress(struct run *r, uint64_t now)
 		fprintf(stderr,
 			"%-10s %3.0f s  sent %" PRIu64 "/s  delivered %" PRIu64 "/s  open %" PRIu64 "  p99 %s  own cpu %.0f %%\n",
 			names[r->phase], (double)(now - r->phase_ns) / 1e9, r->sent - r->was_sent, r->delivered - r->was_delivered,
-			room_expected(r) - r->delivered, run_time_text(hist_quantile(&r->latency, 0.99), p99, sizeof(p99)),
+			sum.expected - sum.delivered, run_time_text(hist_quantile(&r->latency, 0.99), p99, sizeof(p99)),
 			(cpu - r->was_cpu) * 100);
+	if (r->watch.moves || r->watch.searches || r->watch.rooms_lost)
+		fprintf(stderr,
+			"           moves %" PRIu64 ", rooms moved %" PRIu64 ", takeovers %" PRIu64 ", rooms lost %" PRIu64
+			", bots gone %u, doubled %" PRIu64 ", longest gap %.0f ms\n",
+			r->watch.moves, r->watch.rooms_moved, takeovers(r), r->watch.rooms_lost, r->lost_bots, sum.duplicated,
+			(double)r->watch.longest_ns / 1e6);
 	r->was_sent = r->sent;
 	r->was_delivered = r->delivered;
 	r->was_cpu = cpu;
@@ -55,12 +85,13 @@ static void print_quantiles(const char *name, const struct hist *h, bool json)
 
 int room_report(struct run *r)
 {
-	uint64_t expected = room_expected(r), lost = expected > r->delivered ? expected - r->delivered : 0;
+	struct room_sum sum = room_sum(r);
+	uint64_t lost = sum.expected > sum.delivered ? sum.expected - sum.delivered : 0;
 	double seconds = (double)(r->stop_ns - r->phase_ns) / 1e9, cpu = run_cpu_s() - r->cpu_start;
 	const struct net_stats *n = net_stats(r->net);
 	const struct hist *rtt = r->rtt.n ? &r->rtt : &r->rtt_before;
 	struct dkc_stats s;
-	bool broken = r->o->reliable && (lost || r->duplicated || r->out_of_order);
+	bool broken = r->o->reliable && (lost || sum.duplicated || sum.out_of_order);
 
 	dkc_ctx_stats(r->ctx, &s);
 	if (r->o->json) {
@@ -73,18 +104,19 @@ int room_report(struct run *r)
 		       ", \"resends\": %" PRIu64 ", \"unsent\": %" PRIu64 ", \"sends\": %" PRIu64 ", \"receives\": %" PRIu64
 		       ", \"sockets\": %u",
 		       r->o->type, r->o->bots, r->room_n, r->o->room_size, r->o->rate, r->o->size, r->o->interval_ms,
-		       r->o->reliable ? "true" : "false", seconds, r->sent, expected, r->delivered, lost, r->duplicated,
-		       r->out_of_order, r->foreign, r->refused, r->lost_bots, (double)r->sent / seconds,
+		       r->o->reliable ? "true" : "false", seconds, r->sent, sum.expected, sum.delivered, lost, sum.duplicated,
+		       sum.out_of_order, r->foreign, r->refused, r->lost_bots, (double)r->sent / seconds,
 		       (double)r->delivered / seconds, cpu, n->received, n->sent, s.resends, n->unsent, n->sends, n->receives,
 		       n->sockets);
 		print_quantiles("rtt", rtt, true);
 		print_quantiles("delivery", &r->latency, true);
+		watch_print(r, true);
 		printf("}\n");
 	} else {
 		printf("sent          %" PRIu64 " (%.0f/s)\nexpected      %" PRIu64 "\ndelivered     %" PRIu64
 		       " (%.0f/s)\nlost          %" PRIu64 "\nduplicated    %" PRIu64 "\nout_of_order  %" PRIu64 "\n",
-		       r->sent, (double)r->sent / seconds, expected, r->delivered, (double)r->delivered / seconds, lost,
-		       r->duplicated, r->out_of_order);
+		       r->sent, (double)r->sent / seconds, sum.expected, sum.delivered, (double)r->delivered / seconds, lost,
+		       sum.duplicated, sum.out_of_order);
 		if (r->foreign || r->refused || r->lost_bots)
 			printf("foreign       %" PRIu64 "\nrefused       %" PRIu64 "\ndisconnected  %u\n", r->foreign, r->refused,
 			       r->lost_bots);
@@ -92,7 +124,10 @@ int room_report(struct run *r)
 		print_quantiles("delivery", &r->latency, false);
 		printf("datagrams     %" PRIu64 " out, %" PRIu64 " in, %" PRIu64 " re-sent, %u sockets, %.2f s cpu\n", n->sent,
 		       n->received, s.resends, n->sockets, cpu);
+		watch_print(r, false);
 	}
+	if (r->o->bounded)
+		return watch_broken(r, lost, sum.duplicated + sum.out_of_order) || r->foreign ? 1 : 0;
 	if (broken)
 		fprintf(stderr, "Reliable messages were lost, doubled or overtaken.\n");
 	if (r->lost_bots)

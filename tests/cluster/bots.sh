@@ -63,6 +63,13 @@ expect "merged messages" 0 $bot room --endpoint "$url" --bots 8 --room-size 8 --
 	lost          0
 OUT
 
+expect "bounds that are kept" 0 $bot room --endpoint "$url" --bots 16 --room-size 8 --rate 50 --seconds 2 --reliable --json --quiet \
+	--allow-empty --room-ttl 30 --expect-lossless --max-gap-ms 1900 --max-rooms-lost 0 --max-disconnected 0 <<-OUT
+	"rooms_lost": 0
+OUT
+expect "a bound that is not" 1 $bot room --endpoint "$url" --bots 2 --room-size 2 --rate 2 --seconds 2 --reliable --quiet \
+	--max-gap-ms 1 <<<"over the bound of 1."
+
 # Two processes in one room.
 for type in UDP TCP; do
 	mkfifo "$work/a.$type"
