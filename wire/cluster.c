@@ -70,7 +70,7 @@ int wire_cluster_new(const struct wire_cluster_opts *opts, struct wire_cluster *
 	struct wire_cluster *c = calloc(1, sizeof(*c));
 	char digest[] = "SHA256";
 	OSSL_PARAM params[2] = { OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0), OSSL_PARAM_construct_end() };
-	const dk_slice label = dk_slice_of(dk_str_c("diarkis cluster hello 1"));
+	const dk_slice label = dk_slice_of(dk_str_c("diarkis cluster")), info = dk_slice_of(dk_str_c("hello 1"));
 	uint8_t hash[32];
 	int rc = -ENOTSUP;
 
@@ -93,7 +93,7 @@ int wire_cluster_new(const struct wire_cluster_opts *opts, struct wire_cluster *
 		goto fail;
 	memcpy(c->name, hash, sizeof(c->name));
 	for (unsigned i = 0; i < c->opts.key_n; i++) {
-		rc = derive(c, c->opts.key[i], label, dk_slice_n(c->name, sizeof(c->name)), c->mac_key[i], 32);
+		rc = derive(c, c->opts.key[i], label, info, c->mac_key[i], 32);
 		if (rc)
 			goto fail;
 	}
@@ -120,31 +120,6 @@ void wire_cluster_free(struct wire_cluster *c)
 void wire_cluster_set_addr(struct wire_cluster *c, const struct dk_addr *addr)
 {
 	c->opts.addr = *addr;
-}
-
-int wire_cluster_key_parse(dk_str text, uint8_t ret_key[WIRE_CLUSTER_KEY])
-{
-	uint8_t key[WIRE_CLUSTER_KEY];
-
-	while (text.n && strchr(" \t\r\n", text.p[0]))
-		text = dk_str_n(text.p + 1, text.n - 1);
-	while (text.n && strchr(" \t\r\n", text.p[text.n - 1]))
-		text.n--;
-	if (text.n != 2 * WIRE_CLUSTER_KEY)
-		return -EINVAL;
-	for (size_t i = 0; i < text.n; i++) {
-		char d = text.p[i];
-		int v = d >= '0' && d <= '9'   ? d - '0'
-			: d >= 'a' && d <= 'f' ? d - 'a' + 10
-			: d >= 'A' && d <= 'F' ? d - 'A' + 10
-					       : -1;
-
-		if (v < 0)
-			return -EINVAL;
-		key[i / 2] = (uint8_t)(i % 2 ? key[i / 2] | v : v << 4);
-	}
-	memcpy(ret_key, key, sizeof(key));
-	return 0;
 }
 
 /* ---- addresses ---- */

@@ -143,7 +143,17 @@ struct dk_writer;
 void wire_addr_write(struct dk_writer *w, const struct dk_addr *a);
 void wire_addr_read(struct dk_cursor *c, struct dk_addr *ret_addr);
 
-/* A cluster key as people write it: 64 hexadecimal digits, white space around it is passed over. Returns 0 or -EINVAL. */
+/* ---- keys, as people keep them ---- */
+
+/* 64 hexadecimal digits; white space around them is passed over. Returns 0 or -EINVAL. */
 int wire_cluster_key_parse(dk_str text, uint8_t ret_key[WIRE_CLUSTER_KEY]);
+/* Where one key stands: in text, or else in a file of mode 0640 at most. NULL or empty: not there. */
+struct wire_cluster_source {
+	const char *text, *file;
+};
+/* Both keys, the one to speak with first. Returns how many there are, or -EINVAL: why is a sentence, *ret_bad the place that it is
+ * about: 0 text and 1 file of the first, 2 and 3 of the second. */
+int wire_cluster_keys_read(const struct wire_cluster_source from[WIRE_CLUSTER_KEYS],
+			   uint8_t ret_keys[WIRE_CLUSTER_KEYS][WIRE_CLUSTER_KEY], int *ret_bad, char *why, size_t why_n);
 
 #endif

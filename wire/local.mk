@@ -9,5 +9,6 @@ noinst_LTLIBRARIES += %D%/libwire.la
 	%D%/split.c %D%/split.h %D%/outq.c %D%/outq.h %D%/rudp.c %D%/rudp.h \
 	%D%/peer.c %D%/peer_in.c %D%/peer_out.c %D%/peer_move.c %D%/peer_priv.h %D%/proof.c \
 	%D%/stream.c %D%/util.c %D%/link.c \
-	%D%/cluster.c %D%/cluster.h
+	%D%/cluster.c %D%/cluster.h %D%/cluster_key.c %D%/cluster_unit.c %D%/cluster_unit.h \
+	%D%/cluster_guest.c %D%/cluster_guest.h
 %C%_libwire_la_LIBADD = $(CRYPTO_LIBS)

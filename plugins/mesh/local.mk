@@ -1,7 +1,7 @@
 ## SPDX-License-Identifier: Apache-2.0
 ## The plugin mesh: links between nodes, service "carrier".
 mesh_sources = %D%/mesh.c %D%/mesh_peer.c %D%/mesh_contact.c %D%/mesh_link.c %D%/mesh_call.c %D%/mesh_tree.c %D%/mesh_state.h \
-	%D%/mesh_unit.c %D%/mesh_unit.h %D%/mesh_queue.c %D%/mesh_queue.h
+	%D%/mesh_queue.c %D%/mesh_queue.h
 plugin_LTLIBRARIES += plugins/mesh.la
 plugins_mesh_la_SOURCES = $(mesh_sources)
 plugins_mesh_la_LIBADD = $(wire_lib) $(kernel_lib)
@@ -10,3 +10,6 @@ EXTRA_DIST += %D%/README.md %D%/mesh.conf
 check_PROGRAMS += %D%/tests/test_mesh
 %C%_tests_test_mesh_SOURCES = %D%/tests/test_mesh.c %D%/tests/nodes.c %D%/tests/nodes.h
 %C%_tests_test_mesh_LDADD = $(harness_lib) $(kernel_lib) $(test_libs)
+check_PROGRAMS += %D%/tests/test_guest
+%C%_tests_test_guest_SOURCES = %D%/tests/test_guest.c %D%/tests/nodes.c %D%/tests/nodes.h
+%C%_tests_test_guest_LDADD = $(harness_lib) $(kernel_lib) $(wire_lib) $(test_libs)

@@ -13,13 +13,11 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <sys/stat.h>
 
 #define SCAN_PORTS 1000
 #define SWEEP_MS 10000
 #define STOP_MS 300 /* for the last words */
 #define INTERVAL_MIN 17
-#define KEY_FILE_MAX 256
 
 static struct mesh *of(struct dk_carrier *c)
 {
@@ -124,7 +122,7 @@ static void on_sweep(void *self, struct dk_timer *t)
 static int mesh_send(struct dk_carrier *c, const struct dk_addr *to, uint8_t ver, uint16_t cmd, dk_slice payload, unsigned how)
 {
 	struct mesh *m = of(c);
-	struct unit u = { .kind = UNIT_MESSAGE, .ver = ver, .cmd = cmd, .payload = payload };
+	struct wire_unit u = { .kind = WIRE_UNIT_MESSAGE, .ver = ver, .cmd = cmd, .payload = payload };
 	bool reliable = (how & DK_RELIABLE) != 0;
 	struct contact *asked = m->answering;
 	struct peer *p;
@@ -193,66 +191,15 @@ static int mesh_serve(struct dk_carrier *c, const struct dk_addr *bind)
 
 /* ---- keys ---- */
 
-/* Reads one key: from text, or from a file. Returns 0 and the key, DK_NOT_FOUND (neither is given), or -EINVAL with the reason. */
-static int read_key(const char *text, const char *file, uint8_t key[WIRE_CLUSTER_KEY], char *why, size_t why_n)
-{
-	char buf[KEY_FILE_MAX];
-	struct stat st;
-	size_t n;
-	FILE *f;
-
-	if (text && *text) {
-		if (wire_cluster_key_parse(dk_str_c(text), key) == 0)
-			return 0;
-		snprintf(why, why_n,
-			 "a cluster key is 64 hexadecimal digits (%zu characters were given); `openssl rand -hex 32` makes one",
-			 strlen(text));
-		return -EINVAL;
-	}
-	if (!file || !*file)
-		return DK_NOT_FOUND;
-	f = fopen(file, "re");
-	if (!f) {
-		snprintf(why, why_n, "the key file %s cannot be read: %s", file, strerror(errno));
-		return -EINVAL;
-	}
-	if (fstat(fileno(f), &st) < 0 || (st.st_mode & 0777 & ~0640)) {
-		snprintf(why, why_n, "the key file %s has mode %04o, which lets others read or change it; `chmod 0640 %s`", file,
-			 (unsigned)(st.st_mode & 0777), file);
-		fclose(f);
-		return -EINVAL;
-	}
-	n = fread(buf, 1, sizeof(buf), f);
-	fclose(f);
-	if (n == sizeof(buf) || wire_cluster_key_parse(dk_str_n(buf, n), key) < 0) {
-		snprintf(why, why_n, "the key file %s does not hold 64 hexadecimal digits; `openssl rand -hex 32` makes them",
-			 file);
-		n = 0;
-	}
-	explicit_bzero(buf, sizeof(buf));
-	return n ? 0 : -EINVAL;
-}
-
-/* Both keys; returns how many there are, or <0 with the reason and the option it is about. */
+/* Returns how many there are, or <0 with the reason and the option it is about. */
 static int read_keys(const struct mesh_conf *c, uint8_t keys[WIRE_CLUSTER_KEYS][WIRE_CLUSTER_KEY], char *why, size_t why_n,
 		     const char **ret_option)
 {
-	const char *text[] = { c->key, c->key2 }, *file[] = { c->key_file, c->key_file2 };
 	static const char *const options[] = { "key", "key_file", "key_2", "key_file_2" };
-	int n = 0;
+	const struct wire_cluster_source from[] = { { c->key, c->key_file }, { c->key2, c->key_file2 } };
+	int bad = 0, n = wire_cluster_keys_read(from, keys, &bad, why, why_n);
 
-	for (int i = 0; i < WIRE_CLUSTER_KEYS; i++) {
-		int rc = read_key(text[i], file[i], keys[n], why, why_n);
-
-		*ret_option = options[2 * i + (text[i] && *text[i] ? 0 : 1)];
-		if (rc < 0)
-			return rc;
-		n += rc == 0;
-		if (i && rc == 0 && n == 1) {
-			snprintf(why, why_n, "there is a second cluster key but no first one, which is the one to speak with");
-			return -EINVAL;
-		}
-	}
+	*ret_option = options[bad];
 	return n;
 }
 
@@ -489,6 +436,16 @@ static void on_cancel(void *arg)
 	end(arg);
 }
 
+static void mesh_started(void *self)
+{
+	struct mesh *m = self;
+	char text[DK_ADDR_TEXT], port[8];
+	size_t n = dk_addr_format(&m->api.addr, text);
+
+	snprintf(port, sizeof(port), "%u", m->api.addr.port);
+	dk_publish_file(m, "DIARKIS_MESH_ADDR", port, dk_str_n(text, n)); /* without it the node serves all the same */
+}
+
 static void mesh_stop(void *self, struct dk_step *step)
 {
 	struct mesh *m = self;
@@ -596,7 +553,7 @@ static const struct dk_counter mesh_counters[] = {
 	DK_COUNTER(struct mesh, lost, "unreliable messages lost for want of a contact"),
 	DK_COUNTER(struct mesh, timeouts, "requests that were not answered in time"),
 	DK_COUNTER(struct mesh, cancelled, "requests taken back"),
-	DK_COUNTER(struct mesh, no_answer, "answers that could not be sent: too long, or the queue was full"),
+	DK_COUNTER(struct mesh, no_answer, "calls that ended without an answer: dropped, too long, or the queue was full"),
 	DK_COUNTER(struct mesh, unknown_command, "messages and requests for commands that are not here"),
 	DK_COUNTER(struct mesh, overload, "messages and requests refused because too many calls were under way"),
 	DK_COUNTER(struct mesh, hops, "messages to many that ran out of hops"),
@@ -619,6 +576,7 @@ static const struct dk_ops mesh_ops = {
 	.configure = mesh_configure,
 	.init = mesh_init,
 	.start = mesh_start,
+	.started = mesh_started,
 	.stop = mesh_stop,
 	.fini = mesh_fini,
 };

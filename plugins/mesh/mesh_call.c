@@ -17,13 +17,15 @@ static void finished(void *self, const struct dk_call *call, int status, dk_slic
 	struct mesh *m = self;
 	dk_id id = (uint64_t)(uintptr_t)call->priv;
 	struct incoming *in = dk_table_get(&m->incomings, id);
-	struct unit u = { .kind = UNIT_ANSWER, .status = (uint8_t)status, .payload = body };
+	struct wire_unit u = { .kind = WIRE_UNIT_ANSWER, .status = (uint8_t)status, .payload = body };
 	struct contact *guest;
 
 	if (!in)
 		return;
 	u.id = in->wire_id;
-	if (body.n > DK_CARRIER_MESSAGE_MAX) {
+	if (!status) {
+		m->n.no_answer++; /* dropped: whoever asked waits until its time is over */
+	} else if (body.n > DK_CARRIER_MESSAGE_MAX) {
 		m->n.no_answer++;
 	} else if (in->guest) {
 		guest = dk_table_get(&m->contacts, in->guest);
@@ -47,15 +49,15 @@ static void refuse(struct mesh *m, dk_id id, uint32_t code, const char *why)
 	finished(m, &call, status, dk_written(&w));
 }
 
-static bool guest_may(struct mesh *m, const struct unit *u)
+static bool guest_may(struct mesh *m, const struct wire_unit *u)
 {
 	const struct dk_command *row = u->ver == DK_VER_NODE ? dk_command_find(m, u->ver, u->cmd) : NULL;
 
 	return row && row->flags & DK_ADMIN && !(row->flags & DK_INTERNAL);
 }
 
-static void run_request(struct mesh *m, struct peer *p, const struct dk_addr *from, struct contact *guest, const struct unit *u,
-			uint32_t late_ms)
+static void run_request(struct mesh *m, struct peer *p, const struct dk_addr *from, struct contact *guest,
+			const struct wire_unit *u, uint32_t late_ms)
 {
 	struct dk_incoming call = { .ver = u->ver,
 				    .cmd = u->cmd,
@@ -101,7 +103,7 @@ static void run_request(struct mesh *m, struct peer *p, const struct dk_addr *fr
 	}
 }
 
-static void run_message(struct mesh *m, const struct dk_addr *from, const struct unit *u)
+static void run_message(struct mesh *m, const struct dk_addr *from, const struct wire_unit *u)
 {
 	struct dk_incoming call = { .ver = u->ver, .cmd = u->cmd, .origin = DK_FROM_NODE, .payload = u->payload, .from = *from };
 	int rc = dk_dispatch(m, &call);
@@ -148,7 +150,7 @@ static void end_request(struct mesh *m, struct request *r, int err, int status, 
 	end.done(end.self, end.arg, err, status, body);
 }
 
-static void run_answer(struct mesh *m, const struct peer *p, const struct unit *u)
+static void run_answer(struct mesh *m, const struct peer *p, const struct wire_unit *u)
 {
 	struct request *r = by_wire_id(m, u->id);
 
@@ -156,25 +158,25 @@ static void run_answer(struct mesh *m, const struct peer *p, const struct unit *
 		end_request(m, r, 0, u->status, u->payload);
 }
 
-bool call_run(struct mesh *m, struct peer *p, const struct dk_addr *from, struct contact *guest, const struct unit *u,
+bool call_run(struct mesh *m, struct peer *p, const struct dk_addr *from, struct contact *guest, const struct wire_unit *u,
 	      uint32_t late_ms)
 {
 	switch (u->kind) {
-	case UNIT_NOTHING:
+	case WIRE_UNIT_NOTHING:
 		return true;
-	case UNIT_MESSAGE:
+	case WIRE_UNIT_MESSAGE:
 		run_message(m, from, u);
 		return true;
-	case UNIT_REQUEST:
+	case WIRE_UNIT_REQUEST:
 		run_request(m, p, from, guest, u, late_ms);
 		return true;
-	case UNIT_ANSWER:
+	case WIRE_UNIT_ANSWER:
 		run_answer(m, p, u);
 		return true;
-	case UNIT_CANCEL:
+	case WIRE_UNIT_CANCEL:
 		run_cancel(m, p, u->id);
 		return true;
-	case UNIT_RELAY:
+	case WIRE_UNIT_RELAY:
 		return tree_run(m, u);
 	default:
 		return false;
@@ -247,7 +249,7 @@ int call_request(struct dk_carrier *c, void *self, const struct dk_addr *to, uin
 		 uint32_t timeout_ms, dk_carrier_done_fn *done, void *arg, dk_id *ret_request)
 {
 	struct mesh *m = dk_container_of(c, struct mesh, api);
-	struct unit u = { .kind = UNIT_REQUEST, .ver = ver, .cmd = cmd, .payload = payload };
+	struct wire_unit u = { .kind = WIRE_UNIT_REQUEST, .ver = ver, .cmd = cmd, .payload = payload };
 	struct request *r;
 	struct peer *p;
 	dk_id id;
@@ -286,7 +288,7 @@ void call_cancel(struct dk_carrier *c, dk_id request)
 {
 	struct mesh *m = dk_container_of(c, struct mesh, api);
 	struct request *r = dk_table_get(&m->requests, request);
-	struct unit u = { .kind = UNIT_CANCEL };
+	struct wire_unit u = { .kind = WIRE_UNIT_CANCEL };
 	struct peer *p;
 
 	if (!r)

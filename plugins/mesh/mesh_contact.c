@@ -136,9 +136,9 @@ void contact_flush(struct mesh *m, struct peer *p)
 	}
 }
 
-int contact_put(struct mesh *m, struct peer *p, const struct unit *u)
+int contact_put(struct mesh *m, struct peer *p, const struct wire_unit *u)
 {
-	size_t n = unit_len(u);
+	size_t n = wire_unit_len(u);
 	struct dk_writer w;
 
 	if (n > WIRE_PACKET_PLAIN)
@@ -156,18 +156,18 @@ int contact_put(struct mesh *m, struct peer *p, const struct unit *u)
 	if (!p->packet_n)
 		p->packet_ms = dk_now(m);
 	w = dk_writer_on(p->packet + WIRE_PACKET_HEAD + p->packet_n, n);
-	unit_write(&w, u);
+	wire_unit_write(&w, u);
 	p->packet_n += n;
 	mesh_dirty(m, p);
 	return 0;
 }
 
-void contact_say(struct mesh *m, struct contact *c, const struct unit *u)
+void contact_say(struct mesh *m, struct contact *c, const struct wire_unit *u)
 {
 	uint8_t packet[WIRE_PACKET_MAX];
 	struct dk_writer w = dk_writer_on(packet + WIRE_PACKET_HEAD, WIRE_PACKET_PLAIN);
 
-	unit_write(&w, u);
+	wire_unit_write(&w, u);
 	if (w.bad)
 		m->n.lost++;
 	else
@@ -328,10 +328,10 @@ static void run_packet(struct mesh *m, struct contact *c, dk_slice plain)
 	struct dk_addr from = guest ? (struct dk_addr){ .family = 0 } : c->x.addr;
 	struct dk_cursor r = dk_cursor_of(plain);
 	dk_id id = c->id;
-	struct unit u;
+	struct wire_unit u;
 
-	while (get(m, id) && unit_read(&r, &u)) {
-		bool fits = guest ? u.kind == UNIT_REQUEST : u.kind == UNIT_MESSAGE || u.kind == UNIT_RELAY;
+	while (get(m, id) && wire_unit_read(&r, &u)) {
+		bool fits = guest ? u.kind == WIRE_UNIT_REQUEST : u.kind == WIRE_UNIT_MESSAGE || u.kind == WIRE_UNIT_RELAY;
 
 		m->answering = c;
 		if (!fits || !call_run(m, c->peer, &from, guest ? c : NULL, &u, 0))

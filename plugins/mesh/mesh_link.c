@@ -18,7 +18,7 @@
 #define ACK_MS 20
 #define ACK_BYTES (256u << 10) /* got without telling */
 #define AHEAD (256u << 10) /* bytes given to a stream that the system did not take yet: the rest waits where it can be taken back */
-#define PIECE_HEAD (UNIT_HEAD + 8)
+#define PIECE_HEAD (WIRE_UNIT_HEAD + 8)
 #define IN_NEW_MAX 64
 #define IN_PROOF_MS 5000
 #define SKEW_LEAK_MS 10000 /* clocks drift: what is believed of theirs gives way by 1 ms in this time */
@@ -204,7 +204,7 @@ static bool out_unit(struct mesh *m, void *arg, dk_slice unit)
 	struct peer *p = arg;
 	struct out *o = &p->out;
 	struct dk_stream *s = o->stream; /* a listener may forget the peer, and speak to it again */
-	struct record_head h;
+	struct wire_preface h;
 	enum wire_cluster_drop drop;
 	struct dk_cursor r;
 	struct wire_contact x;
@@ -245,7 +245,7 @@ static bool out_unit(struct mesh *m, void *arg, dk_slice unit)
 		return false;
 	}
 	r = dk_cursor_of(plain);
-	record_head_read(&r, &h);
+	wire_preface_read(&r, &h);
 	if (!dk_rd_done(&r)) {
 		m->n.drop_unit++;
 		return false;
@@ -332,10 +332,10 @@ static void out_connect(struct mesh *m, struct peer *p)
 
 /* ---- out: units ---- */
 
-int link_put(struct mesh *m, struct peer *p, const struct unit *u, unsigned share, uint64_t deadline_ms, uint64_t *ret_number)
+int link_put(struct mesh *m, struct peer *p, const struct wire_unit *u, unsigned share, uint64_t deadline_ms, uint64_t *ret_number)
 {
 	struct out *o = &p->out;
-	size_t n = unit_len(u), limit = (size_t)mesh_conf(m)->queue_limit << 10;
+	size_t n = wire_unit_len(u), limit = (size_t)mesh_conf(m)->queue_limit << 10;
 	struct entry *e = NULL;
 	struct dk_writer w;
 
@@ -347,11 +347,11 @@ int link_put(struct mesh *m, struct peer *p, const struct unit *u, unsigned shar
 	}
 	e->at_ms = dk_now(m);
 	e->deadline_ms = deadline_ms;
-	e->request = u->kind == UNIT_REQUEST;
+	e->request = u->kind == WIRE_UNIT_REQUEST;
 	e->id = u->id;
 	m->n.queued += (int64_t)n;
 	w = dk_writer_on(entry_bytes(e), n);
-	unit_write(&w, u);
+	wire_unit_write(&w, u);
 	if (ret_number)
 		*ret_number = e->number;
 	if (o->state == OUT_IDLE && !p->self)
@@ -381,9 +381,9 @@ static void stamp(struct entry *e, uint64_t now)
 	uint64_t left = e->deadline_ms > now ? e->deadline_ms - now : 0;
 	struct dk_writer w;
 
-	if (!e->request || e->n < UNIT_LEFT_AT + 4)
+	if (!e->request || e->n < WIRE_UNIT_LEFT_AT + 4)
 		return;
-	w = dk_writer_on(entry_bytes(e) + UNIT_LEFT_AT, 4);
+	w = dk_writer_on(entry_bytes(e) + WIRE_UNIT_LEFT_AT, 4);
 	dk_wr_u32(&w, left > UINT32_MAX ? UINT32_MAX : (uint32_t)left);
 }
 
@@ -391,11 +391,11 @@ static void stamp(struct entry *e, uint64_t now)
 static size_t plan(struct out *o, size_t *ret_n)
 {
 	struct place at = o->q.unsent;
-	size_t len = RECORD_HEAD, n = 0;
+	size_t len = WIRE_PREFACE_LEN, n = 0;
 	struct entry *e;
 
 	while (!o->part && (e = queue_next(&at))) {
-		size_t need = e->dead ? UNIT_HEAD : e->n;
+		size_t need = e->dead ? WIRE_UNIT_HEAD : e->n;
 
 		if (len + need > WIRE_RECORD_PLAIN)
 			break;
@@ -413,12 +413,12 @@ static void write_piece(struct out *o, struct dk_writer *w, uint64_t now)
 {
 	struct entry *e = queue_unsent(&o->q);
 	size_t room = (size_t)(w->end - w->p) - PIECE_HEAD;
-	struct unit u = { .kind = UNIT_PIECE, .total = e->n, .offset = o->part };
+	struct wire_unit u = { .kind = WIRE_UNIT_PIECE, .total = e->n, .offset = o->part };
 
 	if (!o->part)
 		stamp(e, now);
 	u.payload = dk_slice_n(entry_bytes(e) + o->part, e->n - o->part < room ? e->n - o->part : room);
-	unit_write(w, &u);
+	wire_unit_write(w, &u);
 	o->part += (uint32_t)u.payload.n;
 	if (o->part == e->n) {
 		o->part = 0;
@@ -429,13 +429,13 @@ static void write_piece(struct out *o, struct dk_writer *w, uint64_t now)
 
 static void write_units(struct mesh *m, struct out *o, struct dk_writer *w, size_t n, uint64_t now)
 {
-	static const struct unit nothing = { .kind = UNIT_NOTHING };
+	static const struct wire_unit nothing = { .kind = WIRE_UNIT_NOTHING };
 
 	for (; n > 0; n--) {
 		struct entry *e = queue_unsent(&o->q);
 
 		if (e->dead) {
-			unit_write(w, &nothing);
+			wire_unit_write(w, &nothing);
 		} else {
 			stamp(e, now);
 			dk_wr_slice(w, dk_slice_n(entry_bytes(e), e->n));
@@ -451,9 +451,9 @@ static void write_units(struct mesh *m, struct out *o, struct dk_writer *w, size
 /* One record on a stream, with what is owed to p in it. units: how many of p's own go with it. False: the stream is full. */
 static bool write_record(struct mesh *m, struct peer *p, struct dk_stream *s, struct wire_contact *x, size_t len, size_t units)
 {
-	struct record_head h = { .now_ms = dk_now(m), .session = p->got_session, .acked = p->got };
+	struct wire_preface h = { .now_ms = dk_now(m), .session = p->got_session, .acked = p->got };
 	uint8_t *slot = dk_stream_slot(s, WIRE_RECORD_HEAD + len + WIRE_CLUSTER_TAG);
-	struct entry *e = len > RECORD_HEAD ? queue_unsent(&p->out.q) : NULL;
+	struct entry *e = len > WIRE_PREFACE_LEN ? queue_unsent(&p->out.q) : NULL;
 	struct dk_writer w;
 	size_t n;
 
@@ -461,7 +461,7 @@ static bool write_record(struct mesh *m, struct peer *p, struct dk_stream *s, st
 		return false;
 	w = dk_writer_on(slot + WIRE_RECORD_HEAD, len);
 	h.base = e ? e->number : 0;
-	record_head_write(&w, &h);
+	wire_preface_write(&w, &h);
 	if (e && units)
 		write_units(m, &p->out, &w, units, h.now_ms);
 	else if (e)
@@ -497,9 +497,9 @@ void link_flush(struct mesh *m, struct peer *p)
 		idle = false;
 	}
 	if (o->state == OUT_OPEN && !o->x.sent) /* or the other end would not know that we are there */
-		write_record(m, p, o->stream, &o->x, RECORD_HEAD, 0);
+		write_record(m, p, o->stream, &o->x, WIRE_PREFACE_LEN, 0);
 	if (p->ack_now && p->in)
-		write_record(m, p, p->in->stream, &p->in->x, RECORD_HEAD, 0);
+		write_record(m, p, p->in->stream, &p->in->x, WIRE_PREFACE_LEN, 0);
 	out_arm(m, p);
 }
 
@@ -511,12 +511,12 @@ void link_run_self(struct mesh *m, struct peer *p)
 
 	while ((e = queue_first(&o->q)) && e->number < end) {
 		struct dk_cursor r = dk_cursor_of(dk_slice_n(entry_bytes(e), e->n));
-		struct unit u;
+		struct wire_unit u;
 
 		stamp(e, dk_now(m));
 		o->written = e->number;
 		m->n.queued -= (int64_t)e->n;
-		if (!e->dead && unit_read(&r, &u))
+		if (!e->dead && wire_unit_read(&r, &u))
 			call_run(m, p, &p->addr, NULL, &u, 0);
 		queue_pop(&o->q);
 	}
@@ -581,7 +581,7 @@ static void whole_reset(struct mesh *m, struct in *in)
 }
 
 /* A piece of a long unit; *ret_unit: all of it, when this was the last. 0, 1 (more are to come) or <0. */
-static int piece(struct mesh *m, struct in *in, const struct unit *u, struct unit *ret_unit)
+static int piece(struct mesh *m, struct in *in, const struct wire_unit *u, struct wire_unit *ret_unit)
 {
 	struct dk_cursor r;
 
@@ -590,7 +590,7 @@ static int piece(struct mesh *m, struct in *in, const struct unit *u, struct uni
 		in->whole_total = u->total;
 	}
 	if (u->total != in->whole_total || u->offset != in->whole_n || u->payload.n > u->total - in->whole_n ||
-	    u->total > UNIT_BODY_MAX || !u->payload.n)
+	    u->total > WIRE_UNIT_BODY_MAX || !u->payload.n)
 		return -EINVAL;
 	if (in->whole_cap - in->whole_n < u->payload.n) { /* as bytes come, never as somebody says that they will */
 		size_t cap = (in->whole_n + u->payload.n) * 2;
@@ -609,7 +609,7 @@ static int piece(struct mesh *m, struct in *in, const struct unit *u, struct uni
 	if (in->whole_n < in->whole_total)
 		return 1;
 	r = dk_cursor_of(dk_slice_n(in->whole, in->whole_n));
-	return unit_read(&r, ret_unit) && dk_rd_done(&r) && ret_unit->kind != UNIT_PIECE ? 0 : -EINVAL;
+	return wire_unit_read(&r, ret_unit) && dk_rd_done(&r) && ret_unit->kind != WIRE_UNIT_PIECE ? 0 : -EINVAL;
 }
 
 static bool run_record(struct mesh *m, struct in *in, dk_slice plain)
@@ -617,21 +617,21 @@ static bool run_record(struct mesh *m, struct in *in, dk_slice plain)
 	struct dk_cursor r = dk_cursor_of(plain);
 	struct peer *p = in->peer;
 	uint32_t life = p->life, late;
-	struct record_head h;
-	struct unit u, all;
+	struct wire_preface h;
+	struct wire_unit u, all;
 	uint64_t number;
 	int rc;
 
-	record_head_read(&r, &h);
+	wire_preface_read(&r, &h);
 	if (r.bad)
 		return false;
 	acked(m, p, h.session, h.acked);
 	late = lateness(m, p, h.now_ms);
 	number = h.base;
-	while (unit_read(&r, &u)) {
+	while (wire_unit_read(&r, &u)) {
 		bool last = true;
 
-		if (u.kind == UNIT_PIECE) {
+		if (u.kind == WIRE_UNIT_PIECE) {
 			rc = piece(m, in, &u, &all);
 			if (rc < 0)
 				return false;
@@ -641,7 +641,7 @@ static bool run_record(struct mesh *m, struct in *in, dk_slice plain)
 		if (!last)
 			continue;
 		if (number <= p->got) {
-			m->n.duplicates += u.kind != UNIT_NOTHING;
+			m->n.duplicates += u.kind != WIRE_UNIT_NOTHING;
 		} else {
 			p->got = number; /* before it runs: whatever happens, it does not run again */
 			if (!call_run(m, p, &p->addr, NULL, &u, late))
@@ -653,7 +653,7 @@ static bool run_record(struct mesh *m, struct in *in, dk_slice plain)
 			whole_reset(m, in);
 		number++;
 	}
-	if (plain.n > RECORD_HEAD)
+	if (plain.n > WIRE_PREFACE_LEN)
 		owe_ack(m, p, plain.n);
 	return !r.bad;
 }

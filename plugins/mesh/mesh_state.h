@@ -2,7 +2,7 @@
 /*
  * What the files of the plugin share. mesh.c is the plugin: options, phases, service. mesh_peer.c keeps the other nodes;
  * mesh_contact.c talks datagrams with them; mesh_link.c streams; mesh_call.c runs what came and answers it; mesh_tree.c is
- * send_many. mesh_unit.c, mesh_queue.c and wire/cluster.c are pure.
+ * send_many. wire/cluster_unit.c, mesh_queue.c and wire/cluster.c are pure.
  *
  * A peer is an address that somebody here spoke to, or that proved to be a node. It outlives its links, so that numbers which
  * keep messages from running twice are not forgotten while the other node may still repeat itself.
@@ -14,7 +14,7 @@
 #include <diarkis/plugin.h>
 
 #include "mesh_queue.h"
-#include "mesh_unit.h"
+#include "wire/cluster_unit.h"
 #include "wire/cluster.h"
 
 #define MESH_PEERS_MAX 4096
@@ -202,8 +202,8 @@ bool peer_welcome(struct mesh *m, const struct wire_contact *x, const struct dk_
 
 /* ---- mesh_contact.c ---- */
 void contact_received(void *self, struct dk_udp *udp, const struct dk_datagram *v, size_t n);
-int contact_put(struct mesh *m, struct peer *p, const struct unit *u); /* 0, DK_TOO_LONG or DK_FULL */
-void contact_say(struct mesh *m, struct contact *c, const struct unit *u); /* at once, alone; too long: lost */
+int contact_put(struct mesh *m, struct peer *p, const struct wire_unit *u); /* 0, DK_TOO_LONG or DK_FULL */
+void contact_say(struct mesh *m, struct contact *c, const struct wire_unit *u); /* at once, alone; too long: lost */
 void contact_flush(struct mesh *m, struct peer *p);
 void contact_close(struct mesh *m, dk_id *id);
 void contact_close_all(struct mesh *m, struct peer *p);
@@ -213,7 +213,7 @@ void contact_sweep(struct mesh *m);
 extern const struct dk_stream_ops link_in_ops;
 void link_accept(void *self, struct dk_listener *l, struct dk_stream *s);
 /* Queues a unit: 0, DK_FULL. share: how much of the queue may be used, in eighths. ret_number may be NULL. */
-int link_put(struct mesh *m, struct peer *p, const struct unit *u, unsigned share, uint64_t deadline_ms, uint64_t *ret_number);
+int link_put(struct mesh *m, struct peer *p, const struct wire_unit *u, unsigned share, uint64_t deadline_ms, uint64_t *ret_number);
 bool link_take_back(struct peer *p, uint64_t id); /* a request that was not written yet; false: it was */
 void link_flush(struct mesh *m, struct peer *p);
 void link_run_self(struct mesh *m, struct peer *p); /* p is this node: what it says to itself runs here */
@@ -224,7 +224,7 @@ void link_sweep(struct mesh *m);
 
 /* ---- mesh_call.c ---- */
 /* Runs a unit that came from p (or from a guest's contact), late_ms after it was written. False: it is malformed. */
-bool call_run(struct mesh *m, struct peer *p, const struct dk_addr *from, struct contact *guest, const struct unit *u,
+bool call_run(struct mesh *m, struct peer *p, const struct dk_addr *from, struct contact *guest, const struct wire_unit *u,
 	      uint32_t late_ms);
 int call_request(struct dk_carrier *c, void *self, const struct dk_addr *to, uint8_t ver, uint16_t cmd, dk_slice payload,
 		 uint32_t timeout_ms, dk_carrier_done_fn *done, void *arg, dk_id *ret_request);
@@ -237,7 +237,7 @@ void call_fini(struct mesh *m);
 /* ---- mesh_tree.c ---- */
 size_t tree_send(struct dk_carrier *c, const struct dk_addr *to, size_t n, unsigned fanout, uint8_t ver, uint16_t cmd,
 		 dk_slice payload, unsigned how);
-bool tree_run(struct mesh *m, const struct unit *u); /* a relay's unit; false: malformed */
+bool tree_run(struct mesh *m, const struct wire_unit *u); /* a relay's unit; false: malformed */
 void tree_fini(struct mesh *m);
 
 #endif

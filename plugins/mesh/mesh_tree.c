@@ -3,31 +3,29 @@
  * One message to many nodes. The sender speaks to a few of them; each gets the addresses of its share and does the same with it. A
  * relay hands the message to its own commands with the address of the first sender, not its own.
  *
- * Bounded: a message makes UNIT_HOPS_MAX hops at most, a list of targets only shrinks on its way, and a relay passes over what it
- * had before, so neither a loop nor a list that somebody made up grows.
+ * Bounded: a message makes WIRE_UNIT_HOPS_MAX hops at most, a list of targets only shrinks on its way, and a relay passes over
+ * what it had before, so neither a loop nor a list that somebody made up grows.
  */
 #include "mesh_state.h"
 
 #include "wire/cluster.h"
 
-#include <errno.h>
+#define UNRELIABLE_MAX (WIRE_PACKET_PLAIN - WIRE_UNIT_HEAD - 8 - 8 - WIRE_CLUSTER_ADDR - 3 - 2 - 3) /* targets and payload */
 
-#define UNRELIABLE_MAX (WIRE_PACKET_PLAIN - UNIT_HEAD - 8 - 8 - WIRE_CLUSTER_ADDR - 3 - 2 - 3) /* targets and payload */
-
-/* The least number of direct targets, from fanout on, with which n are reached in UNIT_HOPS_MAX hops. */
+/* The least number of direct targets, from fanout on, with which n are reached in WIRE_UNIT_HOPS_MAX hops. */
 static unsigned wide_enough(size_t n, unsigned fanout)
 {
 	for (;; fanout++) {
 		size_t reach = 0, level = 1;
 
-		for (int hop = 0; hop < UNIT_HOPS_MAX && reach < n; hop++)
+		for (int hop = 0; hop < WIRE_UNIT_HOPS_MAX && reach < n; hop++)
 			reach += level *= fanout;
 		if (reach >= n)
 			return fanout;
 	}
 }
 
-static int give(struct mesh *m, const struct dk_addr *to, const struct unit *u)
+static int give(struct mesh *m, const struct dk_addr *to, const struct wire_unit *u)
 {
 	struct peer *p = peer_of(m, to);
 	int rc;
@@ -42,7 +40,7 @@ static int give(struct mesh *m, const struct dk_addr *to, const struct unit *u)
 }
 
 /* u->targets are spread over at most fanout of them; returns how many took their share. */
-static size_t pass_on(struct mesh *m, struct unit *u, unsigned fanout)
+static size_t pass_on(struct mesh *m, struct wire_unit *u, unsigned fanout)
 {
 	size_t n = u->targets_n, at = 0, took = 0, most = UINT16_MAX;
 	const uint8_t *list = u->targets.p;
@@ -70,14 +68,14 @@ size_t tree_send(struct dk_carrier *c, const struct dk_addr *to, size_t n, unsig
 		 dk_slice payload, unsigned how)
 {
 	struct mesh *m = dk_container_of(c, struct mesh, api);
-	struct unit u = { .kind = UNIT_RELAY,
-			  .ver = ver,
-			  .cmd = cmd,
-			  .hops = UNIT_HOPS_MAX,
-			  .how = how & DK_RELIABLE,
-			  .origin = m->api.addr,
-			  .boot = m->api.boot,
-			  .payload = payload };
+	struct wire_unit u = { .kind = WIRE_UNIT_RELAY,
+			       .ver = ver,
+			       .cmd = cmd,
+			       .hops = WIRE_UNIT_HOPS_MAX,
+			       .how = how & DK_RELIABLE,
+			       .origin = m->api.addr,
+			       .boot = m->api.boot,
+			       .payload = payload };
 	struct dk_writer w;
 	uint8_t *list;
 
@@ -137,12 +135,12 @@ static bool first_time(struct mesh *m, uint64_t boot, uint64_t id)
 	return true;
 }
 
-bool tree_run(struct mesh *m, const struct unit *u)
+bool tree_run(struct mesh *m, const struct wire_unit *u)
 {
-	struct unit on = *u;
-	struct unit message = { .kind = UNIT_MESSAGE, .ver = u->ver, .cmd = u->cmd, .payload = u->payload };
+	struct wire_unit on = *u;
+	struct wire_unit message = { .kind = WIRE_UNIT_MESSAGE, .ver = u->ver, .cmd = u->cmd, .payload = u->payload };
 
-	if (u->hops > UNIT_HOPS_MAX || !u->origin.family || !u->boot)
+	if (u->hops > WIRE_UNIT_HOPS_MAX || !u->origin.family || !u->boot)
 		return false;
 	if (u->boot == m->api.boot || !first_time(m, u->boot, u->id)) {
 		m->n.duplicates++;

@@ -1,51 +1,51 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* See mesh_unit.h. */
-#include "mesh_unit.h"
+/* See cluster_unit.h. */
+#include "wire/cluster_unit.h"
 
 #include "wire/cluster.h"
 
-static size_t fixed_len(const struct unit *u)
+static size_t fixed_len(const struct wire_unit *u)
 {
 	switch (u->kind) {
-	case UNIT_MESSAGE:
+	case WIRE_UNIT_MESSAGE:
 		return 3;
-	case UNIT_REQUEST:
+	case WIRE_UNIT_REQUEST:
 		return 8 + 4 + 3;
-	case UNIT_ANSWER:
+	case WIRE_UNIT_ANSWER:
 		return 8 + 1;
-	case UNIT_CANCEL:
+	case WIRE_UNIT_CANCEL:
 		return 8;
-	case UNIT_RELAY:
+	case WIRE_UNIT_RELAY:
 		return 8 + 8 + WIRE_CLUSTER_ADDR + 3 + 2 + u->targets.n + 3;
-	case UNIT_PIECE:
+	case WIRE_UNIT_PIECE:
 		return 8;
 	default:
 		return 0;
 	}
 }
 
-size_t unit_len(const struct unit *u)
+size_t wire_unit_len(const struct wire_unit *u)
 {
-	return UNIT_HEAD + fixed_len(u) + u->payload.n;
+	return WIRE_UNIT_HEAD + fixed_len(u) + u->payload.n;
 }
 
-void unit_write(struct dk_writer *w, const struct unit *u)
+void wire_unit_write(struct dk_writer *w, const struct wire_unit *u)
 {
 	dk_wr_u8(w, u->kind);
-	dk_wr_u24(w, (uint32_t)(unit_len(u) - UNIT_HEAD));
+	dk_wr_u24(w, (uint32_t)(wire_unit_len(u) - WIRE_UNIT_HEAD));
 	switch (u->kind) {
-	case UNIT_REQUEST:
+	case WIRE_UNIT_REQUEST:
 		dk_wr_u64(w, u->id);
 		dk_wr_u32(w, u->left_ms);
 		break;
-	case UNIT_ANSWER:
+	case WIRE_UNIT_ANSWER:
 		dk_wr_u64(w, u->id);
 		dk_wr_u8(w, u->status);
 		break;
-	case UNIT_CANCEL:
+	case WIRE_UNIT_CANCEL:
 		dk_wr_u64(w, u->id);
 		break;
-	case UNIT_RELAY:
+	case WIRE_UNIT_RELAY:
 		dk_wr_u64(w, u->id);
 		dk_wr_u64(w, u->boot);
 		wire_addr_write(w, &u->origin);
@@ -55,23 +55,23 @@ void unit_write(struct dk_writer *w, const struct unit *u)
 		dk_wr_u16(w, u->targets_n);
 		dk_wr_slice(w, u->targets);
 		break;
-	case UNIT_PIECE:
+	case WIRE_UNIT_PIECE:
 		dk_wr_u32(w, u->total);
 		dk_wr_u32(w, u->offset);
 		break;
 	default:
 		break;
 	}
-	if (u->kind == UNIT_MESSAGE || u->kind == UNIT_REQUEST || u->kind == UNIT_RELAY) {
+	if (u->kind == WIRE_UNIT_MESSAGE || u->kind == WIRE_UNIT_REQUEST || u->kind == WIRE_UNIT_RELAY) {
 		dk_wr_u8(w, u->ver);
 		dk_wr_u16(w, u->cmd);
 	}
 	dk_wr_slice(w, u->payload);
 }
 
-bool unit_read(struct dk_cursor *c, struct unit *ret_unit)
+bool wire_unit_read(struct dk_cursor *c, struct wire_unit *ret_unit)
 {
-	struct unit u = { .kind = 0 };
+	struct wire_unit u = { .kind = 0 };
 	struct dk_cursor r;
 
 	if (!dk_rd_left(c))
@@ -81,21 +81,21 @@ bool unit_read(struct dk_cursor *c, struct unit *ret_unit)
 	if (c->bad)
 		return false;
 	switch (u.kind) {
-	case UNIT_NOTHING:
-	case UNIT_MESSAGE:
+	case WIRE_UNIT_NOTHING:
+	case WIRE_UNIT_MESSAGE:
 		break;
-	case UNIT_REQUEST:
+	case WIRE_UNIT_REQUEST:
 		u.id = dk_rd_u64(&r);
 		u.left_ms = dk_rd_u32(&r);
 		break;
-	case UNIT_ANSWER:
+	case WIRE_UNIT_ANSWER:
 		u.id = dk_rd_u64(&r);
 		u.status = dk_rd_u8(&r);
 		break;
-	case UNIT_CANCEL:
+	case WIRE_UNIT_CANCEL:
 		u.id = dk_rd_u64(&r);
 		break;
-	case UNIT_RELAY:
+	case WIRE_UNIT_RELAY:
 		u.id = dk_rd_u64(&r);
 		u.boot = dk_rd_u64(&r);
 		wire_addr_read(&r, &u.origin);
@@ -105,7 +105,7 @@ bool unit_read(struct dk_cursor *c, struct unit *ret_unit)
 		u.targets_n = dk_rd_u16(&r);
 		u.targets = dk_rd_slice(&r, (size_t)u.targets_n * WIRE_CLUSTER_ADDR);
 		break;
-	case UNIT_PIECE:
+	case WIRE_UNIT_PIECE:
 		u.total = dk_rd_u32(&r);
 		u.offset = dk_rd_u32(&r);
 		break;
@@ -113,12 +113,12 @@ bool unit_read(struct dk_cursor *c, struct unit *ret_unit)
 		c->bad = true;
 		return false;
 	}
-	if (u.kind == UNIT_MESSAGE || u.kind == UNIT_REQUEST || u.kind == UNIT_RELAY) {
+	if (u.kind == WIRE_UNIT_MESSAGE || u.kind == WIRE_UNIT_REQUEST || u.kind == WIRE_UNIT_RELAY) {
 		u.ver = dk_rd_u8(&r);
 		u.cmd = dk_rd_u16(&r);
 	}
 	u.payload = dk_rd_rest(&r);
-	if (r.bad || ((u.kind == UNIT_NOTHING || u.kind == UNIT_CANCEL) && u.payload.n)) {
+	if (r.bad || ((u.kind == WIRE_UNIT_NOTHING || u.kind == WIRE_UNIT_CANCEL) && u.payload.n)) {
 		c->bad = true;
 		return false;
 	}
@@ -126,7 +126,7 @@ bool unit_read(struct dk_cursor *c, struct unit *ret_unit)
 	return true;
 }
 
-void record_head_write(struct dk_writer *w, const struct record_head *h)
+void wire_preface_write(struct dk_writer *w, const struct wire_preface *h)
 {
 	dk_wr_u64(w, h->base);
 	dk_wr_u64(w, h->now_ms);
@@ -134,7 +134,7 @@ void record_head_write(struct dk_writer *w, const struct record_head *h)
 	dk_wr_u64(w, h->acked);
 }
 
-void record_head_read(struct dk_cursor *c, struct record_head *ret_head)
+void wire_preface_read(struct dk_cursor *c, struct wire_preface *ret_head)
 {
 	ret_head->base = dk_rd_u64(c);
 	ret_head->now_ms = dk_rd_u64(c);

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Tools that ask a node: wire/cluster_guest.c against the plugin, over a bare UDP socket. */
+#include <check.h>
+#include <stdlib.h>
+
+#include "nodes.h"
+#include "wire/cluster_guest.h"
+
+struct tool {
+	struct nodes w;
+	struct wire_guest *g;
+	struct dk_sim_udp *udp;
+	struct dk_addr node;
+};
+
+static int tool_random(void *arg, void *buf, size_t n)
+{
+	uint8_t *p = buf;
+
+	while (n--)
+		*p++ = (uint8_t)dk_sim_chance(arg);
+	return 0;
+}
+
+static void tool_make(struct tool *t, const char *key, const char *cluster)
+{
+	struct wire_cluster_opts o = { .random = tool_random, .key_n = 1 };
+
+	nodes_make(&t->w, 1, 1, NULL);
+	o.arg = t->w.world;
+	o.name = dk_str_c(cluster);
+	ck_assert_int_eq(wire_cluster_key_parse(dk_str_c(key), o.key[0]), 0);
+	ck_assert_int_eq(wire_guest_new(&o, &t->g), 0);
+	ck_assert_int_eq(dk_sim_udp_open(t->w.world, "10.1.0.1:9000", NULL, NULL, &t->udp), 0);
+	t->node = t->w.addr[0];
+}
+
+static void tool_free(struct tool *t)
+{
+	dk_sim_udp_close(t->udp);
+	wire_guest_free(t->g);
+	nodes_free(&t->w);
+}
+
+static enum wire_guest_state ask(struct tool *t, uint16_t cmd, dk_slice payload, int *ret_status, dk_slice *ret_body)
+{
+	uint8_t buf[WIRE_PACKET_MAX];
+	enum wire_guest_state state;
+	struct dk_addr from;
+	dk_slice bytes;
+	size_t n;
+
+	ck_assert_int_eq(wire_guest_call(t->g, dk_sim_now(t->w.world), DK_VER_NODE, cmd, payload, 1000), 0);
+	while ((state = wire_guest_result(t->g, ret_status, ret_body)) == WIRE_GUEST_WAITS) {
+		while ((n = wire_guest_out(t->g, dk_sim_now(t->w.world), buf)))
+			dk_sim_udp_send(t->udp, &t->node, dk_slice_n(buf, n));
+		ck_assert_uint_le(wire_guest_due(t->g), dk_sim_now(t->w.world) + 200);
+		dk_sim_run(t->w.world, 5);
+		while (dk_sim_udp_next(t->udp, &from, &bytes))
+			wire_guest_in(t->g, dk_sim_now(t->w.world), bytes);
+		wire_guest_tick(t->g, dk_sim_now(t->w.world));
+	}
+	return state;
+}
+
+START_TEST(a_guest_asks_what_operators_may_call)
+{
+	static const uint8_t seven = 7, eight = 8;
+	struct tool t;
+	dk_slice body;
+	int status;
+
+	tool_make(&t, NODES_KEY, "diarkis");
+	ck_assert_int_eq(ask(&t, PROBE_TOOL, dk_slice_n(&seven, 1), &status, &body), WIRE_GUEST_ANSWERED);
+	ck_assert_int_eq(status, DK_STATUS_OK);
+	ck_assert_mem_eq(body.p, &eight, 1);
+	ck_assert_uint_eq(body.n, 1);
+	ck_assert(wire_guest_reached(t.g));
+	/* The same contact again; and what is no operator's business. */
+	ck_assert_int_eq(ask(&t, PROBE_TOOL, dk_slice_n(&eight, 1), &status, &body), WIRE_GUEST_ANSWERED);
+	ck_assert_int_eq(ask(&t, PROBE_ECHO, dk_slice_n(&eight, 1), &status, &body), WIRE_GUEST_SILENT);
+	ck_assert_uint_ge(node_counter(&t.w, 0, "drop_guest"), 1);
+	ck_assert_uint_eq(t.w.probe[0]->echoes, 0);
+	ck_assert_int_eq(node_counter(&t.w, 0, "peers"), 1); /* itself: a guest is no node */
+	tool_free(&t);
+}
+END_TEST
+
+START_TEST(a_guest_is_answered_over_a_bad_line)
+{
+	static const struct dk_sim_link bad = { .loss = 0.3, .duplicate = 0.2, .delay_ms = 10 };
+	static const uint8_t seven = 7;
+	struct tool t;
+	dk_slice body;
+	int status, answered = 0;
+
+	tool_make(&t, NODES_KEY, "diarkis");
+	ck_assert_int_eq(dk_sim_link(t.w.world, NULL, NULL, &bad), 0);
+	for (int i = 0; i < 100; i++)
+		answered += ask(&t, PROBE_TOOL, dk_slice_n(&seven, 1), &status, &body) == WIRE_GUEST_ANSWERED;
+	ck_assert_int_ge(answered, 90);
+	tool_free(&t);
+}
+END_TEST
+
+START_TEST(a_guest_with_another_key_meets_silence)
+{
+	static const uint8_t seven = 7;
+	struct tool t;
+	dk_slice body;
+	int status;
+
+	tool_make(&t,
+		  "ff"
+		  "0102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f",
+		  "diarkis");
+	ck_assert_int_eq(ask(&t, PROBE_TOOL, dk_slice_n(&seven, 1), &status, &body), WIRE_GUEST_SILENT);
+	ck_assert(!wire_guest_reached(t.g));
+	ck_assert_int_ge(node_counter(&t.w, 0, "drop_foreign"), 1);
+	ck_assert_int_eq(node_counter(&t.w, 0, "packets_out"), 0);
+	tool_free(&t);
+}
+END_TEST
+
+START_TEST(a_guest_of_another_cluster_meets_silence)
+{
+	static const uint8_t seven = 7;
+	struct tool t;
+	dk_slice body;
+	int status;
+
+	tool_make(&t, NODES_KEY, "staging");
+	ck_assert_int_eq(ask(&t, PROBE_TOOL, dk_slice_n(&seven, 1), &status, &body), WIRE_GUEST_SILENT);
+	ck_assert_int_ge(node_counter(&t.w, 0, "drop_cluster"), 1);
+	ck_assert_int_eq(node_counter(&t.w, 0, "packets_out"), 0);
+	tool_free(&t);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("guests");
+	TCase *t = tcase_create("guests");
+	SRunner *r;
+	int failed;
+
+	tcase_set_timeout(t, 30);
+	tcase_add_test(t, a_guest_asks_what_operators_may_call);
+	tcase_add_test(t, a_guest_is_answered_over_a_bad_line);
+	tcase_add_test(t, a_guest_with_another_key_meets_silence);
+	tcase_add_test(t, a_guest_of_another_cluster_meets_silence);
+	suite_add_tcase(s, t);
+	r = srunner_create(s);
+	srunner_run_all(r, CK_NORMAL);
+	failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
