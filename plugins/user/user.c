@@ -170,6 +170,15 @@ static uint32_t svc_latency_ms(struct dk_user *svc, dk_id user)
 	return svc_info(svc, user, &info, &kind) == 0 ? info.rtt_ms : 0;
 }
 
+static dk_str svc_type(struct dk_user *svc, dk_id user)
+{
+	struct users *s = users_of(svc);
+	const struct user *u = user_get(s, user);
+	const struct dk_transport *t = u ? user_transport(s, u) : NULL;
+
+	return dk_str_c(t ? t->type : NULL);
+}
+
 static dk_slice svc_locals(struct dk_user *svc, dk_id user)
 {
 	const struct user *u = user_get(users_of(svc), user);
@@ -406,6 +415,7 @@ static int init(void *self)
 	svc->is_connected = svc_is_connected;
 	svc->info = svc_info;
 	svc->latency_ms = svc_latency_ms;
+	svc->type = svc_type;
 	svc->locals = svc_locals;
 	svc->count = svc_count;
 	svc->next = svc_next;

@@ -164,6 +164,9 @@ struct dk_user {
 	int (*create_with)(struct dk_user *svc, dk_str uid, dk_str type, const struct dk_user_prop *props, size_t n,
 			   struct dk_credential *ret_cred, dk_id *ret_user);
 
+	/* The type of the transport that it is on; empty: it is blank, or gone. Static. */
+	dk_str (*type)(struct dk_user *svc, dk_id user);
+
 	/* ---- between nodes; without a carrier these answer -EOPNOTSUPP ---- */
 
 	/* The same on another node. done is called only after 0, never before this returns, and not when self stopped. Returns 0,

@@ -311,6 +311,8 @@ START_TEST(uids)
 	}
 	ck_assert_int_eq(users->create(users, uid, dk_str_c("MEM"), &cred, &id), 0);
 	ck_assert_int_eq(users->create_blank(users, dk_str_c("blank"), &other), 0);
+	ck_assert_uint_eq(users->type(users, other).n, 0);
+	ck_assert(dk_str_eq(users->type(users, id), dk_str_c("MEM")));
 	ck_assert_uint_eq(users->by_uid(users, uid), id);
 	ck_assert_uint_eq(users->count(users), 4);
 	ck_assert_int_eq(users->push(users, other, 2, 1, dk_slice_n(NULL, 0), DK_RELIABLE), 0);
