@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * diarkisd: one node as a program. Options, exit codes, the `ready` line, and the crash handler, whose view of the node is the one
- * writable global of the product.
+ * diarkisd: one node as a program, or with `workers` several, each in a process of its own. Options, exit codes, the `ready` line,
+ * and the crash handler, whose view of the node is the one writable global of the product.
  */
-#include <diarkis/diarkis.h>
+#include "workers.h"
 
 #include <getopt.h>
 #include <signal.h>
@@ -11,7 +11,10 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-static struct dk_kernel *volatile crash_node;
+static struct {
+	struct dk_kernel *node;
+	const struct worker *worker; /* NULL: no supervisor wants to know */
+} volatile crash;
 
 static const char usage_text[] =
 	"Usage: diarkisd [-c FILE] [OPTIONS]\n"
@@ -53,7 +56,7 @@ static void put(void *arg, const char *text, size_t n)
 static void on_crash(int signum)
 {
 	static const char head[] = "diarkisd: crashed while this plugin's code ran: ", none[] = "none (kernel code)", tail[] = "\n";
-	const char *name = crash_node ? dk_running_plugin(crash_node) : NULL;
+	const char *name = crash.node ? dk_running_plugin(crash.node) : NULL;
 	ssize_t n = write(2, head, sizeof(head) - 1);
 
 	if (!name)
@@ -61,6 +64,8 @@ static void on_crash(int signum)
 	n += write(2, name, strlen(name));
 	n += write(2, tail, 1);
 	(void)n;
+	if (crash.worker)
+		worker_crash(crash.worker, name);
 	signal(signum, SIG_DFL);
 	raise(signum);
 }
@@ -192,10 +197,102 @@ static int look(struct dk_kernel *k, const struct options *o)
 	return rc;
 }
 
+/* The signals of a node, to whoever is to get them: blocked until it is known whether this is a node or a supervisor. */
+static void block_signals(bool on)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	for (size_t i = 0; i < SUPERVISOR_SIGNALS; i++)
+		sigaddset(&set, supervisor_signals[i]);
+	sigprocmask(on ? SIG_BLOCK : SIG_UNBLOCK, &set, NULL);
+}
+
+static void tell_ready(void *arg)
+{
+	(void)arg;
+	notify("READY=1");
+}
+
+static void tell_stopping(void *arg, struct dk_step *step)
+{
+	(void)arg;
+	notify("STOPPING=1");
+	dk_step_done(step, 0);
+}
+
+static int run_node(struct dk_kernel *k, struct worker *w)
+{
+	stack_t stack = catch_crashes();
+	int rc;
+
+	crash.node = k;
+	crash.worker = w;
+	if (w)
+		rc = worker_start(w, k);
+	else
+		rc = dk_on_started(k, tell_ready, NULL) < 0 ? -1 : dk_on_stop(k, tell_stopping, NULL);
+	block_signals(false);
+	rc = rc < 0 ? DK_EXIT_RUNTIME : dk_start(k);
+	crash.node = NULL;
+	crash.worker = NULL;
+	sigaltstack(&(stack_t){ .ss_flags = SS_DISABLE, .ss_size = stack.ss_size }, NULL);
+	free(stack.ss_sp);
+	return rc;
+}
+
+/* 0, or an exit code after all complaints. */
+static int make(const struct dk_boot *boot, struct dk_env **ret_env, struct dk_kernel **ret_kernel)
+{
+	struct dk_env *env = dk_env_uv();
+	int rc;
+
+	if (!env) {
+		fputs("diarkisd: the event loop cannot be set up: out of memory or of descriptors\n", stderr);
+		return DK_EXIT_RUNTIME;
+	}
+	rc = dk_kernel_new(env, boot, ret_kernel);
+	if (rc)
+		dk_env_free(env);
+	else
+		*ret_env = env;
+	return rc;
+}
+
+/* One node; or the supervisor of several, whose forks come out of it as nodes. */
+static int run(struct dk_boot *boot)
+{
+	struct worker worker, *w = NULL;
+	struct dk_kernel *k;
+	struct dk_env *env;
+	int rc;
+
+	block_signals(true);
+	boot->flags |= DK_BOOT_READY_LINE | DK_BOOT_CRASH_NAMES | DK_BOOT_WORKERS;
+	rc = make(boot, &env, &k);
+	if (!rc && dk_workers(k)) {
+		if (supervisor_run(k, &worker, &rc))
+			w = &worker;
+		dk_kernel_free(k);
+		dk_env_free(env);
+		if (!w)
+			return rc;
+		boot->flags = DK_BOOT_CRASH_NAMES;
+		worker_boot(w, boot);
+		rc = make(boot, &env, &k);
+	}
+	if (rc)
+		return rc;
+	rc = run_node(k, w);
+	dk_kernel_free(k);
+	dk_env_free(env);
+	return rc;
+}
+
 int main(int argc, char **argv)
 {
 	struct options o = { 0 };
-	struct dk_boot boot = { .size = sizeof(boot), .flags = DK_BOOT_READY_LINE | DK_BOOT_CRASH_NAMES };
+	struct dk_boot boot = { .size = sizeof(boot) };
 	struct dk_kernel *k;
 	struct dk_env *env;
 	char path[4096];
@@ -216,26 +313,13 @@ int main(int argc, char **argv)
 	}
 	boot.sets = o.sets;
 	boot.plugin_dirs = o.dirs;
-	env = dk_env_uv();
-	if (!env) {
-		fputs("diarkisd: the event loop cannot be set up: out of memory or of descriptors\n", stderr);
-		return DK_EXIT_RUNTIME;
-	}
-	rc = dk_kernel_new(env, &boot, &k);
+	if (!o.plugins && !o.explaining && !o.dump && !o.check)
+		return run(&boot);
+	rc = make(&boot, &env, &k);
 	if (!rc) {
-		if (o.plugins || o.explaining || o.dump || o.check) {
-			rc = look(k, &o);
-		} else {
-			stack_t stack = catch_crashes();
-
-			crash_node = k;
-			rc = dk_start(k);
-			crash_node = NULL;
-			sigaltstack(&(stack_t){ .ss_flags = SS_DISABLE, .ss_size = stack.ss_size }, NULL);
-			free(stack.ss_sp);
-		}
+		rc = look(k, &o);
 		dk_kernel_free(k);
+		dk_env_free(env);
 	}
-	dk_env_free(env);
 	return rc;
 }

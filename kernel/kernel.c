@@ -242,6 +242,20 @@ static int fill_options(struct dk_kernel *k)
 	return config_finish(k->config);
 }
 
+/* No plugins: a log under a name of its own, and task files. */
+static int boot_supervisor(struct dk_kernel *k, int rc)
+{
+	char *name = strdup("supervisor");
+	int worse = config_finish(k->config);
+
+	if (!name)
+		return DK_EXIT_RUNTIME;
+	free((void *)(uintptr_t)k->app->instance);
+	k->app->instance = name;
+	rc = worse ? worse : rc;
+	return rc ? rc : command_init(k);
+}
+
 static int boot(struct dk_kernel *k, const struct dk_boot *b)
 {
 	const char *tmp = kernel_getenv(k, "TMPDIR");
@@ -269,6 +283,8 @@ static int boot(struct dk_kernel *k, const struct dk_boot *b)
 	rc = log_configure(k);
 	worse = read_timeout(k);
 	rc = worse ? worse : rc;
+	if (dk_workers(k))
+		return boot_supervisor(k, rc);
 	worse = loader_load(k);
 	rc = worse ? worse : rc;
 	worse = fill_options(k);
@@ -295,6 +311,10 @@ int dk_kernel_new(struct dk_env *env, const struct dk_boot *b, struct dk_kernel 
 	k->builtin = full.builtin;
 	k->worker = full.worker;
 	k->workers = full.workers;
+	k->share = full.share;
+	k->watch = full.watch;
+	k->watch_fd = full.watch_fd;
+	k->program = full.program;
 	rc = copy_list(full.env, &k->env_vars) < 0 || copy_list(full.plugin_dirs, &k->plugin_dirs) < 0 ? DK_EXIT_RUNTIME
 												       : boot(k, &full);
 	if (rc) {
@@ -336,6 +356,11 @@ void dk_kernel_free(struct dk_kernel *k)
 }
 
 /* ---- facts ---- */
+
+uint32_t dk_workers(const struct dk_kernel *k)
+{
+	return k->boot_flags & DK_BOOT_WORKERS ? (uint32_t)config_kernel(k->config)->workers : 0;
+}
 
 const char *dk_path(const struct dk_kernel *k)
 {

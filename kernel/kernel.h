@@ -92,7 +92,11 @@ struct dk_kernel {
 	struct dk_addr addr; /* the carrier's, once it is there */
 	struct dk_timer taken_timer;
 	struct published *published; /* node.c */
-	uint32_t worker, workers; /* as in dk_boot */
+	uint32_t worker, workers; /* as in dk_boot, as are the next four */
+	int (*share)(void *program, const struct dk_addr *bind, int backlog);
+	bool (*watch)(void *program);
+	int watch_fd;
+	void *program;
 	uint64_t last_id_ns;
 	uint64_t chance[4];
 	uint64_t hash_key[2];
@@ -352,6 +356,5 @@ void stream_fini(struct io_state *io);
 /* ---- task.c: SIGUSR1/2 ---- */
 int task_init(struct dk_kernel *k);
 void task_fini(struct dk_kernel *k);
-void task_signal(struct dk_kernel *k, int which); /* 1 or 2 */
 
 #endif

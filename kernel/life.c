@@ -742,6 +742,14 @@ static void hangup(struct dk_kernel *k)
 		call_app(k, &k->lives->hup.at[i], "OnSIGHUP");
 }
 
+static void task(struct dk_kernel *k, int which)
+{
+	char *text = dk_task_read(k, which);
+
+	dk_task_run(k, which, text);
+	free(text);
+}
+
 void dk_signal_arrived(struct dk_kernel *k, int signum)
 {
 	switch (signum) {
@@ -761,10 +769,10 @@ void dk_signal_arrived(struct dk_kernel *k, int signum)
 			hangup(k);
 		break;
 	case SIGUSR1:
-		task_signal(k, 1);
+		task(k, 1);
 		break;
 	case SIGUSR2:
-		task_signal(k, 2);
+		task(k, 2);
 		break;
 	default:
 		break;

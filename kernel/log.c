@@ -251,7 +251,7 @@ static void write_line(struct dk_kernel *k, const char *name, enum dk_log_level 
 	static const char *const colors[] = { "", "\033[2m",  "\033[2m",  "\033[2m",  "\033[2m",
 					      "", "\033[36m", "\033[33m", "\033[31m", "\033[31;1m" };
 	struct log_state *st = k->log;
-	char buf[LINE_MAX_BYTES], when[64];
+	char buf[LINE_MAX_BYTES], when[64], which[32] = ""; /* which: worker */
 	struct line l = { buf, buf + sizeof(buf) - 16 };
 	uint64_t ns = k->env->ops->wall_ns(k->env);
 	time_t s = (time_t)(ns / 1000000000u);
@@ -264,6 +264,8 @@ static void write_line(struct dk_kernel *k, const char *name, enum dk_log_level 
 		localtime_r(&s, &tm);
 	n = strftime(when, sizeof(when), st->json ? "%Y-%m-%dT%H:%M:%S" : "%Y-%m-%d %H:%M:%S", &tm);
 	snprintf(when + n, sizeof(when) - n, ".%03u%s", (unsigned)(ns / 1000000u % 1000u), st->json ? "Z" : "");
+	if (k->workers)
+		snprintf(which, sizeof(which), st->json ? "\",\"worker\":\"%u" : "[%u]", k->worker);
 	if (st->json) {
 		puts_to(&l, "{\"time\":\"");
 		puts_to(&l, when);
@@ -271,6 +273,7 @@ static void write_line(struct dk_kernel *k, const char *name, enum dk_log_level 
 		puts_to(&l, log_level_name(level));
 		puts_to(&l, "\",\"name\":\"");
 		puts_to(&l, name);
+		puts_to(&l, which);
 		puts_to(&l, "\",\"message\":\"");
 		put_message(&l, st, msg);
 		l.end = buf + sizeof(buf);
@@ -283,6 +286,7 @@ static void write_line(struct dk_kernel *k, const char *name, enum dk_log_level 
 		puts_to(&l, log_level_name(level));
 		put(&l, ' ');
 		puts_to(&l, name);
+		puts_to(&l, which);
 		puts_to(&l, ": ");
 		put_message(&l, st, msg);
 		l.end = buf + sizeof(buf);

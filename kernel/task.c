@@ -188,6 +188,14 @@ static size_t split(char *text, const char **lines)
 	return n;
 }
 
+char *dk_task_read(struct dk_kernel *k, int which)
+{
+	char path[4096];
+
+	snprintf(path, sizeof(path), "%s/DIARKIS_SIGUSR%d", k->temp_dir, which);
+	return read_file(k, path);
+}
+
 /* ---- what a task may be ---- */
 
 static void change_log_level(struct dk_kernel *k, const char *const *params, size_t n)
@@ -249,24 +257,20 @@ static void run(struct dk_kernel *k, int which, const char *name, const char *co
 		log_kernel(k, DK_WARN, "SIGUSR%d: no task and no command is called \"%s\"", which, name);
 }
 
-void task_signal(struct dk_kernel *k, int which)
+void dk_task_run(struct dk_kernel *k, int which, const char *text)
 {
 	struct dk_plugin *before = kernel_enter(k->app);
+	char *copy = text ? strdup(text) : NULL;
 	const char *lines[LINES_MAX];
-	char path[4096];
-	char *text;
-	size_t n;
+	size_t n = 0;
 
 	for (struct task *t = k->tasks->tasks; t; t = t->next)
 		if (t->which == which && !t->name)
 			t->plain(t->arg);
-	snprintf(path, sizeof(path), "%s/DIARKIS_SIGUSR%d", k->temp_dir, which);
-	text = read_file(k, path);
-	if (text) {
-		n = split(text, lines);
-		if (n)
-			run(k, which, lines[0], lines + 1, n - 1);
-		free(text);
-	}
+	if (copy)
+		n = split(copy, lines);
+	if (n)
+		run(k, which, lines[0], lines + 1, n - 1);
+	free(copy);
 	kernel_leave(k->app, before);
 }

@@ -28,7 +28,9 @@ DK_API void dk_env_free(struct dk_env *env); /* after its kernels */
 enum dk_boot_flag {
 	DK_BOOT_NO_SIGNALS = 1, /* leave the process's signals alone */
 	DK_BOOT_READY_LINE = 2, /* print `ready` with the addresses on standard output */
-	DK_BOOT_CRASH_NAMES = 4 /* keep dk_running_plugin() up to date for a crash handler */
+	DK_BOOT_CRASH_NAMES = 4, /* keep dk_running_plugin() up to date for a crash handler */
+	/* when the configuration asks for workers load no plugin: for a supervisor's log and task files, see dk_workers() */
+	DK_BOOT_WORKERS = 8
 };
 
 /* Zeroed members have defaults. Strings are copied; builtin is borrowed for the kernel's life. */
@@ -47,6 +49,13 @@ struct dk_boot {
 	void *log_arg;
 	/* one of several processes with one configuration: which (from 0) of how many; workers 0: a node by itself */
 	uint32_t worker, workers;
+	/* Asked for the listener of a fixed port, which several processes may accept on: a descriptor that listens there and does
+	 * not block, given over, or <0 (-EADDRINUSE). NULL: the node makes its own. */
+	int (*share)(void *program, const struct dk_addr *bind, int backlog);
+	/* Called in a turn when watch_fd can be read or has ended; false: never again. NULL: nothing is watched. */
+	bool (*watch)(void *program);
+	int watch_fd;
+	void *program; /* for both */
 };
 
 /*
@@ -57,6 +66,9 @@ DK_API int dk_kernel_new(struct dk_env *env, const struct dk_boot *boot, struct 
 DK_API void dk_kernel_free(struct dk_kernel *k); /* not while it runs; NULL is fine */
 
 /* ---- life: Start, Run, Stop ---- */
+
+/* How many workers the configuration asks for, of a node made with DK_BOOT_WORKERS: when not 0 it must not be started. */
+DK_API uint32_t dk_workers(const struct dk_kernel *k);
 
 /* Runs until told to stop; returns the exit code: 0, or 1 after an error. (Start) */
 DK_API int dk_start(struct dk_kernel *k);
@@ -112,6 +124,10 @@ DK_API int dk_on_sigusr2_no_task(struct dk_kernel *k, void (*callback)(void *arg
 
 /* What a signal does, for programs that take signals themselves: SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2. */
 DK_API void dk_signal_arrived(struct dk_kernel *k, int signum);
+/* The two halves of SIGUSR1 (which 1) and SIGUSR2 (2), for programs that read a task for several nodes. The text of the task file,
+ * to be freed; NULL: there is none, or it was refused after logging. Running text NULL calls the NoTask callbacks alone. */
+DK_API char *dk_task_read(struct dk_kernel *k, int which);
+DK_API void dk_task_run(struct dk_kernel *k, int which, const char *text);
 
 /* The state of `app`, to call the functions of <diarkis/loop.h> and the others with. */
 DK_API void *dk_app(struct dk_kernel *k);

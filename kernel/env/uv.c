@@ -235,6 +235,17 @@ static void on_signal(uv_signal_t *h, int signum)
 	dk_signal_arrived(n->k, signum);
 }
 
+static void on_watch(uv_poll_t *poll, int status, int events)
+{
+	struct env_node *n = poll->data;
+
+	(void)status; /* who reads from it sees what is wrong */
+	(void)events;
+	node_turn(n);
+	if (!n->k->watch(n->k->program))
+		uv_poll_stop(poll);
+}
+
 static void env_detach(struct env_node *n)
 {
 	struct uv_env *env = n->env;
@@ -244,6 +255,8 @@ static void env_detach(struct env_node *n)
 	uv_close((uv_handle_t *)&n->timer, on_node_closed);
 	for (uint8_t i = 0; i < n->signal_n; i++)
 		uv_close((uv_handle_t *)&n->signals[i], on_node_closed);
+	if (n->watch.loop)
+		uv_close((uv_handle_t *)&n->watch, on_node_closed);
 	for (struct job_request *r = n->jobs; r; r = r->next)
 		uv_cancel((uv_req_t *)&r->req); /* those that run already are waited for: they use their plugin's memory */
 	tcp_detach(n);
@@ -272,6 +285,8 @@ static int env_attach(struct dk_env *base, struct dk_kernel *k, bool signals, st
 	uv_timer_init(&env->loop, &n->timer);
 	n->timer.data = n;
 	n->handles++;
+	if (k->watch && sock_poll(n, &n->watch, k->watch_fd, n) == 0)
+		uv_poll_start(&n->watch, UV_READABLE, on_watch);
 	for (size_t i = 0; signals && i < UV_SIGNALS; i++) {
 		uv_signal_t *h = &n->signals[i];
 

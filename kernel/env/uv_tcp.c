@@ -356,6 +356,30 @@ void uv_env_listener_close(struct env_listener *el)
 	sock_unpoll(&el->poll, el->fd, on_listener_closed);
 }
 
+/* Of its own; or on a port that is to be this one, that of all processes that ask for it. */
+static int open_listener(struct dk_kernel *k, int family, struct dk_addr *bound, const struct dk_listen_opts *opts, int *ret_fd)
+{
+	int backlog = opts->backlog ? opts->backlog : 1024, fd, rc;
+
+	if (k->share && bound->port && !opts->scan) {
+		fd = k->share(k->program, bound, backlog);
+		*ret_fd = fd;
+		return fd < 0 ? fd : 0;
+	}
+	rc = sock_open(family, SOCK_STREAM, &fd);
+	if (rc < 0)
+		return rc;
+	sock_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+	rc = sock_bind(fd, family, bound);
+	if (rc == 0 && listen(fd, backlog) < 0)
+		rc = -errno;
+	if (rc < 0)
+		close(fd);
+	else
+		*ret_fd = fd;
+	return rc;
+}
+
 int uv_env_listen(struct env_node *n, struct dk_listener *l, struct dk_addr *bound, const struct dk_listen_opts *opts,
 		  struct env_listener **ret_listener)
 {
@@ -368,15 +392,10 @@ int uv_env_listen(struct env_node *n, struct dk_listener *l, struct dk_addr *bou
 	el->node = n;
 	el->l = l;
 	el->no_delay = opts->no_delay;
-	rc = sock_open(family, SOCK_STREAM, &el->fd);
+	rc = open_listener(n->k, family, bound, opts, &el->fd);
 	if (rc < 0)
 		goto no_socket;
-	sock_option(el->fd, SOL_SOCKET, SO_REUSEADDR, 1);
-	rc = sock_bind(el->fd, family, bound);
-	if (rc == 0 && listen(el->fd, opts->backlog ? opts->backlog : 1024) < 0)
-		rc = -errno;
-	if (rc == 0)
-		rc = sock_poll(n, &el->poll, el->fd, el);
+	rc = sock_poll(n, &el->poll, el->fd, el);
 	if (rc < 0)
 		goto no_poll;
 	uv_poll_start(&el->poll, UV_READABLE, on_listener);

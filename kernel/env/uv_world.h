@@ -48,6 +48,7 @@ struct env_node {
 	uint8_t signal_n;
 	uv_timer_t timer;
 	uv_signal_t signals[UV_SIGNALS];
+	uv_poll_t watch; /* what the program watches; loop NULL: nothing */
 };
 
 /* ---- uv.c ---- */

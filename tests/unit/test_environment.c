@@ -114,8 +114,61 @@ START_TEST(workers)
 	node_assert_said(&n, "\"workers\" must be a whole number from 0 to 256, found -1");
 	node_fini(&n);
 	ck_assert_int_eq(boot("workers = 2; plugins = { m = { use = \"mesh\"; }; mars = {}; };", none, NULL), 0);
+	ck_assert_uint_eq(dk_workers(n.k), 0); /* it is a node, as whoever made it did not ask */
+	ck_assert_ptr_nonnull(dk_plugin_state(n.k, "mars"));
 	node_fini(&n);
 }
 END_TEST
 
-UNIT_MAIN("environment", of_one_instance, files_of_instances, workers)
+static int boot_for_workers(const char *config)
+{
+	static const char *const none[] = { NULL };
+
+	node_init(&n, config, plugins);
+	n.boot.env = none;
+	n.boot.flags |= DK_BOOT_WORKERS;
+	return node_boot(&n);
+}
+
+/* A supervisor's node has no plugin, and one of a configuration without workers is as ever. */
+START_TEST(supervisors_node)
+{
+	ck_assert_int_eq(boot_for_workers("workers = 3; plugins = { mesh = {}; mars = {}; no_such_plugin = {}; };"), 0);
+	ck_assert_uint_eq(dk_workers(n.k), 3);
+	ck_assert_ptr_null(dk_plugin_state(n.k, "mesh"));
+	dk_log(dk_app(n.k), DK_NOTICE, "looking");
+	node_assert_said(&n, "notice supervisor: looking");
+	node_fini(&n);
+	ck_assert_int_eq(boot_for_workers("workers = 3; plugins = { mesh = {}; };"), DK_EXIT_CONFIG);
+	node_assert_said(&n, "workers are a cluster");
+	node_fini(&n);
+	ck_assert_int_eq(boot_for_workers("plugins = { mesh = {}; };"), 0);
+	ck_assert_uint_eq(dk_workers(n.k), 0);
+	ck_assert_ptr_nonnull(dk_plugin_state(n.k, "mesh"));
+	node_fini(&n);
+}
+END_TEST
+
+/* A worker's lines say which it is. */
+START_TEST(lines_of_workers)
+{
+	static const char *const json[] = { "DIARKIS_JSON_LOG=TRUE", NULL };
+
+	node_init(&n, "plugins = { mesh = {}; };", plugins);
+	n.boot.worker = 1;
+	n.boot.workers = 2;
+	ck_assert_int_eq(node_boot(&n), 0);
+	dk_log((struct dk_self *)dk_plugin_state(n.k, "mesh"), DK_INFO, "hello");
+	node_assert_said(&n, " info mesh[1]: hello");
+	node_fini(&n);
+	node_init(&n, "plugins = { mesh = {}; };", plugins);
+	n.boot.workers = 2;
+	n.boot.env = json;
+	ck_assert_int_eq(node_boot(&n), 0);
+	dk_log((struct dk_self *)dk_plugin_state(n.k, "mesh"), DK_INFO, "hello");
+	node_assert_said(&n, "\"name\":\"mesh\",\"worker\":\"0\",\"message\":\"hello\"");
+	node_fini(&n);
+}
+END_TEST
+
+UNIT_MAIN("environment", of_one_instance, files_of_instances, workers, supervisors_node, lines_of_workers)

@@ -135,6 +135,30 @@ START_TEST(parameters)
 }
 END_TEST
 
+/* Read by one node, run by others. */
+START_TEST(in_two_halves)
+{
+	char *text;
+
+	serve("unlink_task_file = true; plugins = { shop = {}; };");
+	ck_assert_ptr_null(dk_task_read(n.k, 1));
+	put(file, "With\na\n", 7, 0600);
+	text = dk_task_read(n.k, 1);
+	ck_assert_str_eq(text, "With\na\n");
+	ck_assert_int_ne(access(file, F_OK), 0);
+	traced("");
+	dk_task_run(n.k, 1, text);
+	dk_task_run(n.k, 1, text); /* which it does not change */
+	traced("bare with1 <a> bare with1 <a>");
+	dk_task_run(n.k, 2, text);
+	traced("bare2");
+	dk_task_run(n.k, 1, NULL);
+	traced("bare");
+	free(text);
+	over();
+}
+END_TEST
+
 START_TEST(without_a_file)
 {
 	serve("plugins = { shop = {}; };");
@@ -276,5 +300,5 @@ START_TEST(log_levels)
 }
 END_TEST
 
-UNIT_MAIN("task", named_tasks, parameters, without_a_file, names_taken, files_that_are_refused, file_of_a_stranger,
+UNIT_MAIN("task", named_tasks, parameters, in_two_halves, without_a_file, names_taken, files_that_are_refused, file_of_a_stranger,
 	  unlinked_where_asked_to, commands_as_tasks, log_levels)

@@ -734,5 +734,115 @@ START_TEST(names_of_hosts)
 }
 END_TEST
 
+/* ---- what a program does for its node: listeners of others, a descriptor to watch ---- */
+
+static struct {
+	unsigned asked, watched;
+	int fd, pipe[2];
+	struct dk_addr bind;
+	bool go_on;
+} program;
+
+static int share(void *arg, const struct dk_addr *bind, int backlog)
+{
+	ck_assert_ptr_eq(arg, &program);
+	ck_assert_int_eq(backlog, 1024);
+	program.asked++;
+	program.bind = *bind;
+	return program.fd;
+}
+
+static bool watch(void *arg)
+{
+	char c;
+
+	ck_assert_ptr_eq(arg, &program);
+	program.watched++;
+	return read(program.pipe[0], &c, 1) == 1 && program.go_on;
+}
+
+static bool has_watched(struct bed *b)
+{
+	return program.watched >= b->want;
+}
+
+static void begin_with(struct bed *b)
+{
+	const struct dk_plugin_desc *plugins[] = { &dk_plugin_probe, NULL };
+	struct dk_boot boot = { .size = sizeof(boot),
+				.flags = DK_BOOT_NO_SIGNALS,
+				.config_text = "plugins = { probe = {}; };",
+				.config_name = "test.conf",
+				.builtin = plugins,
+				.log_sink = log_line,
+				.share = share,
+				.watch = watch,
+				.watch_fd = program.pipe[0],
+				.program = &program };
+
+	*b = (struct bed){ .env = dk_env_uv(), .fd = -1 };
+	ck_assert_int_eq(dk_kernel_new(b->env, &boot, &b->k), 0);
+	ck_assert_int_eq(dk_begin(b->k), 0);
+	b->p = dk_plugin_state(b->k, "probe");
+	dk_timer_start(b->p, &b->guard, GUARD_MS, GUARD_MS, nothing);
+}
+
+START_TEST(shared_listeners)
+{
+	struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t n = sizeof(at);
+	struct bed b;
+	char text[32];
+
+	ck_assert_int_eq(pipe2(program.pipe, O_NONBLOCK | O_CLOEXEC), 0);
+	program.fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	ck_assert_int_eq(bind(program.fd, (struct sockaddr *)&at, n), 0);
+	ck_assert_int_eq(listen(program.fd, 5), 0);
+	getsockname(program.fd, (struct sockaddr *)&at, &n);
+	begin_with(&b);
+	ck_assert_int_eq(probe_listen(b.p, "127.0.0.1:0", 0, 0), 0); /* any port is nobody else's, */
+	dk_listener_close(b.p->listener);
+	ck_assert_int_eq(probe_listen(b.p, "127.0.0.1:20000", 1000, 0), 0); /* nor the next free one */
+	dk_listener_close(b.p->listener);
+	ck_assert_uint_eq(program.asked, 0);
+	snprintf(text, sizeof(text), "127.0.0.1:%u", ntohs(at.sin_port));
+	ck_assert_int_eq(probe_listen(b.p, text, 0, 0), 0); /* which is taken, as it seems */
+	ck_assert_uint_eq(program.asked, 1);
+	ck_assert_uint_eq(program.bind.port, ntohs(at.sin_port));
+	b.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	ck_assert_int_eq(connect(b.fd, (struct sockaddr *)&at, n), 0);
+	wait_for(&b, has_stream);
+	program.fd = -EADDRINUSE;
+	ck_assert_int_eq(probe_listen(b.p, "127.0.0.1:1", 0, 0), -EADDRINUSE);
+	end(&b); /* what was given over is closed */
+	ck_assert_int_eq(close(program.pipe[0]) | close(program.pipe[1]), 0);
+}
+END_TEST
+
+START_TEST(watched_descriptor)
+{
+	struct bed b;
+
+	ck_assert_int_eq(pipe2(program.pipe, O_NONBLOCK | O_CLOEXEC), 0);
+	program.go_on = true;
+	begin_with(&b);
+	ck_assert_int_eq((int)write(program.pipe[1], "ab", 2), 2);
+	b.want = 2;
+	wait_for(&b, has_watched);
+	b.want = 5;
+	wait_for(&b, turn_done);
+	ck_assert_uint_eq(program.watched, 2); /* while there is nothing to read it is not called */
+	close(program.pipe[1]);
+	b.want = 3;
+	wait_for(&b, has_watched);
+	b.want = 5;
+	wait_for(&b, turn_done);
+	ck_assert_uint_eq(program.watched, 3); /* it said that it wants no more */
+	end(&b);
+	ck_assert_int_eq(close(program.pipe[0]), 0); /* which stays the program's */
+}
+END_TEST
+
 UNIT_MAIN("uv", udp, udp_local_address, udp_both_families, taken_ports, tcp_echo, tcp_reset, tcp_slow_reader, tcp_lingers,
-	  tcp_cut_off, tcp_connect, tcp_no_descriptors, timers_and_sleep, signals, jobs, interfaces, names_of_hosts)
+	  tcp_cut_off, tcp_connect, tcp_no_descriptors, timers_and_sleep, signals, jobs, interfaces, names_of_hosts,
+	  shared_listeners, watched_descriptor)
