@@ -17,6 +17,7 @@
 
 #define CALLS_MAX 65536
 #define ANSWER_MAX 65536
+#define NODE_ANSWER_MAX (10u << 20) /* to other nodes */
 #define NODE_CMD_OURS 10000
 
 struct hook_at {
@@ -44,6 +45,7 @@ struct call {
 	struct dk_writer w;
 	uint8_t *copy; /* payload and body of a parked call */
 	size_t copy_n;
+	uint8_t *large; /* an answer that scratch has no room for */
 };
 
 struct command_state {
@@ -243,6 +245,7 @@ static void call_free(struct command_state *s, struct call *c)
 {
 	unpark(s, c);
 	free(c->copy);
+	free(c->large);
 	dk_table_remove(&s->calls, c->pub.id);
 }
 
@@ -304,10 +307,25 @@ int dk_answer_end(struct dk_call *call)
 	return answer(c, DK_STATUS_OK, dk_slice_n(c->w.start, used));
 }
 
+static int answer_large(struct call *c, dk_slice body)
+{
+	uint8_t *copy = body.n <= NODE_ANSWER_MAX ? malloc(body.n) : NULL;
+
+	if (!copy)
+		return dk_fail(&c->pub, DK_E_INTERNAL, "an answer of %zu bytes is too long", body.n);
+	memcpy(copy, body.p, body.n);
+	free(c->large);
+	c->large = copy;
+	return answer(c, DK_STATUS_OK, dk_slice_n(copy, body.n));
+}
+
 int dk_answer(struct dk_call *call, dk_slice body)
 {
-	struct dk_writer *w = dk_answer_begin(call);
+	struct dk_writer *w;
 
+	if (body.n > ANSWER_MAX && call->origin == DK_FROM_NODE)
+		return answer_large(call_of(call), body);
+	w = dk_answer_begin(call);
 	dk_wr_slice(w, body);
 	return dk_answer_end(call);
 }

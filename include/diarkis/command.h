@@ -126,7 +126,7 @@ struct dk_command {
 /* ---- answering ---- */
 
 /* Handlers end in one of these, or return < 0 (answered Err with the error's text) or DK_LATER. */
-/* Ok with a body; the bytes are copied. Returns 0. */
+/* Ok with a body; the bytes are copied. At most 64 KiB, to another node 10 MiB: what is longer is answered Err. Returns 0. */
 DK_API int dk_answer(struct dk_call *call, dk_slice body);
 /* Bad: the caller's fault, with a code (docs/WIRE.md, errors) and a sentence. Returns 0, so `return dk_refuse(...)`. */
 DK_API int dk_refuse(struct dk_call *call, uint32_t code, const char *fmt, ...) DK_PRINTF(3, 4);

@@ -79,7 +79,7 @@ static int on_mine(struct shop *s, struct dk_call *call)
 
 static int on_echo(struct shop *s, struct dk_call *call)
 {
-	static uint8_t zeros[70000];
+	static uint8_t zeros[(10 << 20) + 1];
 
 	(void)s;
 	return dk_answer(call, plan.long_answer ? dk_slice_n(zeros, plan.long_answer) : call->payload);
@@ -563,6 +563,17 @@ START_TEST(answer_too_long)
 	plan.long_answer = 65537;
 	ck_assert_int_eq(dispatch(3, DK_FROM_CODE, 0, 0, dk_slice_n("x", 1)), 0);
 	assert_answer(DK_STATUS_ERR, "the answer is longer than 65536 bytes");
+	/* Another node may get more. */
+	ck_assert_int_eq(dispatch(3, DK_FROM_NODE, 0, 0, dk_slice_n("x", 1)), 0);
+	ck_assert_int_eq(got.status, DK_STATUS_OK);
+	ck_assert_uint_eq(got.body_n, 65537);
+	plan.long_answer = 10 << 20;
+	ck_assert_int_eq(dispatch(3, DK_FROM_NODE, 0, 0, dk_slice_n("x", 1)), 0);
+	ck_assert_int_eq(got.status, DK_STATUS_OK);
+	ck_assert_uint_eq(got.body_n, 10 << 20);
+	plan.long_answer++;
+	ck_assert_int_eq(dispatch(3, DK_FROM_NODE, 0, 0, dk_slice_n("x", 1)), 0);
+	assert_answer(DK_STATUS_ERR, "an answer of 10485761 bytes is too long");
 	over();
 }
 END_TEST

@@ -37,3 +37,6 @@ wire_test_libs = %D%/libwiretest.la $(wire_lib) $(test_libs)
 %C%_test_stream_LDADD = $(wire_test_libs)
 %C%_test_vectors_SOURCES = %D%/test_vectors.c
 %C%_test_vectors_LDADD = $(wire_test_libs)
+check_PROGRAMS += %D%/test_cluster
+%C%_test_cluster_SOURCES = %D%/test_cluster.c
+%C%_test_cluster_LDADD = $(wire_lib) $(test_libs)
