@@ -105,8 +105,8 @@ static void on_frame(void *arg, const struct dk_frame *f, bool reliable)
 	struct dkc_event e = { .ver = f->ver, .status = f->status, .cmd = f->cmd, .reliable = reliable, .payload = f->payload };
 
 	c->heard_at = c->now;
-	if (c->ending)
-		return;
+	if (c->ending || c->state == CLIENT_IDLE)
+		return; /* it is only acknowledged */
 	if (c->state == CLIENT_SEARCHING)
 		client_back(c);
 	if (!client_is_udp(c) && c->state == CLIENT_OPENING)

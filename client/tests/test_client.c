@@ -406,6 +406,18 @@ START_TEST(the_server_says_goodbye)
 }
 END_TEST
 
+START_TEST(after_the_goodbye_nothing_is_told)
+{
+	plain(_i == 1);
+	w->event = count_pushes;
+	server_send(&w->server[0], 0, WIRE_CMD_FIN, DK_STATUS_OK, text(""), DK_RELIABLE);
+	world_run(w, 100000);
+	server_send(&w->server[0], 2, 7, DK_STATUS_PUSH, text("late"), DK_RELIABLE);
+	world_run(w, 1000000);
+	ck_assert_str_eq(w->log, "dial:127.0.0.1:7100 connected disconnected:2 ");
+}
+END_TEST
+
 START_TEST(the_client_says_goodbye)
 {
 	plain(_i == 1);
@@ -628,6 +640,7 @@ int main(void)
 	tcase_add_loop_test(c, a_nonsense_instruction_is_ignored, 0, 5);
 	tcase_add_loop_test(c, a_move_to_nowhere_ends, 0, 2);
 	tcase_add_loop_test(c, the_server_says_goodbye, 0, 2);
+	tcase_add_loop_test(c, after_the_goodbye_nothing_is_told, 0, 2);
 	tcase_add_loop_test(c, the_client_says_goodbye, 0, 2);
 	tcase_add_test(c, a_goodbye_that_does_not_wait);
 	tcase_add_loop_test(c, closing_inside_an_event, 0, 2);

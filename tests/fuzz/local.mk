@@ -6,6 +6,11 @@
 ##%C%_fuzz_frame_LDADD = $(wire_lib) $(fuzz_libs)
 ##%C%_fuzz_frame_LDFLAGS = $(fuzz_ldflags)
 ##EXTRA_DIST += %D%/corpus/frame
+fuzz_programs += %D%/fuzz_client
+%C%_fuzz_client_SOURCES = %D%/fuzz_client.c $(fuzz_main)
+%C%_fuzz_client_LDADD = $(client_lib) $(wire_lib) $(fuzz_libs)
+%C%_fuzz_client_LDFLAGS = $(fuzz_ldflags)
+EXTRA_DIST += %D%/corpus/client
 fuzz_programs += %D%/fuzz_config
 %C%_fuzz_config_SOURCES = %D%/fuzz_config.c $(fuzz_main)
 %C%_fuzz_config_LDADD = $(kernel_objects) $(fuzz_libs)
