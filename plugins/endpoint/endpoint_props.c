@@ -151,3 +151,10 @@ void endpoint_props_fini(struct endpoint_props *p)
 	p->root = NULL;
 	p->n = 0;
 }
+
+size_t endpoint_props_list(const struct endpoint_props *p, struct dk_user_prop to[ENDPOINT_PROPS_MAX])
+{
+	for (unsigned i = 0; i < p->n; i++)
+		to[i] = (struct dk_user_prop){ p->at[i].name, p->at[i].value };
+	return p->n;
+}

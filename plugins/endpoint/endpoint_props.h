@@ -32,5 +32,7 @@ struct endpoint_props {
  * needs a fini in either case. content_type: p may be NULL. */
 bool endpoint_props_read(struct endpoint_props *p, dk_str content_type, dk_slice body);
 void endpoint_props_fini(struct endpoint_props *p);
+/* As the plugin user takes them; borrowed. Returns how many. */
+size_t endpoint_props_list(const struct endpoint_props *p, struct dk_user_prop to[ENDPOINT_PROPS_MAX]);
 
 #endif

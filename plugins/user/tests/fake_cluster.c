@@ -313,6 +313,8 @@ static int start(void *self)
 	const struct fake_conf *conf = f->base.conf;
 	int rc = dk_addr_parse(dk_str_c(conf->address), 8000, &f->carrier.addr);
 
+	if (rc == 0 && fake_net.n == FAKE_NODES)
+		rc = -ENOSPC;
 	if (rc == 0) {
 		fake_net.nodes[fake_net.n++] = f;
 		dk_set_node_addr(f, &f->carrier.addr);

@@ -12,7 +12,7 @@
 #include <diarkis/test.h>
 #include <diarkis/transport.h>
 
-enum { FAKE_NODES = 4 };
+enum { FAKE_NODES = 16 };
 
 struct fake; /* the plugin's state on one node */
 
