@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The plugin endpoint: the HTTP API by which an application server gets a place for one of its users. A request makes a user, on
- * this node or one of its cluster, and answers where its client is to connect, and with which sid and keys. Nobody is authenticated: the uid is what the
- * application server vouches for, so this API is for application servers, not for game clients.
+ * this node or one of its cluster, and answers where its client is to connect, and with which sid and keys. Nobody is
+ * authenticated: the uid is what the application server vouches for, so this API is for application servers, not for game clients.
  *
- * Invariants: a request that is answered with an error leaves no user behind; keys appear in the answer and nowhere else.
+ * Invariants: a request that is answered with an error leaves no user behind on this node; on another one what it may leave
+ * waits for a client that never comes. Keys appear in the answer and nowhere else.
  */
 #include <errno.h>
 #include <stdio.h>

@@ -8,7 +8,6 @@
  * borne is the transport's business; a blank user has no transport and stays until disconnect().
  */
 #include <errno.h>
-#include <stdio.h>
 
 #include <diarkis/user_commands.h>
 
@@ -467,30 +466,6 @@ static int init(void *self)
 	return 0;
 }
 
-/* Where clients reach this node: for probes and sidecars. */
-static void started(void *self)
-{
-	static const char *const roles[] = { "UDP", "TCP", "WS" };
-	struct users *s = self;
-	const char *host;
-	uint16_t port;
-
-	for (size_t r = 0; r < DK_ARRAY_LEN(roles); r++)
-		for (size_t i = 0; i < s->transports.n; i++) {
-			struct dk_transport *t = s->transports.at[i];
-			char text[280], suffix[8];
-			int n;
-
-			if (strcmp(t->role, roles[r]) != 0)
-				continue;
-			t->endpoint(t, &host, &port);
-			snprintf(suffix, sizeof(suffix), "%u", port);
-			n = snprintf(text, sizeof(text), strchr(host, ':') ? "[%s]:%u" : "%s:%u", host, port);
-			dk_publish_file(s, "DIARKIS_PUBLIC_ADDR", suffix, dk_str_n(text, (size_t)n));
-			return;
-		}
-}
-
 static void offline(void *self)
 {
 	user_drain_start(self);
@@ -588,7 +563,7 @@ static const struct dk_counter counters[] = {
 	{ 0 },
 };
 static const struct dk_ops ops = {
-	.configure = configure, .init = init, .started = started, .offline = offline, .busy = busy, .stop = stop, .fini = fini
+	.configure = configure, .init = init, .offline = offline, .busy = busy, .stop = stop, .fini = fini
 };
 
 DK_PLUGIN(user) = {

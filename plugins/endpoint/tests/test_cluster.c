@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The endpoint API of a node that has no transport of its own: users are made on other nodes, and whatever those say or do not say is
- * answered for. The nodes are real ones with UDP, their carrier is the tests' own.
+ * The endpoint API of a node that has no transport of its own: users are made on other nodes, and whatever those say or do not say
+ * is answered for. The nodes are real ones with UDP, their carrier is the tests' own.
  */
 #include <check.h>
 #include <stdio.h>

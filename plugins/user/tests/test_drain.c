@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A node that goes down hands its users to the others: how fast, in which order, to whom, and who is left. Also the number of users
- * from which a node calls itself TAKEN, and the file that says where clients find it.
+ * from which a node calls itself TAKEN.
  */
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include <diarkis/mem_transport.h>
 #include <diarkis/plugin.h>
@@ -308,7 +307,7 @@ START_TEST(by_command)
 }
 END_TEST
 
-/* ---- TAKEN, the file ---- */
+/* ---- TAKEN ---- */
 
 START_TEST(taken_at)
 {
@@ -336,31 +335,6 @@ START_TEST(taken_at)
 }
 END_TEST
 
-START_TEST(public_address)
-{
-	char dir[] = "/tmp/diarkis-test-XXXXXX", path[64], env[64], text[64] = "";
-	FILE *f;
-
-	ck_assert_ptr_nonnull(mkdtemp(dir));
-	snprintf(env, sizeof(env), "TMPDIR=%s", dir);
-	nodes[0].h = dk_harness_open(&(const struct dk_harness_opts){
-		.config = "plugins = { user = {}; tcp = { address = \"10.0.0.1\"; }; udp = { address = \"10.0.0.1\"; }; };",
-		.env = (const char *const[]){ env, NULL },
-		.world = world });
-	ck_assert_ptr_nonnull(nodes[0].h);
-	for (int i = 0; i < 2; i++) {
-		snprintf(path, sizeof(path), "%s/DIARKIS_PUBLIC_ADDR%s", dir, i ? "_7100" : "");
-		f = fopen(path, "r");
-		ck_assert_ptr_nonnull(f);
-		ck_assert_ptr_nonnull(fgets(text, sizeof(text), f));
-		fclose(f);
-		ck_assert_str_eq(text, "10.0.0.1:7100"); /* UDP's, though TCP was first */
-	}
-	end_node(0);
-	ck_assert_int_eq(rmdir(dir), 0);
-}
-END_TEST
-
 int main(void)
 {
 	Suite *suite = suite_create("a node that goes down");
@@ -377,7 +351,6 @@ int main(void)
 	tcase_add_test(t, alone);
 	tcase_add_test(t, by_command);
 	tcase_add_test(t, taken_at);
-	tcase_add_test(t, public_address);
 	suite_add_tcase(suite, t);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);
