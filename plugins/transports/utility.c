@@ -5,8 +5,6 @@
  */
 #include "utility.h"
 
-#include "wire/wire.h"
-
 #include <errno.h>
 
 static enum utility echo(const struct utility_peer *p, const struct dk_frame *frame, uint8_t *buf, struct dk_frame *ret_reply)
@@ -52,6 +50,29 @@ enum utility utility_frame(const struct utility_peer *p, const struct dk_frame *
 	default:
 		return UTILITY_NONE;
 	}
+}
+
+static int wire_random(void *arg, void *buf, size_t n)
+{
+	return dk_random(arg, buf, n);
+}
+
+static void *wire_alloc(void *arg, size_t n)
+{
+	return dk_alloc(arg, n);
+}
+
+static void wire_free(void *arg, void *p, size_t n)
+{
+	dk_free(arg, p, n);
+}
+
+struct wire_ctx_opts utility_wire(void *self)
+{
+	struct wire_ctx_opts o = { .random = wire_random, .alloc = wire_alloc, .free = wire_free, .arg = self };
+
+	wire_limits_default(&o.limits);
+	return o;
 }
 
 int utility_bind_address(void *self, const char *address, const char *nic, uint16_t port, struct dk_addr *ret_addr)

@@ -6,6 +6,8 @@
 #include <diarkis/plugin.h>
 #include <diarkis/transport.h>
 
+#include "wire/wire.h"
+
 /* What a frame of version 0 asks of the transport. */
 enum utility {
 	UTILITY_NONE, /* not the transport's business: goes up */
@@ -26,6 +28,9 @@ struct utility_peer {
 
 /* buf of UTILITY_REPLY_MAX bytes holds the reply's payload. */
 enum utility utility_frame(const struct utility_peer *p, const struct dk_frame *frame, uint8_t *buf, struct dk_frame *ret_reply);
+
+/* What a wire context needs of the transport that makes it; its limits are the transport's to choose. */
+struct wire_ctx_opts utility_wire(void *self);
 
 /* The address to bind, from the options address, nic and port. 0, or <0 after logging. */
 int utility_bind_address(void *self, const char *address, const char *nic, uint16_t port, struct dk_addr *ret_addr);

@@ -15,6 +15,7 @@
 #include <diarkis/transport.h>
 #include <diarkis/version.h>
 
+#include "peers.h"
 #include "public.h"
 #include "utility.h"
 #include "wire/stream.h"
@@ -45,27 +46,23 @@ struct tcp_conn {
 };
 
 struct tcp_peer {
-	struct wire_stream wire;
+	struct wire_stream wire; /* the sid comes first */
+	struct peer base;
 	struct tcp_conn *conn; /* NULL: waits for its client */
 	struct dk_timer timer;
-	struct tcp_peer *next_dirty;
-	uint64_t user;
 	uint64_t heard_ms;
-	dk_id id;
-	bool dirty, opened, dead, slow;
+	bool slow;
 	bool broke; /* its last socket did not end in order: what the system had taken may be lost */
 };
+_Static_assert(offsetof(struct tcp_peer, wire.sid) == 0, "peers.h");
 
 struct tcp {
 	struct dk_self base;
 	struct dk_transport api;
-	const struct dk_peer_sink *sink;
+	struct peers peers;
 	struct wire_ctx *wire;
 	struct dk_listener *listener;
-	struct dk_table peers;
 	struct dk_pool conns;
-	struct dk_map by_sid;
-	struct tcp_peer *dirty;
 	struct tcp_peer *current; /* whose bytes are being handled */
 	struct tcp_conn *oldest, *newest; /* strangers */
 	int64_t strangers;
@@ -89,55 +86,29 @@ static struct tcp *of(struct dk_transport *t)
 
 /* ---- peers ---- */
 
-static uint32_t sid_hash(const uint8_t *sid)
+static struct tcp_peer *of_base(struct peer *p)
 {
-	uint32_t h;
-
-	memcpy(&h, sid, sizeof(h)); /* random bytes of our own making */
-	return h;
-}
-
-static struct tcp_peer *at_slot(const struct tcp *t, uint32_t slot)
-{
-	return dk_table_get(&t->peers, dk_table_id_at(&t->peers, slot));
-}
-
-static bool same_sid(const void *arg, uint32_t slot, const void *sid)
-{
-	return memcmp(at_slot(arg, slot)->wire.sid, sid, WIRE_SID_LEN) == 0;
-}
-
-static struct tcp_peer *by_sid(const struct tcp *t, const uint8_t *sid)
-{
-	uint32_t slot = dk_map_find(&t->by_sid, sid_hash(sid), same_sid, t, sid);
-
-	return slot == DK_MAP_NONE ? NULL : at_slot(t, slot);
+	return p ? dk_container_of(p, struct tcp_peer, base) : NULL;
 }
 
 static struct tcp_peer *alive(const struct tcp *t, dk_id id)
 {
-	struct tcp_peer *p = dk_table_get(&t->peers, id);
-
-	return p && !p->dead ? p : NULL;
+	return of_base(peers_alive(&t->peers, id));
 }
 
 static void mark_dirty(struct tcp *t, struct tcp_peer *p)
 {
-	if (p->dirty)
-		return;
-	p->dirty = true;
-	p->next_dirty = t->dirty;
-	t->dirty = p;
+	peers_mark(&t->peers, &p->base);
 }
 
 /* Gives the peer's memory back, unless it is in the list of the dirty ones: then that comes at the turn's end. */
 static void settle(struct tcp *t, struct tcp_peer *p)
 {
-	if (!p->dead || p->dirty)
+	if (!p->base.dead || p->base.dirty)
 		return;
 	dk_timer_stop(&p->timer);
 	wire_stream_fini(t->wire, &p->wire);
-	dk_table_remove(&t->peers, p->id);
+	peers_free(&t->peers, &p->base);
 }
 
 static void close_conn(struct tcp *t, struct tcp_conn *c, bool flush);
@@ -145,15 +116,12 @@ static void close_conn(struct tcp *t, struct tcp_conn *c, bool flush);
 /* The peer goes; its socket, if any, is closed, after what is queued if flush says so. */
 static void end_peer(struct tcp *t, struct tcp_peer *p, enum dk_reason reason, bool flush)
 {
-	if (p->dead)
+	if (p->base.dead)
 		return;
-	p->dead = true;
-	t->n.peers--;
-	dk_map_remove(&t->by_sid, sid_hash(p->wire.sid), dk_id_slot(p->id));
+	peers_forget_sid(&t->peers, &p->base);
 	if (p->conn)
 		close_conn(t, p->conn, flush);
-	if (t->sink)
-		t->sink->closed(t->sink->self, p->user, p->id, reason);
+	peers_die(&t->peers, &p->base, reason);
 	settle(t, p);
 }
 
@@ -181,7 +149,7 @@ static void on_peer_timer(void *self, struct dk_timer *timer)
 	if (dk_now(t) < silence_ends(t, p))
 		arm_peer(t, p);
 	else
-		end_peer(t, p, p->opened ? DK_REASON_SILENCE : DK_REASON_NEVER, false);
+		end_peer(t, p, p->base.opened ? DK_REASON_SILENCE : DK_REASON_NEVER, false);
 }
 
 /* ---- strangers: a queue, oldest first ---- */
@@ -249,29 +217,31 @@ static void close_conn(struct tcp *t, struct tcp_conn *c, bool flush)
 /* The socket showed a good frame: it is the peer's from here on. */
 static void adopt(struct tcp *t, struct tcp_conn *c, struct tcp_peer *p)
 {
-	bool again = p->opened;
+	const struct dk_peer_sink *sink = t->peers.sink;
+	bool again = p->base.opened;
 
 	if (p->conn)
 		close_conn(t, p->conn, false);
 	strangers_remove(t, c);
 	c->peer = p;
 	p->conn = c;
-	p->opened = true;
+	p->base.opened = true;
 	p->broke = false;
-	if (t->sink)
-		t->sink->opened(t->sink->self, p->user, p->id, dk_stream_peer(c->stream), again);
+	if (sink)
+		sink->opened(sink->self, p->base.user, p->base.id, dk_stream_peer(c->stream), again);
 }
 
 static void on_frame(void *arg, const struct dk_frame *frame, bool reliable)
 {
 	struct tcp *t = arg;
 	struct tcp_peer *p = t->current;
-	struct utility_peer up = { t, t->sink, p->user, p->id, NULL };
+	const struct dk_peer_sink *sink = t->peers.sink;
+	struct utility_peer up = { t, sink, p->base.user, p->base.id, NULL };
 	uint8_t buf[UTILITY_REPLY_MAX];
 	struct dk_frame reply;
 
 	(void)reliable;
-	if (p->dead)
+	if (p->base.dead)
 		return;
 	p->heard_ms = dk_now(t);
 	up.addr = dk_stream_peer(p->conn->stream);
@@ -287,8 +257,8 @@ static void on_frame(void *arg, const struct dk_frame *frame, bool reliable)
 		t->n.bad_utility++;
 		break;
 	case UTILITY_NONE:
-		if (t->sink)
-			t->sink->frame(t->sink->self, p->user, p->id, frame, true);
+		if (sink)
+			sink->frame(sink->self, p->base.user, p->base.id, frame, true);
 		break;
 	}
 }
@@ -304,7 +274,7 @@ static struct tcp_peer *identify(struct tcp *t, struct tcp_conn *c, dk_slice byt
 
 	if (rc == 0)
 		return NULL;
-	p = rc > 0 ? by_sid(t, sid) : NULL;
+	p = rc > 0 ? of_base(peers_by_sid(&t->peers, sid)) : NULL;
 	if (rc < 0)
 		t->n.no_frame++;
 	else if (!p)
@@ -332,7 +302,7 @@ static size_t feed(struct tcp *t, struct tcp_conn *c, dk_slice bytes)
 	mark_dirty(t, p); /* so that it outlives this */
 	if (!c->peer)
 		adopt(t, c, p);
-	if (!p->dead)
+	if (!p->base.dead)
 		used = wire_stream_feed(t->wire, &p->wire, bytes, &ev);
 	if (used < 0)
 		end_peer(t, p, DK_REASON_PROTOCOL, false);
@@ -488,12 +458,10 @@ static void tcp_turn_end(void *self)
 	struct tcp *t = self;
 	struct tcp_peer *p;
 
-	while ((p = t->dirty)) {
-		t->dirty = p->next_dirty;
-		p->dirty = false;
-		if (!p->dead)
+	while ((p = of_base(peers_next_dirty(&t->peers)))) {
+		if (!p->base.dead)
 			flush_peer(t, p);
-		if (!p->dead && p->slow) {
+		if (!p->base.dead && p->slow) {
 			t->n.slow++;
 			end_peer(t, p, DK_REASON_SLOW, false);
 		} else {
@@ -509,40 +477,29 @@ static void tcp_turn_end(void *self)
 
 static int tcp_attach(struct dk_transport *api, const struct dk_peer_sink *sink)
 {
-	struct tcp *t = of(api);
-
-	if (t->sink)
-		return DK_EXISTS;
-	t->sink = sink;
-	return 0;
+	return peers_attach(&of(api)->peers, sink);
 }
 
 static int tcp_admit(struct dk_transport *api, const struct dk_credential *cred, uint64_t user, dk_id *ret_peer)
 {
 	struct tcp *t = of(api);
+	struct peer *base;
 	struct tcp_peer *p;
-	dk_id id;
 	int rc;
 
-	if (by_sid(t, cred->sid))
-		return DK_EXISTS;
-	p = dk_table_add(&t->peers, &id);
-	if (!p)
-		return DK_FULL;
+	rc = peers_add(t, &t->peers, cred->sid, user, &base);
+	if (rc)
+		return rc;
+	p = of_base(base);
 	rc = wire_stream_init(t->wire, &p->wire, WIRE_SERVER, cred);
-	if (rc == 0)
-		rc = dk_map_put(t, &t->by_sid, sid_hash(cred->sid), dk_id_slot(id));
 	if (rc) {
-		wire_stream_fini(t->wire, &p->wire);
-		dk_table_remove(&t->peers, id);
+		peers_forget_sid(&t->peers, base);
+		peers_free(&t->peers, base);
 		return rc;
 	}
-	p->id = id;
-	p->user = user;
 	p->heard_ms = dk_now(t);
 	arm_peer(t, p);
-	t->n.peers++;
-	*ret_peer = id;
+	*ret_peer = base->id;
 	return 0;
 }
 
@@ -598,7 +555,7 @@ static int tcp_info(struct dk_transport *api, dk_id peer, struct dk_peer_info *r
 	if (!p)
 		return DK_GONE;
 	*ret_info = (struct dk_peer_info){ .open = p->conn != NULL,
-					   .last_heard_ms = p->opened ? p->heard_ms : 0,
+					   .last_heard_ms = p->base.opened ? p->heard_ms : 0,
 					   .unacked = (uint32_t)wire_stream_unacked(&p->wire, NULL, NULL) };
 	ret_info->unacked += p->conn || p->broke;
 	if (p->conn)
@@ -640,7 +597,7 @@ static int tcp_wait(struct dk_transport *api, dk_id peer, uint32_t ms)
 
 	if (!p)
 		return DK_GONE;
-	if (!p->opened) {
+	if (!p->base.opened) {
 		p->heard_ms += dk_now(t) + ms - silence_ends(t, p);
 		arm_peer(t, p);
 	}
@@ -657,21 +614,6 @@ static void tcp_endpoint(struct dk_transport *api, const char **ret_host, uint16
 
 /* ---- phases ---- */
 
-static int wire_random(void *arg, void *buf, size_t n)
-{
-	return dk_random(arg, buf, n);
-}
-
-static void *wire_alloc(void *arg, size_t n)
-{
-	return dk_alloc(arg, n);
-}
-
-static void wire_free(void *arg, void *p, size_t n)
-{
-	dk_free(arg, p, n);
-}
-
 static void tcp_configure(const void *conf, struct dk_report *rep)
 {
 	const struct tcp_conf *c = conf;
@@ -684,9 +626,8 @@ static int tcp_init(void *self)
 {
 	struct tcp *t = self;
 	const struct tcp_conf *c = t->base.conf;
-	struct wire_ctx_opts o = { .random = wire_random, .alloc = wire_alloc, .free = wire_free, .arg = t };
+	struct wire_ctx_opts o = utility_wire(t);
 
-	wire_limits_default(&o.limits);
 	o.limits.max_frame = (uint32_t)c->max_rcv;
 	t->api.role = "TCP";
 	t->api.type = c->type && *c->type ? c->type : "TCP";
@@ -702,7 +643,8 @@ static int tcp_init(void *self)
 	t->api.unacked = tcp_unacked;
 	t->api.held = tcp_held;
 	t->api.wait = tcp_wait;
-	dk_table_init(t, &t->peers, DK_KIND_PEER, sizeof(struct tcp_peer), (uint32_t)c->max_peers, "TCP peers");
+	peers_init(t, &t->peers, sizeof(struct tcp_peer), offsetof(struct tcp_peer, base), (uint32_t)c->max_peers, &t->n.peers,
+		   "TCP peers");
 	dk_pool_init(t, &t->conns, sizeof(struct tcp_conn), 0, "TCP sockets");
 	return wire_ctx_new(&o, &t->wire);
 }
@@ -748,11 +690,10 @@ static void tcp_reload(void *self, const void *old)
 	struct tcp *t = self;
 	uint32_t slot = 0;
 	struct tcp_peer *p;
-	dk_id id;
 
 	(void)old;
-	while ((p = dk_table_next(&t->peers, &slot, &id)))
-		if (!p->dead)
+	while ((p = of_base(peers_next(&t->peers, &slot))))
+		if (!p->base.dead)
 			arm_peer(t, p);
 	if (t->oldest)
 		dk_timer_start(t, &t->strangers_timer, 0, 0, on_strangers_late);
@@ -772,12 +713,12 @@ static void tcp_stop(void *self, struct dk_step *step)
 {
 	struct tcp *t = self;
 	uint32_t slot = 0;
-	dk_id id;
+	struct peer *p;
 
 	dk_listener_close(t->listener);
 	t->listener = NULL;
-	while (dk_table_next(&t->peers, &slot, &id))
-		tcp_close(&t->api, id, DK_REASON_SHUTDOWN);
+	while ((p = peers_next(&t->peers, &slot)))
+		tcp_close(&t->api, p->id, DK_REASON_SHUTDOWN);
 	while (t->oldest)
 		close_conn(t, t->oldest, false);
 	t->stopping = step;
@@ -790,17 +731,15 @@ static void tcp_fini(void *self)
 	struct tcp *t = self;
 	uint32_t slot = 0;
 	struct tcp_peer *p;
-	dk_id id;
 
-	while ((p = dk_table_next(&t->peers, &slot, &id))) {
-		p->dead = true;
-		p->dirty = false;
+	while ((p = of_base(peers_next(&t->peers, &slot)))) {
+		p->base.dead = true;
+		p->base.dirty = false;
 		settle(t, p);
 	}
 	wire_ctx_free(t->wire);
 	public_fini(t, &t->where);
-	dk_map_fini(t, &t->by_sid);
-	dk_table_fini(&t->peers);
+	peers_fini(t, &t->peers);
 	dk_pool_fini(&t->conns);
 }
 

@@ -16,6 +16,7 @@
 #include <diarkis/transport.h>
 #include <diarkis/version.h>
 
+#include "peers.h"
 #include "public.h"
 #include "utility.h"
 #include "wire/peer.h"
@@ -33,19 +34,11 @@ struct udp_conf {
 };
 
 struct udp_peer {
-	struct wire_peer wire;
+	struct wire_peer wire; /* the sid comes first */
+	struct peer base;
 	struct dk_timer timer;
-	struct udp_peer *next_dirty;
-	uint64_t user;
-	dk_id id;
-	uint32_t own; /* datagrams looked at in this second, from the client's address */
-	uint16_t foreign; /* and from others */
-	uint8_t second; /* low bits */
-	bool dirty : 1, force : 1;
-	bool opened : 1; /* the sink was told */
-	bool shook : 1; /* the address was proven once */
-	bool dead : 1, over : 1;
 };
+_Static_assert(offsetof(struct udp_peer, wire.sid) == 0, "peers.h");
 _Static_assert(sizeof(struct udp_peer) <= 312, "two thirds of what an idle user costs");
 
 struct budget {
@@ -56,12 +49,9 @@ struct budget {
 struct udp {
 	struct dk_self base;
 	struct dk_transport api;
-	const struct dk_peer_sink *sink;
+	struct peers peers;
 	struct wire_ctx *wire;
 	struct dk_udp *socket;
-	struct dk_table peers;
-	struct dk_map by_sid;
-	struct udp_peer *dirty;
 	struct udp_peer *current; /* whose datagram or timer is being handled */
 	struct budget kills, kills_self;
 	struct dk_step *stopping; /* ends when nobody lingers any more */
@@ -83,52 +73,26 @@ static struct udp *of(struct dk_transport *t)
 
 /* ---- peers ---- */
 
-static uint32_t sid_hash(const uint8_t *sid)
+static struct udp_peer *of_base(struct peer *p)
 {
-	uint32_t h;
-
-	memcpy(&h, sid, sizeof(h)); /* random bytes of our own making: nobody can choose them to collide */
-	return h;
-}
-
-static struct udp_peer *at_slot(const struct udp *u, uint32_t slot)
-{
-	return dk_table_get(&u->peers, dk_table_id_at(&u->peers, slot));
-}
-
-static bool same_sid(const void *arg, uint32_t slot, const void *sid)
-{
-	return memcmp(at_slot(arg, slot)->wire.sid, sid, WIRE_SID_LEN) == 0;
-}
-
-static struct udp_peer *by_sid(const struct udp *u, const uint8_t *sid)
-{
-	uint32_t slot = dk_map_find(&u->by_sid, sid_hash(sid), same_sid, u, sid);
-
-	return slot == DK_MAP_NONE ? NULL : at_slot(u, slot);
+	return p ? dk_container_of(p, struct udp_peer, base) : NULL;
 }
 
 static struct udp_peer *alive(const struct udp *u, dk_id id)
 {
-	struct udp_peer *p = dk_table_get(&u->peers, id);
-
-	return p && !p->dead ? p : NULL;
+	return of_base(peers_alive(&u->peers, id));
 }
 
 static void mark_dirty(struct udp *u, struct udp_peer *p)
 {
-	if (p->dirty)
-		return;
-	p->dirty = true;
-	p->next_dirty = u->dirty;
-	u->dirty = p;
+	peers_mark(&u->peers, &p->base);
 }
 
 static enum dk_reason reason_of(const struct udp_peer *p, enum wire_reason r)
 {
 	switch (r) {
 	case WIRE_CLOSED_SILENCE:
-		return p->opened ? DK_REASON_SILENCE : DK_REASON_NEVER;
+		return p->base.opened ? DK_REASON_SILENCE : DK_REASON_NEVER;
 	case WIRE_CLOSED_RETRY:
 		return DK_REASON_RETRY;
 	case WIRE_CLOSED_LOCAL:
@@ -142,42 +106,30 @@ static void stop_done(struct udp *u)
 {
 	struct dk_step *step = u->stopping;
 
-	if (!step || u->peers.used)
+	if (!step || u->peers.table.used)
 		return;
 	u->stopping = NULL;
 	dk_timer_stop(&u->linger);
 	dk_step_done(step, 0);
 }
 
-static void forget_sid(struct udp *u, const struct udp_peer *p)
-{
-	dk_map_remove(&u->by_sid, sid_hash(p->wire.sid), dk_id_slot(p->id));
-}
-
 /* Gives the peer's memory back, unless it is in the list of the dirty ones: then that comes at the turn's end. */
 static void settle(struct udp *u, struct udp_peer *p)
 {
-	if (!p->over || p->dirty)
+	if (!p->base.over || p->base.dirty)
 		return;
 	dk_timer_stop(&p->timer);
-	forget_sid(u, p);
+	peers_forget_sid(&u->peers, &p->base);
 	wire_peer_fini(u->wire, &p->wire);
-	dk_table_remove(&u->peers, p->id);
+	peers_free(&u->peers, &p->base);
 	stop_done(u);
 }
 
 /* The sink loses the peer. linger: the wire still has something to say to it. */
 static void end_peer(struct udp *u, struct udp_peer *p, enum dk_reason reason, bool linger)
 {
-	if (!p->dead) {
-		p->dead = true;
-		u->n.peers--;
-		p->over = !linger;
-		if (u->sink)
-			u->sink->closed(u->sink->self, p->user, p->id, reason);
-	} else {
-		p->over |= !linger;
-	}
+	p->base.over |= !linger;
+	peers_die(&u->peers, &p->base, reason);
 	settle(u, p);
 }
 
@@ -185,28 +137,32 @@ static void end_peer(struct udp *u, struct udp_peer *p, enum dk_reason reason, b
 
 static void tell_open(struct udp *u, struct udp_peer *p, const struct dk_addr *from, bool again)
 {
-	p->opened = true;
-	if (u->sink && !p->dead)
-		u->sink->opened(u->sink->self, p->user, p->id, from, again);
+	const struct dk_peer_sink *sink = u->peers.sink;
+
+	p->base.opened = true;
+	if (sink && !p->base.dead)
+		sink->opened(sink->self, p->base.user, p->base.id, from, again);
 }
 
 static void on_opened(void *arg, const struct dk_addr *from)
 {
 	struct udp *u = arg;
 	struct udp_peer *p = u->current;
-	bool again = p->shook; /* a client that began anew with the same credential */
+	bool again = p->base.shook; /* a client that began anew with the same credential */
 
-	p->shook = true;
-	if (!p->opened || again)
+	p->base.shook = true;
+	if (!p->base.opened || again)
 		tell_open(u, p, from, again);
 }
 
 static void on_moved(void *arg, const struct dk_addr *from)
 {
 	struct udp *u = arg;
+	const struct peer *p = &u->current->base;
+	const struct dk_peer_sink *sink = u->peers.sink;
 
-	if (u->sink && !u->current->dead)
-		u->sink->moved(u->sink->self, u->current->user, u->current->id, from);
+	if (sink && !p->dead)
+		sink->moved(sink->self, p->user, p->id, from);
 }
 
 static void on_closed(void *arg, enum wire_reason reason)
@@ -221,20 +177,21 @@ static void on_frame(void *arg, const struct dk_frame *frame, bool reliable)
 	struct udp *u = arg;
 	struct udp_peer *p = u->current;
 	const struct udp_conf *c = u->base.conf;
-	struct utility_peer up = { u, u->sink, p->user, p->id, c->enable_p2p ? wire_peer_addr(&p->wire) : NULL };
+	const struct dk_peer_sink *sink = u->peers.sink;
+	struct utility_peer up = { u, sink, p->base.user, p->base.id, c->enable_p2p ? wire_peer_addr(&p->wire) : NULL };
 	uint8_t buf[UTILITY_REPLY_MAX];
 	struct dk_frame reply;
 
-	if (p->dead)
+	if (p->base.dead)
 		return;
-	if (!p->opened)
+	if (!p->base.opened)
 		tell_open(u, p, wire_peer_addr(&p->wire), false);
-	if (p->dead)
+	if (p->base.dead)
 		return;
 	switch (frame->ver ? UTILITY_NONE : utility_frame(&up, frame, buf, &reply)) {
 	case UTILITY_REPLY:
 		wire_peer_send(u->wire, &p->wire, dk_now(u), &reply, DK_UNRELIABLE);
-		p->force = true;
+		p->base.force = true;
 		break;
 	case UTILITY_CLOSE:
 		end_peer(u, p, DK_REASON_CLIENT, false);
@@ -243,8 +200,8 @@ static void on_frame(void *arg, const struct dk_frame *frame, bool reliable)
 		u->n.bad_utility++;
 		break;
 	case UTILITY_NONE:
-		if (u->sink)
-			u->sink->frame(u->sink->self, p->user, p->id, frame, reliable);
+		if (sink)
+			sink->frame(sink->self, p->base.user, p->base.id, frame, reliable);
 		break;
 	}
 }
@@ -264,12 +221,12 @@ static void arm(struct udp *u, struct udp_peer *p)
 	const struct udp_conf *c = u->base.conf;
 	uint64_t due = wire_peer_due(u->wire, &p->wire), now = dk_now(u), step = (uint64_t)c->rudp_interval;
 
-	if (due == WIRE_NEVER || p->over)
+	if (due == WIRE_NEVER || p->base.over)
 		return;
 	if (due < now)
 		due = now;
 	if (c->send_interval < 10 || due - now > (uint64_t)c->send_interval)
-		due += step - 1 - (due + dk_id_slot(p->id)) % step;
+		due += step - 1 - (due + dk_id_slot(p->base.id)) % step;
 	if (!dk_timer_armed(&p->timer) || due < p->timer.due_ms)
 		dk_timer_start(u, &p->timer, due > now ? due - now : 1, 0, on_timer);
 }
@@ -283,7 +240,7 @@ static void flush_peer(struct udp *u, struct udp_peer *p)
 	for (;;) {
 		uint8_t *slot = dk_udp_slot(u->socket, &to, WIRE_SLOT);
 		struct dk_addr real = to;
-		size_t n = wire_peer_out(u->wire, &p->wire, now, p->force, slot, WIRE_SLOT, &real, &fragment);
+		size_t n = wire_peer_out(u->wire, &p->wire, now, p->base.force, slot, WIRE_SLOT, &real, &fragment);
 
 		if (!n)
 			break;
@@ -300,7 +257,7 @@ static void flush_peer(struct udp *u, struct udp_peer *p)
 		if (wire_peer_is_calm(&p->wire))
 			break;
 	}
-	p->force = false;
+	p->base.force = false;
 	/* What is timed of a calm peer only moves away from now: the timer looks again when it comes round. */
 	if (!wire_peer_is_calm(&p->wire) || !dk_timer_armed(&p->timer))
 		arm(u, p);
@@ -326,9 +283,7 @@ static void udp_turn_end(void *self)
 	struct udp *u = self;
 	struct udp_peer *p;
 
-	while ((p = u->dirty)) {
-		u->dirty = p->next_dirty;
-		p->dirty = false;
+	while ((p = of_base(peers_next_dirty(&u->peers)))) {
 		flush_peer(u, p);
 		settle(u, p);
 	}
@@ -378,12 +333,13 @@ static void kill_unknown(struct udp *u, const struct dk_addr *from)
 static bool within_rate(const struct udp_conf *c, struct udp_peer *p, uint64_t now, const struct dk_addr *from)
 {
 	bool own = dk_addr_eq(from, wire_peer_addr(&p->wire));
+	struct peer *b = &p->base;
 
-	if (p->second != (uint8_t)(now / 1000)) {
-		p->second = (uint8_t)(now / 1000);
-		p->own = p->foreign = 0;
+	if (b->second != (uint8_t)(now / 1000)) {
+		b->second = (uint8_t)(now / 1000);
+		b->own = b->foreign = 0;
 	}
-	return own ? p->own++ < c->packet_rate : p->foreign < FOREIGN_PER_S && p->foreign++ < FOREIGN_PER_S;
+	return own ? b->own++ < c->packet_rate : b->foreign < FOREIGN_PER_S && b->foreign++ < FOREIGN_PER_S;
 }
 
 static void udp_received(void *self, struct dk_udp *socket, const struct dk_datagram *v, size_t n)
@@ -406,8 +362,8 @@ static void udp_received(void *self, struct dk_udp *socket, const struct dk_data
 			u->early[drop]++;
 			continue;
 		}
-		p = by_sid(u, sid);
-		if (!p || (p->dead && wire_is_syn(v->bytes))) {
+		p = of_base(peers_by_sid(&u->peers, sid));
+		if (!p || (p->base.dead && wire_is_syn(v->bytes))) {
 			u->n.unknown_sid++;
 			if (wire_is_syn(v->bytes))
 				kill_unknown(u, &v->from);
@@ -428,44 +384,41 @@ static void udp_received(void *self, struct dk_udp *socket, const struct dk_data
 
 static int udp_attach(struct dk_transport *t, const struct dk_peer_sink *sink)
 {
-	struct udp *u = of(t);
+	return peers_attach(&of(t)->peers, sink);
+}
 
-	if (u->sink)
-		return DK_EXISTS;
-	u->sink = sink;
-	return 0;
+/* A sid whose user went to another node and comes back is free, though the rest of its old peer is still there. */
+static void make_way(struct udp *u, const uint8_t *sid)
+{
+	struct udp_peer *p = of_base(peers_by_sid(&u->peers, sid));
+
+	if (!p || !(p->base.over || wire_peer_has_left(&p->wire)))
+		return;
+	peers_forget_sid(&u->peers, &p->base);
+	p->base.over = true;
+	settle(u, p);
 }
 
 static int udp_admit(struct dk_transport *t, const struct dk_credential *cred, uint64_t user, dk_id *ret_peer)
 {
 	struct udp *u = of(t);
-	struct udp_peer *p = by_sid(u, cred->sid);
-	dk_id id;
+	struct peer *base;
+	struct udp_peer *p;
 	int rc;
 
-	if (p && !p->over && !wire_peer_has_left(&p->wire))
-		return DK_EXISTS;
-	if (p) { /* it comes back before the rest of it is gone */
-		forget_sid(u, p);
-		p->over = true;
-		settle(u, p);
-	}
-	p = dk_table_add(&u->peers, &id);
-	if (!p)
-		return DK_FULL;
+	make_way(u, cred->sid);
+	rc = peers_add(u, &u->peers, cred->sid, user, &base);
+	if (rc)
+		return rc;
+	p = of_base(base);
 	rc = wire_peer_init(u->wire, &p->wire, WIRE_SERVER, cred, dk_now(u));
-	if (rc == 0)
-		rc = dk_map_put(u, &u->by_sid, sid_hash(cred->sid), dk_id_slot(id));
 	if (rc) {
-		wire_peer_fini(u->wire, &p->wire);
-		dk_table_remove(&u->peers, id);
+		p->base.over = true;
+		settle(u, p);
 		return rc;
 	}
-	p->id = id;
-	p->user = user;
-	u->n.peers++;
 	arm(u, p);
-	*ret_peer = id;
+	*ret_peer = base->id;
 	return 0;
 }
 
@@ -495,7 +448,7 @@ static void udp_flush(struct dk_transport *t, dk_id peer)
 	struct udp_peer *p = alive(u, peer);
 
 	if (p) {
-		p->force = true;
+		p->base.force = true;
 		mark_dirty(u, p);
 	}
 }
@@ -513,7 +466,7 @@ static void udp_close(struct dk_transport *t, dk_id peer, enum dk_reason reason)
 		wire_peer_leave(u->wire, &p->wire, dk_now(u));
 	else if (open)
 		wire_peer_close(u->wire, &p->wire, dk_now(u));
-	p->force = true;
+	p->base.force = true;
 	mark_dirty(u, p);
 	if (open)
 		arm(u, p);
@@ -529,8 +482,8 @@ static int udp_info(struct dk_transport *t, dk_id peer, struct dk_peer_info *ret
 		return DK_GONE;
 	*ret_info = (struct dk_peer_info){ .addr = *wire_peer_addr(&p->wire),
 					   .rtt_ms = wire_peer_rtt_ms(&p->wire),
-					   .open = p->opened,
-					   .last_heard_ms = p->opened ? p->wire.last_valid : 0,
+					   .open = p->base.opened,
+					   .last_heard_ms = p->base.opened ? p->wire.last_valid : 0,
 					   .unacked = (uint32_t)wire_peer_unacked(u->wire, &p->wire, NULL, NULL),
 					   .held = (uint32_t)wire_peer_held(u->wire, &p->wire, NULL, NULL) };
 	return 0;
@@ -582,32 +535,13 @@ static void udp_endpoint(struct dk_transport *t, const char **ret_host, uint16_t
 
 /* ---- phases ---- */
 
-static int wire_random(void *arg, void *buf, size_t n)
+static void set_limits(struct wire_limits *l, const struct udp_conf *c)
 {
-	return dk_random(arg, buf, n);
-}
-
-static void *wire_alloc(void *arg, size_t n)
-{
-	return dk_alloc(arg, n);
-}
-
-static void wire_free(void *arg, void *p, size_t n)
-{
-	dk_free(arg, p, n);
-}
-
-static struct wire_limits limits_of(const struct udp_conf *c)
-{
-	struct wire_limits l;
-
-	wire_limits_default(&l);
-	l.retry_interval_ms = (uint32_t)c->retry_interval;
-	l.max_retry = (uint32_t)c->max_retry;
-	l.ttl_ms = (uint32_t)c->connection_ttl * 1000;
-	l.flush_ms = (uint32_t)c->send_interval;
-	l.roaming_mac_only = c->roaming_mac_only;
-	return l;
+	l->retry_interval_ms = (uint32_t)c->retry_interval;
+	l->max_retry = (uint32_t)c->max_retry;
+	l->ttl_ms = (uint32_t)c->connection_ttl * 1000;
+	l->flush_ms = (uint32_t)c->send_interval;
+	l->roaming_mac_only = c->roaming_mac_only;
 }
 
 static void udp_configure(const void *conf, struct dk_report *rep)
@@ -622,10 +556,9 @@ static int udp_init(void *self)
 {
 	struct udp *u = self;
 	const struct udp_conf *c = u->base.conf;
-	struct wire_ctx_opts o = {
-		.limits = limits_of(c), .random = wire_random, .alloc = wire_alloc, .free = wire_free, .arg = u
-	};
+	struct wire_ctx_opts o = utility_wire(u);
 
+	set_limits(&o.limits, c);
 	u->api.role = "UDP";
 	u->api.type = c->type && *c->type ? c->type : "UDP";
 	u->api.encrypted = c->enable_encryption;
@@ -640,7 +573,8 @@ static int udp_init(void *self)
 	u->api.unacked = udp_unacked;
 	u->api.held = udp_held;
 	u->api.wait = udp_wait;
-	dk_table_init(u, &u->peers, DK_KIND_PEER, sizeof(struct udp_peer), (uint32_t)c->max_peers, "UDP peers");
+	peers_init(u, &u->peers, sizeof(struct udp_peer), offsetof(struct udp_peer, base), (uint32_t)c->max_peers, &u->n.peers,
+		   "UDP peers");
 	return wire_ctx_new(&o, &u->wire);
 }
 
@@ -683,14 +617,15 @@ static void udp_started(void *self)
 static void udp_reload(void *self, const void *old)
 {
 	struct udp *u = self;
-	struct wire_limits l = limits_of(u->base.conf);
+	struct wire_limits l;
 	uint32_t slot = 0;
 	struct udp_peer *p;
-	dk_id id;
 
 	(void)old;
+	wire_limits_default(&l);
+	set_limits(&l, u->base.conf);
 	wire_ctx_set_limits(u->wire, &l);
-	while ((p = dk_table_next(&u->peers, &slot, &id)))
+	while ((p = of_base(peers_next(&u->peers, &slot))))
 		arm(u, p); /* its timer may be due earlier now */
 }
 
@@ -700,13 +635,12 @@ static void on_linger(void *self, struct dk_timer *t)
 	struct udp *u = self;
 	uint32_t slot = 0;
 	struct udp_peer *p;
-	dk_id id;
 
 	(void)t;
-	while ((p = dk_table_next(&u->peers, &slot, &id))) {
+	while ((p = of_base(peers_next(&u->peers, &slot)))) {
 		wire_peer_close(u->wire, &p->wire, dk_now(u));
-		p->force = true;
-		p->over = true;
+		p->base.force = true;
+		p->base.over = true;
 		mark_dirty(u, p);
 	}
 	udp_turn_end(u);
@@ -722,10 +656,9 @@ static void udp_stop(void *self, struct dk_step *step)
 	struct udp *u = self;
 	uint32_t slot = 0;
 	struct udp_peer *p;
-	dk_id id;
 
-	while ((p = dk_table_next(&u->peers, &slot, &id))) {
-		udp_close(&u->api, id, DK_REASON_SHUTDOWN);
+	while ((p = of_base(peers_next(&u->peers, &slot)))) {
+		udp_close(&u->api, p->base.id, DK_REASON_SHUTDOWN);
 		if (wire_peer_has_left(&p->wire)) /* nobody is waited for who is elsewhere */
 			end_peer(u, p, DK_REASON_MOVED, false);
 	}
@@ -740,17 +673,15 @@ static void udp_fini(void *self)
 	struct udp *u = self;
 	uint32_t slot = 0;
 	struct udp_peer *p;
-	dk_id id;
 
-	while ((p = dk_table_next(&u->peers, &slot, &id))) {
-		p->over = true;
-		p->dirty = false;
+	while ((p = of_base(peers_next(&u->peers, &slot)))) {
+		p->base.over = true;
+		p->base.dirty = false;
 		settle(u, p);
 	}
 	wire_ctx_free(u->wire);
 	public_fini(u, &u->where);
-	dk_map_fini(u, &u->by_sid);
-	dk_table_fini(&u->peers);
+	peers_fini(u, &u->peers);
 }
 
 /* ---- the constant ---- */
