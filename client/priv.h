@@ -38,7 +38,7 @@ struct pending {
 	bool held; /* its frame has not left yet */
 };
 
-/* Commands of rooms that are the cluster's, version 1; the request of each names the room as text. */
+/* Commands of rooms that are the cluster's, version 1. */
 enum { CLIENT_ROOM_MIGRATE = 12, CLIENT_ROOM_MIGRATED = 20, CLIENT_ROOM_BACKUPS = 30 };
 
 #define CLIENT_BACKUPS 2

@@ -198,13 +198,11 @@ int dkc_room_cancel(struct dkc_client *c, const struct dk_id52 *room, const dk_s
 	return with_uids(c, ROOM_CMD_CANCEL_RESERVE, room, uids, n, fn, arg);
 }
 
-int dkc_room_migrate(struct dkc_client *c, const struct dk_id52 *room, dkc_reply_fn *fn, void *arg)
+int dkc_room_migrate(struct dkc_client *c, dkc_reply_fn *fn, void *arg)
 {
-	struct space s;
-	struct dk_writer w = space_for(&s, ID_TEXT);
+	dk_slice nothing = { NULL, 0 };
 
-	dk_wr_bytes16(&w, dk_slice_of(id_text(c, room)));
-	return request(c, CLIENT_ROOM_MIGRATE, &s, &w, fn, arg);
+	return dkc_request(c, ROOM_VER, CLIENT_ROOM_MIGRATE, nothing, fn, arg);
 }
 
 /* ---- answers ---- */
@@ -315,7 +313,9 @@ bool dkc_room_new_owner(const struct dkc_event *event, dk_str *ret_uid)
 bool dkc_room_new_id(const struct dkc_event *event, struct dk_id52 *ret_room)
 {
 	struct dk_cursor c = dk_cursor_of(event->payload);
-	dk_str id = dk_str_of(dk_rd_bytes16(&c));
+	dk_str id;
 
+	dk_rd_bytes16(&c); /* as it was called before */
+	id = dk_str_of(dk_rd_bytes16(&c));
 	return dkc_room_event(event) == DKC_ROOM_MIGRATED && !c.bad && dkc_room_id(id, ret_room);
 }

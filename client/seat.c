@@ -55,7 +55,7 @@ void client_seat_ask(struct dkc_client *c)
 
 void client_seat_migrate(struct dkc_client *c)
 {
-	dkc_room_migrate(c, &c->seat->id, on_answer, NULL);
+	dkc_room_migrate(c, on_answer, NULL);
 }
 
 /* ---- what the server says ---- */

@@ -292,7 +292,7 @@ static int cmd_room(struct cli *s, char **w, size_t n)
 		return rc;
 	}
 	if (is_flag(what, "migrate"))
-		return wait_for_answer(s, dkc_room_migrate(s->client, &s->room, on_reply, s));
+		return wait_for_answer(s, dkc_room_migrate(s->client, on_reply, s));
 	for (size_t i = 0; i < DK_ARRAY_LEN(by_id); i++) {
 		char *args[] = { id };
 

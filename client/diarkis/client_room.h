@@ -42,8 +42,8 @@ DK_API int dkc_room_reserve(struct dkc_client *c, const struct dk_id52 *room, co
 DK_API int dkc_room_cancel(struct dkc_client *c, const struct dk_id52 *room, const dk_str *uids, size_t n, dkc_reply_fn *fn,
 			   void *arg);
 
-/* To another node, with all its members; the owner's to do. The answer comes when it is decided, DKC_ROOM_MOVED when it is done. */
-DK_API int dkc_room_migrate(struct dkc_client *c, const struct dk_id52 *room, dkc_reply_fn *fn, void *arg);
+/* The room that one is in goes to another node, with all its members; the owner's to do. DKC_ROOM_MOVED tells its new id. */
+DK_API int dkc_room_migrate(struct dkc_client *c, dkc_reply_fn *fn, void *arg);
 
 /* The room that this client is in, under the id that it has now; false = in none. */
 DK_API bool dkc_room_current(const struct dkc_client *c, struct dk_id52 *ret_room);

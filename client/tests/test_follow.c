@@ -450,11 +450,12 @@ static void tell_migrated(struct world *world, const struct dkc_event *e)
 
 START_TEST(the_owner_hears_that_it_is_done)
 {
-	uint8_t buf[60];
+	uint8_t buf[120];
 	struct dk_writer out = dk_writer_on(buf, sizeof(buf));
 
 	in_room(false, NULL, NULL, true);
 	w->event = tell_migrated;
+	dk_wr_bytes16(&out, text(ROOM));
 	dk_wr_bytes16(&out, text(ROOM2));
 	server_send(&w->server[0], 1, 20, DK_STATUS_PUSH, dk_written(&out), DK_RELIABLE);
 	server_send(&w->server[0], 1, 20, DK_STATUS_PUSH, text("?"), DK_RELIABLE);

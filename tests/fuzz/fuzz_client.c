@@ -321,7 +321,7 @@ static void ask(struct play *y, uint8_t what)
 		rc = dkc_room_leave(y->client, &id, some, on_reply, y);
 		break;
 	case 3:
-		rc = dkc_room_migrate(y->client, &id, on_reply, y);
+		rc = dkc_room_migrate(y->client, on_reply, y);
 		break;
 	case 4:
 		rc = dkc_request(y->client, what >> 6, (uint16_t)(what >> 3), some, on_reply, y);
