@@ -13,3 +13,6 @@ check_PROGRAMS += %D%/tests/test_mesh
 check_PROGRAMS += %D%/tests/test_guest
 %C%_tests_test_guest_SOURCES = %D%/tests/test_guest.c %D%/tests/nodes.c %D%/tests/nodes.h
 %C%_tests_test_guest_LDADD = $(harness_lib) $(kernel_lib) $(wire_lib) $(test_libs)
+check_PROGRAMS += %D%/tests/test_links
+%C%_tests_test_links_SOURCES = %D%/tests/test_links.c %D%/tests/nodes.c %D%/tests/nodes.h
+%C%_tests_test_links_LDADD = $(harness_lib) $(kernel_lib) $(test_libs)

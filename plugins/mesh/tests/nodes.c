@@ -114,6 +114,10 @@ struct dk_harness *node_start(struct nodes *w, size_t i, const char *config)
 	static const struct dk_plugin_desc *const plugins[] = { &dk_plugin_probe, NULL };
 	struct dk_harness_opts o = { .config = config, .plugins = plugins, .world = w->world };
 	struct dk_carrier *c;
+	char host[32];
+
+	snprintf(host, sizeof(host), "10.0.0.%zu", i + 1);
+	o.address = host;
 
 	w->at[i] = dk_harness_open(&o);
 	if (!w->at[i])
