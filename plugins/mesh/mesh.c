@@ -286,7 +286,7 @@ static int mesh_init(void *self)
 	dk_table_init(m, &m->requests, DK_KIND_REQUEST, sizeof(struct request), MESH_REQUESTS_MAX, "requests");
 	dk_table_init(m, &m->incomings, DK_KIND_APP, sizeof(struct incoming), MESH_REQUESTS_MAX, "calls of other nodes");
 	dk_pool_init(m, &m->blocks, QUEUE_BLOCK, 0, "blocks of queues");
-	dk_pool_init(m, &m->packets, WIRE_PACKET_MAX, 0, "packets");
+	dk_pool_init(m, &m->packets, sizeof(struct packet), 0, "packets");
 	dk_pool_init(m, &m->records, WIRE_RECORD_MAX, 0, "records that came in part");
 	dk_pool_init(m, &m->ins, sizeof(struct in), 0, "streams of other nodes");
 	do {

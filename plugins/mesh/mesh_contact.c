@@ -11,10 +11,11 @@
 
 #include "wire/cluster.h"
 
-#define HELLO_EVERY_MS 200
+#define HELLO_EVERY_MS 200 /* at first; twice as long each time, up to 1.6 s: the way there may take longer than that */
 #define WAIT_MS 2000 /* for a contact */
 #define SILENCE_MS 1000 /* after which a contact is doubted */
-#define DOUBT_EVERY_MS 500
+#define WAITING_MAX 8 /* full packets that wait for one contact */
+#define PACKETS_KEPT 64
 #define HELLOS_PER_S 2000
 #define HELLO_LIFE_MS 5000
 #define GUEST_LIFE_MS 30000
@@ -75,6 +76,7 @@ static void say_hello(struct mesh *m, struct peer *p)
 
 	contact_close(m, &p->trying);
 	p->hello_ms = dk_now(m);
+	p->hello_tries++;
 	c = dk_table_add(&m->contacts, &id);
 	if (!c)
 		return;
@@ -102,38 +104,79 @@ static void on_hello_timer(void *self, struct dk_timer *t)
 	mesh_dirty(self, dk_container_of(t, struct peer, hello_timer));
 }
 
-static uint8_t *packet_of(struct mesh *m, struct peer *p)
+/* All that waits for a contact: it leaves by c, or (c NULL) is lost. */
+static void let_go(struct mesh *m, struct peer *p, struct contact *c)
 {
-	if (!p->packet)
-		p->packet = dk_pool_get(&m->packets);
-	return p->packet;
+	struct packet *k;
+
+	while ((k = p->waiting)) {
+		p->waiting = k->next;
+		if (c)
+			seal_out(m, c, k->bytes, k->n);
+		else
+			m->n.lost++;
+		dk_pool_put(&m->packets, k);
+	}
+	p->waiting_n = 0;
+	k = p->packet;
+	if (k && k->n && c)
+		seal_out(m, c, k->bytes, k->n);
+	else if (k && k->n)
+		m->n.lost++;
+	if (k)
+		k->n = 0;
+	if (k && m->packets.used > PACKETS_KEPT) { /* many peers: whoever is quiet holds none */
+		dk_pool_put(&m->packets, k);
+		p->packet = NULL;
+	}
+}
+
+void contact_drop_packets(struct mesh *m, struct peer *p)
+{
+	let_go(m, p, NULL);
+	dk_pool_put(&m->packets, p->packet);
+	p->packet = NULL;
 }
 
 void contact_flush(struct mesh *m, struct peer *p)
 {
 	struct contact *c = get(m, p->contact);
-	uint64_t now = dk_now(m);
+	uint64_t now = dk_now(m), every = (uint64_t)HELLO_EVERY_MS << (p->hello_tries < 3 ? p->hello_tries : 3);
 	bool doubt = !c || now - c->heard_ms > SILENCE_MS || c->x.sent > WIRE_CLUSTER_RENEW || now - c->made_ms > RENEW_MS;
 
-	if (!p->packet_n)
+	if (!p->waiting && !(p->packet && p->packet->n))
 		return;
-	if (doubt && (!p->hello_ms || now - p->hello_ms >= (c ? DOUBT_EVERY_MS : HELLO_EVERY_MS)))
+	if (doubt && (!p->hello_ms || now - p->hello_ms >= every))
 		say_hello(m, p);
-	if (!c) { /* it leaves when the contact is made, and is let go when that takes long */
-		if (now - p->packet_ms > WAIT_MS) {
-			m->n.lost++;
-			p->packet_n = 0;
-		} else {
-			dk_timer_start(m, &p->hello_timer, HELLO_EVERY_MS, 0, on_hello_timer);
-		}
+	if (c || now - p->packet_ms > WAIT_MS)
+		let_go(m, p, c);
+	else /* they leave when the contact is made */
+		dk_timer_start(m, &p->hello_timer, HELLO_EVERY_MS, 0, on_hello_timer);
+}
+
+/* The packet is full: it leaves, or waits behind the others. */
+static void turn_over(struct mesh *m, struct peer *p)
+{
+	struct contact *c = get(m, p->contact);
+	struct packet **at = &p->waiting, *k = p->packet;
+
+	if (c) {
+		let_go(m, p, c);
 		return;
 	}
-	seal_out(m, c, p->packet, p->packet_n);
-	p->packet_n = 0;
-	if (m->packets.used > 64) { /* many peers: whoever is quiet holds none */
-		dk_pool_put(&m->packets, p->packet);
-		p->packet = NULL;
+	if (p->waiting_n == WAITING_MAX) { /* what is new is worth more */
+		struct packet *oldest = p->waiting;
+
+		p->waiting = oldest->next;
+		p->waiting_n--;
+		m->n.lost++;
+		dk_pool_put(&m->packets, oldest);
 	}
+	while (*at)
+		at = &(*at)->next;
+	*at = k;
+	p->waiting_n++;
+	p->packet = NULL;
 }
 
 int contact_put(struct mesh *m, struct peer *p, const struct wire_unit *u)
@@ -143,21 +186,19 @@ int contact_put(struct mesh *m, struct peer *p, const struct wire_unit *u)
 
 	if (n > WIRE_PACKET_PLAIN)
 		return DK_TOO_LONG;
-	if (p->packet_n + n > WIRE_PACKET_PLAIN)
-		contact_flush(m, p);
-	if (!packet_of(m, p)) {
+	if (p->packet && p->packet->n + n > WIRE_PACKET_PLAIN)
+		turn_over(m, p);
+	if (!p->packet)
+		p->packet = dk_pool_get(&m->packets);
+	if (!p->packet) {
 		m->n.lost++;
 		return DK_FULL;
 	}
-	if (p->packet_n + n > WIRE_PACKET_PLAIN) { /* there is no contact yet, and what is new is worth more */
-		m->n.lost++;
-		p->packet_n = 0;
-	}
-	if (!p->packet_n)
+	if (!p->packet->n && !p->waiting)
 		p->packet_ms = dk_now(m);
-	w = dk_writer_on(p->packet + WIRE_PACKET_HEAD + p->packet_n, n);
+	w = dk_writer_on(p->packet->bytes + WIRE_PACKET_HEAD + p->packet->n, n);
 	wire_unit_write(&w, u);
-	p->packet_n += n;
+	p->packet->n += n;
 	mesh_dirty(m, p);
 	return 0;
 }
@@ -276,7 +317,8 @@ static void got_welcome(struct mesh *m, const struct dk_datagram *d)
 	c = get(m, p->contact);
 	if (!c)
 		return; /* a listener of the signal forgot it */
-	if (p->packet_n)
+	p->hello_tries = 0;
+	if (p->waiting || (p->packet && p->packet->n))
 		contact_flush(m, p);
 	else
 		seal_out(m, c, packet, 0); /* so that the other end may speak */
@@ -413,10 +455,8 @@ void contact_sweep(struct mesh *m)
 			c->peer->contact = 0;
 		if (c->peer && c->peer->before == id)
 			c->peer->before = 0;
-		if (c->peer && c->peer->trying == id) {
+		if (c->peer && c->peer->trying == id)
 			c->peer->trying = 0;
-			c->peer->packet_n = 0; /* what waited for it is too old */
-		}
 		contact_close(m, &id);
 	}
 }

@@ -76,7 +76,7 @@ static void peer_free(struct mesh *m, struct peer *p)
 	dk_timer_stop(&p->out.timer);
 	dk_timer_stop(&p->ack_timer);
 	dk_timer_stop(&p->hello_timer);
-	dk_pool_put(&m->packets, p->packet);
+	contact_drop_packets(m, p);
 	dk_map_remove(&m->by_addr, hash_of(m, &p->addr), dk_id_slot(p->id));
 	dk_table_remove(&m->peers, p->id);
 	m->n.peers--;
@@ -109,7 +109,7 @@ static void end_life(struct mesh *m, struct peer *p)
 	p->life++;
 	contact_close_all(m, p);
 	link_close_all(m, p);
-	p->packet_n = 0;
+	contact_drop_packets(m, p);
 	peer_down(m, p);
 	call_reset(m, p);
 	p->heard_ms = 0;

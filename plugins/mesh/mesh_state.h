@@ -35,6 +35,12 @@ struct mesh_conf {
 
 struct peer;
 
+struct packet {
+	struct packet *next;
+	size_t n; /* plain bytes */
+	uint8_t bytes[WIRE_PACKET_MAX];
+};
+
 /* A contact over datagrams. */
 enum contact_state { CONTACT_HELLO = 1, CONTACT_HALF, CONTACT_OPEN };
 struct contact {
@@ -95,9 +101,9 @@ struct peer {
 
 	dk_id contact, before, trying; /* datagrams: the newest open contact, the one before it, the one begun */
 	uint64_t hello_ms, hello_in; /* hello_in: highest number of a HELLO by datagram */
-	uint8_t *packet; /* what waits for the turn's end; from the pool of packets */
-	size_t packet_n;
-	uint64_t packet_ms; /* when it began to wait */
+	struct packet *packet, *waiting; /* what waits for the turn's end; what was full and waits for a contact */
+	uint64_t packet_ms; /* since when */
+	uint8_t waiting_n, hello_tries;
 	struct dk_timer hello_timer;
 
 	struct out out;
@@ -205,6 +211,7 @@ void contact_received(void *self, struct dk_udp *udp, const struct dk_datagram *
 int contact_put(struct mesh *m, struct peer *p, const struct wire_unit *u); /* 0, DK_TOO_LONG or DK_FULL */
 void contact_say(struct mesh *m, struct contact *c, const struct wire_unit *u); /* at once, alone; too long: lost */
 void contact_flush(struct mesh *m, struct peer *p);
+void contact_drop_packets(struct mesh *m, struct peer *p);
 void contact_close(struct mesh *m, dk_id *id);
 void contact_close_all(struct mesh *m, struct peer *p);
 void contact_sweep(struct mesh *m);
