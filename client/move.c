@@ -9,6 +9,9 @@
 /* The old node answers for 200 ms after its instruction, which took half a round trip to come here. */
 #define LEAVE_US 200000
 #define LEAVE_MOST_US 500000
+/* Acknowledgements get lost, too, and there will be nobody to repeat them: what the old node takes for lost comes twice. */
+#define LAST_WORDS 2
+#define LAST_ACKS 8
 
 bool client_address_parse(dk_str address, char host[DKC_HOST_MAX + 1], uint16_t *ret_port)
 {
@@ -106,11 +109,26 @@ void client_leave(struct dkc_client *c, dk_str address)
 	c->state = CLIENT_LEAVING;
 	c->until = c->now + client_sooner(wait, LEAVE_MOST_US);
 	c->half_close = 0;
+	c->last_words = LAST_WORDS;
 	c->silent = false;
 	c->ctx->n.moves++;
 	if (client_is_udp(c))
 		client_hold_unsent(c);
 	client_emit(c, &e);
+}
+
+static bool may_go(const struct dkc_client *c)
+{
+	return c->now >= c->until || (client_is_udp(c) && wire_peer_drained(&c->wire.peer));
+}
+
+bool client_last_words(struct dkc_client *c)
+{
+	if (c->state != CLIENT_LEAVING || !c->wire_up || !c->last_words || !may_go(c))
+		return false;
+	c->last_words--;
+	wire_peer_reack(c->ctx->wire, &c->wire.peer, LAST_ACKS);
+	return true;
 }
 
 void client_maybe_left(struct dkc_client *c)
@@ -120,12 +138,12 @@ void client_maybe_left(struct dkc_client *c)
 	if (c->state != CLIENT_LEAVING || c->depth)
 		return;
 	if (client_is_udp(c)) {
-		if (c->now < c->until && !wire_peer_drained(&c->wire.peer))
+		if (!may_go(c))
 			return;
 		wire_peer_unacked(c->ctx->wire, &c->wire.peer, put_unacked, &front);
 		c->ctx->n.sent_again += front.n;
 		hold_first(&front);
-	} else if (c->now < c->until) {
+	} else if (!may_go(c)) {
 		if (!c->half_close)
 			c->half_close = 1;
 		return;
