@@ -16,6 +16,7 @@
 	{                                                                                                                          \
 		const bool puffer_ = ((flags)&DK_PUFFER) != 0;                                                                     \
 		(void)puffer_;                                                                                                     \
+		(void)w_;                                                                                                          \
 		DK_EACH_(DK_AW_, in)                                                                                               \
 	}
 ROOM_COMMANDS(ENCODER, ENCODER)

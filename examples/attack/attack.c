@@ -33,6 +33,18 @@ static int on_hit(struct attack *a, struct dk_call *call, uint8_t type)
 	return 0;
 }
 
+/* The total goes along when the room moves to another node, as the two bytes it is. */
+static const struct dk_room_part attack_total = { .name = "attack", .version = 1, .attachment = sizeof(uint16_t) };
+
+static int attack_init(void *self)
+{
+	struct attack *a = self;
+
+	return a->room->carry(a->room, a, &attack_total);
+}
+
+static const struct dk_ops attack_ops = { .init = attack_init };
+
 static const struct dk_need attack_needs[] = {
 	DK_NEED(struct attack, user, DK_USER),
 	DK_NEED(struct attack, room, DK_ROOM),
@@ -44,4 +56,5 @@ DK_PLUGIN(attack) = {
 	.self_size = sizeof(struct attack),
 	.needs = attack_needs,
 	.commands = attack_commands,
+	.ops = &attack_ops,
 };

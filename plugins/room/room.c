@@ -27,7 +27,19 @@ static int init(void *self)
 		rc = dk_connect(s, &s->user->connected, room_on_user_connected);
 	if (rc == 0)
 		rc = dk_connect(s, &s->user->arrived, room_on_user_arrived);
+	if (rc == 0)
+		rc = dk_filter_add(s, &s->user->keeping, room_on_keeping);
 	return rc;
+}
+
+static void offline(void *self)
+{
+	room_drain_offline(self);
+}
+
+static void drain(void *self, struct dk_step *step)
+{
+	room_drain(self, step);
 }
 
 /* What was said still leaves; nobody is left to hear that the rooms end. */
@@ -53,6 +65,7 @@ static void fini(void *self)
 	while ((r = dk_table_next(&s->store.table, &slot, &room)))
 		room_strip(s, r);
 	room_client_fini(s);
+	room_land_fini(s);
 	room_remote_fini(s);
 	room_arrive_fini(s);
 	room_store_fini(&s->store);
@@ -92,6 +105,13 @@ static const struct dk_counter counters[] = {
 	DK_COUNTER(struct rooms, sent_to_join, "users sent to another node, where the room is that they join"),
 	DK_COUNTER(struct rooms, came_to_join, "users who came from another node to join"),
 	DK_COUNTER(struct rooms, holds_lapsed, "seats kept for users of another node who did not come in time"),
+	DK_COUNTER(struct rooms, migrated_out, "rooms that moved to another node"),
+	DK_COUNTER(struct rooms, migrated_in, "rooms that came from another node"),
+	DK_HISTOGRAM(struct rooms, frozen, "for how long rooms were frozen, in seconds; one for each try to move them"),
+	DK_COUNTER(struct rooms, thawed, "tries to move a room that came to nothing"),
+	DK_COUNTER(struct rooms, stranded, "members that could not be handed over with their room"),
+	DK_COUNTER(struct rooms, landings_refused, "rooms of other nodes that were refused here"),
+	DK_COUNTER(struct rooms, landings_lapsed, "rooms of other nodes that were made here, and never finished"),
 	DK_COUNTER(struct rooms, messages, "messages relayed"),
 	DK_COUNTER(struct rooms, bytes, "bytes of messages relayed"),
 	DK_COUNTER(struct rooms, ticks, "intervals that ended with something to send"),
@@ -100,7 +120,7 @@ static const struct dk_counter counters[] = {
 	DK_COUNTER(struct rooms, early, "intervals cut short because the room had gathered too much"),
 	{ 0 },
 };
-static const struct dk_ops ops = { .init = init, .stop = stop, .fini = fini };
+static const struct dk_ops ops = { .init = init, .offline = offline, .drain = drain, .stop = stop, .fini = fini };
 
 DK_PLUGIN(room) = {
 	DK_PLUGIN_HEAD("room", "1.0.0", "rooms: users of one node who hear each other"),

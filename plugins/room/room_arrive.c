@@ -120,6 +120,15 @@ static int keep_seat(struct rooms *s, struct room *r, dk_str uid)
 	return 0;
 }
 
+bool room_holds(const struct rooms *s, dk_id room)
+{
+	const struct room_hold *h = s->holds;
+
+	while (h && h->room != room)
+		h = h->next;
+	return h != NULL;
+}
+
 /* ---- what other nodes ask ---- */
 
 /* A room of this node by any of its ids. Returns 0, DK_ROOM_GONE, or ROOM_MOVED: *ret_id says how it is called now. */
@@ -165,6 +174,8 @@ int room_on_enter(struct rooms *s, struct dk_call *call, const struct dk_id52 *i
 	dk_id room;
 	int rc = find(s, id, &room, &now_called);
 
+	if (rc == 0 && room_any(s, room)->phase == ROOM_FROZEN)
+		return room_wait(s, room_any(s, room), call->id);
 	if (rc == 0)
 		rc = enter(s, room, uid, message, &call->from);
 	return rc < 0 ? rc : room_on_enter_answer(call, (uint8_t)rc, &now_called);
@@ -315,6 +326,8 @@ void room_on_user_arrived(struct rooms *s, const struct dk_user_arrived *ev)
 		return;
 	if (kind == ROOM_NOTE_JOIN)
 		arrive_to_join(s, ev->user, &id, rest);
+	else if (kind == ROOM_NOTE_MIGRATE)
+		room_land_member(s, &id, ev->user, rest);
 }
 
 /* The client is here: now it has joined. */
@@ -323,6 +336,8 @@ void room_on_user_connected(struct rooms *s, const struct dk_user_connected *ev)
 	struct room_coming *c = s->coming_n ? coming_take(s, ev->user) : NULL;
 	dk_slice message;
 
+	if (s->landings)
+		room_land_connected(s, ev->user);
 	if (!c)
 		return;
 	message = dk_slice_n(c->message, c->n);

@@ -38,9 +38,9 @@ static int svc_carry(struct dk_room *svc, void *self, const struct dk_room_part 
 	int rc;
 
 	if (find_part(s, dk_str_c(part->name)))
-		return DK_EXISTS;
+		return -EEXIST;
 	if (s->part_n == ROOM_PARTS_MAX)
-		return DK_FULL;
+		return -ENOBUFS;
 	c = dk_alloc(s, sizeof(*c));
 	if (!c)
 		return -ENOMEM;
@@ -59,6 +59,29 @@ void room_carry_init(struct rooms *s)
 
 /* ---- to bytes ---- */
 
+static int pack_bytes(struct rooms *s, const struct room *r, const struct room_carried *c, struct dk_writer *w)
+{
+	const void *p = room_attached(s, r, c->self);
+
+	if (!p)
+		return DK_NOT_FOUND;
+	dk_wr_slice(w, dk_slice_n(p, c->part->attachment));
+	return 0;
+}
+
+static int unpack_bytes(struct rooms *s, const struct room *r, const struct room_carried *c, uint16_t version, dk_slice bytes)
+{
+	void *p;
+
+	if (version != c->part->version || bytes.n != c->part->attachment)
+		return DK_REFUSED;
+	p = s->svc.attachment(&s->svc, c->self, r->handle, bytes.n);
+	if (!p)
+		return -ENOMEM;
+	memcpy(p, bytes.p, bytes.n);
+	return 0;
+}
+
 /* One part; what cannot be packed is a sentence in the log, and the room stays. */
 static int pack_part(struct rooms *s, const struct room *r, const struct room_carried *c, struct dk_writer *w)
 {
@@ -71,7 +94,7 @@ static int pack_part(struct rooms *s, const struct room *r, const struct room_ca
 	at = dk_wr_take(w, 4);
 	if (!at)
 		return 0;
-	rc = c->part->pack(c->self, r->handle, w);
+	rc = c->part->attachment ? pack_bytes(s, r, c, w) : c->part->pack(c->self, r->handle, w);
 	if (rc == DK_NOT_FOUND) {
 		*w = was;
 		return 0;
@@ -177,7 +200,8 @@ static int unpack_parts(struct rooms *s, const struct room *r, dk_slice list)
 			       DK_STR_ARG(p.name));
 			return DK_REFUSED;
 		}
-		rc = c->part->unpack(c->self, r->handle, p.version, p.bytes);
+		rc = c->part->attachment ? unpack_bytes(s, r, c, p.version, p.bytes)
+					 : c->part->unpack(c->self, r->handle, p.version, p.bytes);
 		if (rc)
 			return rc < 0 ? rc : DK_REFUSED;
 	}

@@ -184,6 +184,8 @@ int room_on_join(struct rooms *s, struct dk_call *call, const struct dk_id52 *id
 		rc = room_store_of(&s->store, call->user) == room ? DK_EXISTS : DK_ROOM_IN_ANOTHER;
 	else if (!room)
 		rc = room_remote_join(s, call->user, call->id, id, message);
+	else if (room_any(s, room)->phase == ROOM_FROZEN)
+		rc = room_wait(s, room_any(s, room), call->id);
 	else
 		rc = room_enter(s, room, call->user, message, &new_owner);
 	if (rc == DK_LATER)
@@ -209,6 +211,22 @@ int room_on_leave(struct rooms *s, struct dk_call *call, const struct dk_id52 *i
 	return rc ? room_refuse(call, ROOM_E_LEAVE, rc) : room_on_leave_answer(call);
 }
 
+int room_on_migrate(struct rooms *s, struct dk_call *call)
+{
+	struct room *r = room_any(s, room_store_of(&s->store, call->user));
+	int rc;
+
+	if (hidden(s, call))
+		return refuse_hidden(call);
+	if (!r)
+		rc = DK_ROOM_NOT_MEMBER;
+	else if (r->owner != call->user)
+		rc = DK_ROOM_NOT_OWNER;
+	else
+		rc = room_move_by_command(s, r, call);
+	return rc == DK_LATER ? rc : room_refuse(call, ROOM_E_MIGRATE, rc);
+}
+
 /* ---- speaking ---- */
 
 /* The hottest path of the node: no allocation, no hash, one comparison of ids. */
@@ -229,8 +247,12 @@ int room_on_broadcast(struct rooms *s, struct dk_call *call)
 	if (hidden(s, call))
 		return refuse_hidden(call);
 	if (!r || memcmp(r->id.c, id, DK_ID52_LEN) != 0) {
+		dk_id by_name;
+
 		memcpy(other.c, id, DK_ID52_LEN);
-		return room_refuse(call, ROOM_E_OTHER, s->svc.find(&s->svc, &other) ? DK_ROOM_NOT_MEMBER : DK_ROOM_GONE);
+		by_name = s->svc.find(&s->svc, &other);
+		if (!r || by_name != room) /* it may go by its old name */
+			return room_refuse(call, ROOM_E_OTHER, by_name ? DK_ROOM_NOT_MEMBER : DK_ROOM_GONE);
 	}
 	rc = s->svc.broadcast(&s->svc, room, call->user, ROOM_VER, ROOM_CMD_BROADCAST, message, reliable);
 	return rc ? room_refuse(call, ROOM_E_OTHER, rc) : 0;

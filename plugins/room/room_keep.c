@@ -139,6 +139,14 @@ static bool svc_next_property(struct dk_room *svc, dk_id room, const void **at, 
 
 /* ---- what other plugins keep ---- */
 
+const void *room_attached(const struct rooms *s, const struct room *r, const void *self)
+{
+	for (uint16_t i = 0; i < r->attached_n; i++)
+		if (s->attachments[i].self == self)
+			return r->attached[i];
+	return NULL;
+}
+
 static void *svc_attachment(struct dk_room *svc, void *self, dk_id room, size_t size)
 {
 	struct rooms *s = rooms_of(svc);
@@ -172,6 +180,7 @@ static void *svc_attachment(struct dk_room *svc, void *self, dk_id room, size_t 
 void room_strip(struct rooms *s, struct room *r)
 {
 	room_relay_drop(s, r);
+	room_move_free(s, r);
 	dk_timer_stop(&r->ttl);
 	for (uint16_t i = 0; i < r->attached_n; i++)
 		dk_free(s, r->attached[i], s->attachments[i].size);

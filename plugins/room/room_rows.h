@@ -15,10 +15,14 @@ enum room_elsewhere { ROOM_MOVED = 64 };
 #define ROOM_NODE_COMMANDS(X, R)                                                                                                   \
 	X(struct rooms, DK_VER_NODE, 10, "room.enter", room_on_enter, DK_INTERNAL, "keeps a seat for a user of another node",      \
 	  DK_IN(id52(room), str16(uid), rest(message)), DK_OUT(u8(outcome), id52(room)))                                           \
+	X(struct rooms, DK_VER_NODE, 15, "room.land", room_on_land, DK_INTERNAL, "makes a room that comes from another node",      \
+	  DK_IN(id52(room), str16(asker), rest(state)), DK_OUT(u8(outcome), id52(room)))                                           \
 	X(struct rooms, DK_VER_NODE, 16, "room.look", room_on_look, DK_INTERNAL, "how many members a room has", DK_IN(id52(room)), \
 	  DK_OUT(u8(outcome), id52(room), u16(members), u16(max_members)))                                                         \
 	X(struct rooms, DK_VER_NODE, 20, "room.stay_away", room_on_stay_away, DK_INTERNAL, "gives back a seat that was kept",      \
-	  DK_IN(id52(room), str16(uid)), DK_OUT())
+	  DK_IN(id52(room), str16(uid)), DK_OUT())                                                                                 \
+	X(struct rooms, DK_VER_NODE, 21, "room.landed", room_on_landed, DK_INTERNAL,                                               \
+	  "the room lives here from now on, or nowhere", DK_IN(id52(room), flag(commit)), DK_OUT())
 
 #define ROOM_DECL_(self, ver, cmd, name, fn, flags, help, in, out)                                                                 \
 	int fn(self *, struct dk_call *DK_EACH_(DK_AC_, in));                                                                      \

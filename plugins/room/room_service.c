@@ -24,26 +24,38 @@ static void tell_of_leaving(struct rooms *s, dk_id room, dk_id user, enum dk_rea
 }
 
 /* Nobody is told by a push here: the caller knows what there is to say. */
-static void discard(struct rooms *s, struct room *r)
+static void end_room(struct rooms *s, struct room *r, enum dk_reason reason)
 {
 	dk_id room = r->handle;
-	struct dk_room_event ev = { room, &r->id, false };
+	struct dk_room_event ev = { room, &r->id, reason == DK_REASON_MOVED };
 
-	if (r->phase == ROOM_DYING)
-		return;
 	r->phase = ROOM_DYING;
 	while (r->member_n) {
 		dk_id user = r->members[r->member_n - 1];
 
 		room_store_leave(&s->store, r, user);
 		room_count(s);
-		tell_of_leaving(s, room, user, DK_REASON_SERVER, r->member_n, room_is_coming(s, user));
+		tell_of_leaving(s, room, user, reason, r->member_n, room_is_coming(s, user));
 	}
 	dk_emit(&s->svc.discarded, &ev);
 	room_strip(s, r);
 	room_store_remove(&s->store, r);
 	s->n.discarded++;
 	room_count(s);
+	room_drain_look(s);
+}
+
+static void discard(struct rooms *s, struct room *r)
+{
+	if (r->phase == ROOM_DYING)
+		return;
+	room_move_drop(s, r);
+	end_room(s, r, DK_REASON_SERVER);
+}
+
+void room_leave_behind(struct rooms *s, struct room *r)
+{
+	end_room(s, r, DK_REASON_MOVED);
 }
 
 static void on_ttl(void *self, struct dk_timer *t)
@@ -51,10 +63,15 @@ static void on_ttl(void *self, struct dk_timer *t)
 	discard(self, dk_container_of(t, struct room, ttl));
 }
 
+void room_arm_ttl(struct rooms *s, struct room *r, uint64_t ms)
+{
+	dk_timer_start(s, &r->ttl, ms, 0, on_ttl);
+}
+
 void room_refresh(struct rooms *s, struct room *r)
 {
 	if (dk_timer_armed(&r->ttl))
-		dk_timer_start(s, &r->ttl, (uint64_t)r->ttl_s * 1000, 0, on_ttl);
+		room_arm_ttl(s, r, (uint64_t)r->ttl_s * 1000);
 }
 
 /* ---- coming ---- */
@@ -132,7 +149,7 @@ static int svc_create(struct dk_room *svc, dk_id user, const struct dk_room_opts
 	r->epoch = 1;
 	room = r->handle;
 	if (!o->join)
-		dk_timer_start(s, &r->ttl, (uint64_t)r->ttl_s * 1000, 0, on_ttl);
+		room_arm_ttl(s, r, (uint64_t)r->ttl_s * 1000);
 	s->n.created++;
 	room_count(s);
 	dk_emit(&s->svc.created, &((struct dk_room_event){ room, &r->id, false }));
@@ -258,7 +275,7 @@ static void go(struct rooms *s, struct room *r, dk_id user, enum dk_reason reaso
 	if (new_owner != owner && new_owner)
 		push_owner(s, r);
 	if (!r->member_n && r->allow_empty)
-		dk_timer_start(s, &r->ttl, (uint64_t)r->ttl_s * 1000, 0, on_ttl);
+		room_arm_ttl(s, r, (uint64_t)r->ttl_s * 1000);
 
 	tell_of_leaving(s, room, user, reason, r->member_n, f->unseen);
 	r = room_live(s, room);
@@ -282,17 +299,12 @@ static int svc_leave(struct dk_room *svc, dk_id room, dk_id user, uint8_t ver, u
 	return 0;
 }
 
-void room_on_user_discarded(struct rooms *s, const struct dk_user_discarded *ev)
+void room_cut_off(struct rooms *s, struct room *r, dk_id user, enum dk_reason reason)
 {
-	dk_id room = room_store_of(&s->store, ev->user);
-	struct dk_room_discard ask = { room, ev->user, ROOM_VER, ROOM_CMD_LEAVE, dk_slice_n(NULL, 0) };
+	struct dk_room_discard ask = { r->handle, user, ROOM_VER, ROOM_CMD_LEAVE, dk_slice_n(NULL, 0) };
 	struct farewell f = { .even_if_empty = true };
-	bool unseen = room_never_came(s, ev->user);
-	struct room *r;
 
-	if (!room)
-		return;
-	if (unseen) {
+	if (room_never_came(s, user)) {
 		f = (struct farewell){ .unseen = true };
 	} else {
 		s->n.cut_off++;
@@ -301,18 +313,33 @@ void room_on_user_discarded(struct rooms *s, const struct dk_user_discarded *ev)
 		f.cmd = ask.cmd;
 		f.message = ask.message;
 	}
-	r = room_live(s, room);
-	if (r && room_store_of(&s->store, ev->user) == room)
-		go(s, r, ev->user, ev->reason, &f);
+	r = room_live(s, ask.room);
+	if (r && room_store_of(&s->store, user) == ask.room)
+		go(s, r, user, reason, &f);
+}
+
+void room_on_user_discarded(struct rooms *s, const struct dk_user_discarded *ev)
+{
+	struct room *r = room_any(s, room_store_of(&s->store, ev->user));
+
+	if (!r) {
+		room_never_came(s, ev->user);
+		return;
+	}
+	room_move_thaw(s, r);
+	r = room_any(s, room_store_of(&s->store, ev->user));
+	if (r)
+		room_cut_off(s, r, ev->user, ev->reason);
 }
 
 static int svc_remove(struct dk_room *svc, dk_id room, uint8_t ver, uint16_t cmd, dk_slice message)
 {
 	struct rooms *s = rooms_of(svc);
-	struct room *r = room_live(s, room);
+	struct room *r = room_any(s, room);
 
-	if (!r)
-		return room_why_not(s, room);
+	if (!r || r->phase > ROOM_FROZEN)
+		return DK_ROOM_GONE;
+	room_move_drop(s, r);
 	room_relay_flush(s, r);
 	if (message.n)
 		room_relay_now(s, r, ver, cmd, message, true);
@@ -464,6 +491,14 @@ static dk_id svc_next(struct dk_room *svc, uint32_t *slot)
 	return r ? room : 0;
 }
 
+static int svc_migrate(struct dk_room *svc, void *self, dk_id room, dk_room_migrate_fn *fn, void *arg)
+{
+	struct rooms *s = rooms_of(svc);
+	struct room *r = room_any(s, room);
+
+	return r ? room_move_by_code(s, self, r, fn, arg) : DK_ROOM_GONE;
+}
+
 static size_t svc_nodes(struct dk_room *svc, const struct dk_id52 *id, struct dk_addr ret_nodes[3])
 {
 	size_t n = 0;
@@ -494,4 +529,5 @@ void room_service_init(struct rooms *s)
 	svc->count = svc_count;
 	svc->next = svc_next;
 	svc->nodes = svc_nodes;
+	svc->migrate = svc_migrate;
 }

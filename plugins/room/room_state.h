@@ -2,8 +2,9 @@
 /*
  * State of the plugin room, shared by its files: room.c (phases), room_client.c (commands of clients), room_service.c (what may
  * happen to a room), room_keep.c (what is kept in it), room_relay.c (who hears what, and when), room_carry.c (to bytes and back),
- * room_remote.c (rooms of other nodes), room_arrive.c (users of other nodes), room_store.[ch] (the data), room_pack.[ch] (the
- * layout of the bytes), room_alias.[ch] (ids that rooms had before).
+ * room_remote.c (rooms of other nodes), room_arrive.c (users of other nodes), room_migrate.c, room_land.c and room_drain.c (rooms
+ * that change their node), room_store.[ch] (the data), room_pack.[ch] (the layout of the bytes), room_alias.[ch] (ids that rooms
+ * had before).
  */
 #ifndef ROOM_STATE_H
 #define ROOM_STATE_H
@@ -65,9 +66,14 @@ struct rooms {
 	struct dk_timer hold_timer;
 	struct room_coming *coming[ROOM_COMING_BUCKETS]; /* room_arrive.c: by slot of the user */
 	uint32_t coming_n;
+	struct room_landing *landings; /* room_land.c: rooms that come from other nodes */
+	struct dk_timer drain_timer;
+	struct dk_step *drain_step;
 	struct {
 		uint64_t created, refused, discarded, joined, left, cut_off, vetoed, full;
 		uint64_t sent_to_join, came_to_join, holds_lapsed;
+		uint64_t migrated_out, migrated_in, thawed, stranded, landings_refused, landings_lapsed;
+		struct dk_histogram frozen;
 		uint64_t messages, bytes, ticks, pushes, lost, early;
 		int64_t rooms, members;
 	} n;
@@ -114,8 +120,13 @@ static inline void room_count(struct rooms *s)
 
 void room_service_init(struct rooms *s);
 uint32_t room_fit_interval(const struct rooms *s, uint32_t ms);
+void room_arm_ttl(struct rooms *s, struct room *r, uint64_t ms);
 /* The time to live of an empty room begins anew. */
 void room_refresh(struct rooms *s, struct room *r);
+/* The room lives on on another node: here it ends, without a word to its members. */
+void room_leave_behind(struct rooms *s, struct room *r);
+/* A member leaves, not by itself; the others are told. */
+void room_cut_off(struct rooms *s, struct room *r, dk_id user, enum dk_reason reason);
 /* As svc.join, without telling the members: the caller does, with room_welcome(). */
 int room_enter(struct rooms *s, dk_id room, dk_id user, dk_slice message, bool *ret_new_owner);
 /* Tells all members of a new one, and of the owner if that changed. Stale handles are fine. */
@@ -145,7 +156,10 @@ void room_remote_fini(struct rooms *s);
 /* ---- room_arrive.c ---- */
 
 /* What a user that comes from another node brings along for this plugin: {"room", u8 kind, id52, rest}. */
-enum room_note { ROOM_NOTE_JOIN = 1 /* rest: the message */ };
+enum room_note {
+	ROOM_NOTE_JOIN = 1, /* rest: the message */
+	ROOM_NOTE_MIGRATE /* with a room that is landing; rest: u16, its place among the members */
+};
 #define ROOM_NOTE_MIN (4 + 1 + DK_ID52_LEN)
 void room_note_write(struct dk_writer *w, enum room_note kind, const struct dk_id52 *id, dk_slice rest);
 void room_on_user_arrived(struct rooms *s, const struct dk_user_arrived *ev);
@@ -154,11 +168,47 @@ void room_on_user_connected(struct rooms *s, const struct dk_user_connected *ev)
 bool room_is_coming(struct rooms *s, dk_id user);
 /* The same, and it will not come any more. */
 bool room_never_came(struct rooms *s, dk_id user);
+/* Seats of the room are kept for some who are on the way. */
+bool room_holds(const struct rooms *s, dk_id room);
 void room_arrive_fini(struct rooms *s);
+
+/* ---- room_migrate.c: a room that leaves ---- */
+
+/* The call is answered. Returns DK_LATER, DK_ROOM_GONE, DK_ROOM_MOVING, DK_ROOM_NO_NODE or <0. */
+int room_move_by_command(struct rooms *s, struct room *r, const struct dk_call *call);
+/* As svc.migrate. */
+int room_move_by_code(struct rooms *s, void *mover, struct room *r, dk_room_migrate_fn *done, void *arg);
+/* A node for a room and its members, the one with the fewest users; not_this may be NULL. */
+bool room_target(struct rooms *s, const struct room *r, const struct dk_addr *not_this, struct dk_addr *ret_addr);
+/* A try to move it ends: something has happened to a frozen room. */
+void room_move_thaw(struct rooms *s, struct room *r);
+/* It will not move: it ends. */
+void room_move_drop(struct rooms *s, struct room *r);
+/* A call of room.join or room.enter waits until the room is somewhere. Returns DK_LATER or -ENOMEM. */
+int room_wait(struct rooms *s, struct room *r, dk_id call);
+void room_move_free(struct rooms *s, struct room *r);
+
+/* ---- room_land.c: a room that comes ---- */
+
+/* A user that moves along with its room. False: no such room is on the way. */
+bool room_land_member(struct rooms *s, const struct dk_id52 *old_id, dk_id user, dk_slice rest);
+void room_land_connected(struct rooms *s, dk_id user);
+void room_tell_migrated(struct rooms *s, dk_id room, const struct dk_id52 *old_id, bool takeover);
+void room_land_fini(struct rooms *s);
+
+/* ---- room_drain.c ---- */
+
+void room_drain_offline(struct rooms *s);
+void room_drain(struct rooms *s, struct dk_step *step);
+/* A room has ended. */
+void room_drain_look(struct rooms *s);
+int room_on_keeping(struct rooms *s, struct dk_user_keep *ask);
 
 /* ---- room_keep.c ---- */
 
 void room_keep_init(struct rooms *s);
+/* That plugin's attachment, if it has one here. */
+const void *room_attached(const struct rooms *s, const struct room *r, const void *self);
 /* Frees what is kept in a room beside its data. */
 void room_strip(struct rooms *s, struct room *r);
 

@@ -52,6 +52,10 @@ struct room {
 	void **attached; /* room_keep.c: by plugin */
 	struct props props;
 	struct dk_timer ttl;
+	struct room_move *move; /* room_migrate.c: NULL = it stays */
+	struct room_waiting *waiting; /* room_migrate.c: joins, while it is frozen */
+	uint8_t drain_tries;
+	bool stays; /* room_drain.c: nobody takes it */
 };
 
 /* Where a user sits; by the slot of the user's handle. */

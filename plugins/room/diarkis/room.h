@@ -118,16 +118,22 @@ struct dk_room_info {
 
 /*
  * What a plugin keeps of a room, packed when the room is moved or copied to another node and unpacked there before anybody hears
- * of it. The room may come to nothing there without a word: keep everything in its attachment.
+ * of it. The room may come to nothing there without a word: keep everything in its attachment. One that holds plain bytes, no
+ * pointers, needs no functions: it travels as it is, among nodes of one byte order, to a part of the same version and size.
  */
 struct dk_room_part {
 	const char *name; /* static, unique in the cluster; the same on both nodes */
 	uint16_t version;
+	size_t attachment; /* its size, when it travels as it is; 0 = by the functions */
 	/* Returns 0, DK_NOT_FOUND (nothing; no unpack there) or <0: the move is off. */
 	int (*pack)(void *self, dk_id room, struct dk_writer *w);
 	/* Returns 0, or anything else: the room is refused here. */
 	int (*unpack)(void *self, dk_id room, uint16_t version, dk_slice bytes);
 };
+
+/* The end of a move to another node. err 0: the room lives there, under id (borrowed), and here no more. Otherwise it stays as it
+ * was: DK_ROOM_GONE (it ended meanwhile), DK_ROOM_NO_NODE (nobody took it) or <0. Not called when the mover stopped. */
+typedef void dk_room_migrate_fn(void *self, void *arg, dk_id room, int err, const struct dk_id52 *id);
 
 struct dk_room {
 	struct dk_service base;
@@ -198,11 +204,14 @@ struct dk_room {
 	/* Returns 0, DK_ROOM_GONE or DK_NOT_FOUND. The value is valid until the next change of the room's properties. */
 	int (*get)(struct dk_room *svc, dk_id room, dk_str name, struct dk_value *ret_value);
 	/* One after another, in order of their first set: *at NULL starts; false at the end. Not across a change. */
-	bool (*next_property)(struct dk_room *svc, dk_id room, const void **at, dk_str *ret_name,
-			      struct dk_value *ret_value);
+	bool (*next_property)(struct dk_room *svc, dk_id room, const void **at, dk_str *ret_name, struct dk_value *ret_value);
 
-	/* Names what self keeps of rooms. part is static. Returns 0, DK_EXISTS, DK_FULL or -ENOMEM; undone by the ledger. */
+	/* Names what self keeps of rooms. part is static. Returns 0 or <0 (-EEXIST: the name is taken); undone by the ledger. */
 	int (*carry)(struct dk_room *svc, void *self, const struct dk_room_part *part);
+	/* To another node, with all who are in it, under a new id; the old one leads there for ten minutes. It goes where all
+	 * members can go, to the node with the fewest users. done (may be NULL) is called only after 0, never before this returns.
+	 * Returns 0, DK_ROOM_GONE, DK_ROOM_MOVING, DK_ROOM_NO_NODE or <0. */
+	int (*migrate)(struct dk_room *svc, void *self, dk_id room, dk_room_migrate_fn *done, void *arg);
 	/* The nodes that an id names: its owner when it was made, then its backups. Returns how many, 0 for what is no id. */
 	size_t (*nodes)(struct dk_room *svc, const struct dk_id52 *id, struct dk_addr ret_nodes[3]);
 };

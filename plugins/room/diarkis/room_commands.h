@@ -12,8 +12,10 @@
 
 enum room_cmd {
 	ROOM_CMD_MEMBER_IDS = 11,
+	ROOM_CMD_MIGRATE = 12,
 	ROOM_CMD_COUNT_MEMBERS = 13,
 	ROOM_CMD_OWNER_CHANGED = 14, /* push only */
+	ROOM_CMD_MIGRATED = 20, /* push only, to the owner */
 	ROOM_CMD_CREATE = 100,
 	ROOM_CMD_JOIN = 101, /* also the push that tells of a new member */
 	ROOM_CMD_LEAVE = 102, /* also the push that tells of one who left */
@@ -34,12 +36,15 @@ enum room_error {
 	ROOM_E_RESERVE = 2007,
 	ROOM_E_CANCEL_RESERVE = 2008,
 	ROOM_E_NOT_FOUND = 2009,
+	ROOM_E_MIGRATE = 2010,
 	ROOM_E_OTHER = 2011
 };
 
 #define ROOM_COMMANDS(X, R)                                                                                                        \
 	X(struct rooms, 1, 11, "room.member_ids", room_on_member_ids, DK_CLIENT | DK_USER | DK_PUFFER,                             \
 	  "uids of the room's members and owner; for members", DK_IN(str16(room)), DK_OUT(strs(members), str16(owner)))            \
+	X(struct rooms, 1, 12, "room.migrate", room_on_migrate, DK_CLIENT | DK_USER,                                               \
+	  "move one's room to another node, with all who are in it; for the owner", DK_IN(), DK_OUT())                             \
 	X(struct rooms, 1, 13, "room.count_members", room_on_count_members, DK_CLIENT | DK_ADMIN | DK_PUFFER,                      \
 	  "how many members a room has; for everybody", DK_IN(str16(room)), DK_OUT(u16(current), u16(max_members), str16(room)))   \
 	X(struct rooms, 1, 100, "room.create", room_on_create, DK_CLIENT | DK_USER, "create a room, and be its owner",             \
@@ -61,6 +66,8 @@ enum room_error {
 	  "give seats free that were kept; for the owner", DK_IN(strs(members), str16(room)), DK_OUT())
 
 /* P(ver, cmd, name, ident, flags, fields): what the plugin pushes beside the messages of members. */
-#define ROOM_PUSHES(P) P(1, 14, "room.owner_changed", room_push_owner, DK_PUFFER, DK_OUT(str16(owner), str16(room)))
+#define ROOM_PUSHES(P)                                                                                                             \
+	P(1, 14, "room.owner_changed", room_push_owner, DK_PUFFER, DK_OUT(str16(owner), str16(room)))                              \
+	P(1, 20, "room.migrated", room_push_migrated, DK_PUFFER, DK_OUT(str16(oldRoom), str16(room)))
 
 #endif

@@ -429,6 +429,17 @@ static int fabric_start(void *self)
 	return 0;
 }
 
+/* What was given to it still leaves. */
+static void fabric_stopping(void *self, struct dk_step *step)
+{
+	struct fabric *f = self;
+
+	for (struct message *m = f->out; m; m = m->next)
+		m->due_ms = 0;
+	deliver(f);
+	dk_step_done(step, 0);
+}
+
 static void fabric_fini(void *self)
 {
 	struct fabric *f = self;
@@ -452,7 +463,7 @@ static const struct dk_provide provides[] = {
 	DK_PROVIDE(struct fabric, cluster, DK_CLUSTER),
 	{ 0 },
 };
-static const struct dk_ops ops = { .init = fabric_init, .start = fabric_start, .fini = fabric_fini };
+static const struct dk_ops ops = { .init = fabric_init, .start = fabric_start, .stop = fabric_stopping, .fini = fabric_fini };
 
 DK_PLUGIN(fabric) = {
 	DK_PLUGIN_HEAD("fabric", "1", "a cluster under a test's hand"),

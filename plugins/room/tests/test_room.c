@@ -964,12 +964,12 @@ static int unpack_nothing(void *self, dk_id room, uint16_t version, dk_slice byt
 
 START_TEST(parts)
 {
-	static const struct dk_room_part part = { "probe", 1, pack_nothing, unpack_nothing };
+	static const struct dk_room_part part = { .name = "probe", .version = 1, .pack = pack_nothing, .unpack = unpack_nothing };
 	struct dk_addr nodes[3];
 	struct dk_room_info info;
 
 	ck_assert_int_eq(rooms->carry(rooms, probe, &part), 0);
-	ck_assert_int_eq(rooms->carry(rooms, probe, &part), DK_EXISTS);
+	ck_assert_int_eq(rooms->carry(rooms, probe, &part), -EEXIST);
 	info = info_of(make(NULL, 2, true, 0));
 	ck_assert_uint_eq(rooms->nodes(rooms, &info.id, nodes), 0); /* mem has no address */
 	dk_id52_set_backup(&info.id, 2, &(struct dk_addr){ .ip = { 10, 0, 0, 9 }, .port = 8000, .family = 4 });
