@@ -119,7 +119,8 @@ struct dk_stream_ops {
 	/* A connect succeeded. May be NULL for accepted streams. */
 	void (*opened)(void *self, struct dk_stream *s);
 	/* The last callback: the stream is gone after it. err: 0 = orderly
-	 * end, else <0. Always called once, also after dk_stream_close(). */
+	 * end, else <0. Always called once, also after dk_stream_close().
+	 * What is written in the turn in which the peer ended is still sent. */
 	void (*closed)(void *self, struct dk_stream *s, int err);
 };
 

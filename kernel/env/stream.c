@@ -44,6 +44,7 @@ struct dk_stream {
 	bool dirty : 1; /* is in the list */
 	bool open : 1; /* connected */
 	bool blocked : 1; /* the system took less than offered; the world tells when it takes more */
+	bool said_all : 1; /* its peer; which may still listen, so it stays LIVE until the turn's end, for the last answer */
 	bool reset : 1; /* end it without ceremony */
 	bool quiet : 1; /* its plugin has ended before it */
 };
@@ -93,12 +94,8 @@ static void out_put(struct io_state *io, struct out *o)
 
 void stream_fini(struct io_state *io)
 {
-	while (io->out_pool) {
-		struct out *o = io->out_pool;
-
+	for (struct out *o; (o = io->out_pool); free(o))
 		io->out_pool = o->next;
-		free(o);
-	}
 }
 
 /* Room for cap more bytes behind what waits; NULL = no memory. */
@@ -192,10 +189,10 @@ void io_stream_ended(struct dk_stream *s, int err)
 {
 	if (s->state == ENDED || (s->state == FLUSHING && err == 0))
 		return;
-	if (err == 0 && s->out)
-		begin_flushing(s); /* it may still listen */
-	else
+	if (err < 0)
 		end(s, err);
+	s->said_all = true;
+	dirty(s);
 }
 
 /* ---- output ---- */
@@ -227,9 +224,11 @@ static void flush_one(struct dk_stream *s)
 	struct dk_plugin *p = s->held.owner;
 	int rc = s->state == ENDED || s->blocked ? 0 : push(s);
 
+	if (rc == 0 && s->state == LIVE && s->said_all && s->out)
+		begin_flushing(s);
 	if (rc < 0)
 		s->err = rc;
-	else if (s->state == LIVE || (s->state == FLUSHING && s->out))
+	else if ((s->state == LIVE && !s->said_all) || (s->state == FLUSHING && s->out))
 		return;
 	held_out(&s->held);
 	out_put(p->k->io, s->out);

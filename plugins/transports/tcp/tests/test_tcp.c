@@ -444,6 +444,35 @@ START_TEST(ended_sockets)
 }
 END_TEST
 
+static void answer(struct sink *sink, const char *what, uint64_t name, dk_id p)
+{
+	(void)sink;
+	(void)name;
+	if (!strcmp(what, "frame"))
+		ck_assert_int_eq(stage_respond(&s, p, "the answer", DK_RELIABLE), 0);
+}
+
+/* Who says no more after a request, and listens, gets its answer. */
+START_TEST(half_closed)
+{
+	struct dk_peer_info info;
+	struct end *e;
+
+	begin("");
+	e = home();
+	s.sink->inside = answer;
+	end_text(e, "a question", DK_RELIABLE);
+	dk_sim_tcp_end(e->tcp);
+	stage_run(&s, 20);
+	end_expect(e, "ok 2.10 the answer!\nended\n");
+	stage_expect(&s, "frame 1 2.1 a question!\n");
+	ck_assert_int_eq(s.transport->info(s.transport, peer, &info), 0);
+	ck_assert(!info.open);
+	ck_assert_uint_eq(info.unacked, 0);
+	end();
+}
+END_TEST
+
 START_TEST(goodbye_in_pieces)
 {
 	struct end *e;
@@ -801,6 +830,7 @@ int main(void)
 	tcase_add_test(c, too_many_strangers);
 	tcase_add_test(c, second_socket);
 	tcase_add_loop_test(c, ended_sockets, 0, 3);
+	tcase_add_test(c, half_closed);
 	tcase_add_test(c, goodbye_in_pieces);
 	tcase_add_test(c, closed_while_reading);
 	tcase_add_test(c, slow_reader);
