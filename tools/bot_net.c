@@ -39,6 +39,15 @@ const struct net_stats *net_stats(const struct net *net)
 	return &net->stats;
 }
 
+struct dk_addr net_where(const struct net *net, uint32_t bot)
+{
+	const struct sockaddr_in *sa = &net->servers[bot];
+	struct dk_addr a = { .port = ntohs(sa->sin_port), .family = 4 };
+
+	memcpy(a.ip, &sa->sin_addr, 4);
+	return a;
+}
+
 /* As many as the receive buffer that the system grants can hold a burst for. */
 static uint32_t lane_bots(void)
 {

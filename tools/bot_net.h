@@ -57,5 +57,7 @@ void net_turn(struct net *net, uint64_t wait_us);
 uint64_t net_now_ns(const struct net *net); /* of the last look at the clock: at the latest batch received */
 uint64_t net_clock_ns(struct net *net); /* looks at the clock */
 const struct net_stats *net_stats(const struct net *net);
+/* Where the bot's connection leads to. */
+struct dk_addr net_where(const struct net *net, uint32_t bot);
 
 #endif

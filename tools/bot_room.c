@@ -48,6 +48,7 @@ static void delivered(struct run *r, struct bot *b, dk_slice m)
 	if (number >= t->next) {
 		uint32_t step = number - t->next + 1;
 
+		room->skipped += step - 1;
 		t->seen = step < 64 ? t->seen << step | 1 : 1;
 		t->next = number + 1;
 	} else {
@@ -60,6 +61,7 @@ static void delivered(struct run *r, struct bot *b, dk_slice m)
 		if (back < 64)
 			t->seen |= UINT64_C(1) << back;
 		room->out_of_order++;
+		room->skipped--;
 	}
 	t->got++;
 	r->delivered++;

@@ -21,6 +21,7 @@ struct bot {
 	struct run *run;
 	uint32_t index, room, member, next; /* next: number of the message to send */
 	uint8_t state;
+	bool searching; /* for its room */
 	uint64_t heard_ns, gap_ns; /* the last message of its room, 0 outside of the run; the longest time between two */
 };
 
@@ -30,6 +31,7 @@ struct room {
 	uint32_t size; /* members of this process */
 	bool known, lost;
 	uint64_t expected, delivered, duplicated, out_of_order;
+	uint64_t skipped; /* numbers of senders that were passed over, and did not come later */
 };
 
 #define WATCH_REASONS 16
@@ -38,6 +40,7 @@ struct watch {
 	uint64_t unix_offset_ns, start_ns;
 	uint64_t moves, searches, resumed, rooms_moved, rooms_lost;
 	uint64_t interruptions, first_ns, last_ns, longest_ns;
+	uint32_t searching; /* now */
 	uint32_t reasons[WATCH_REASONS]; /* by enum dkc_reason */
 	struct hist gaps, told; /* ns: of each bot the longest one; from the last message to the news that the room is lost */
 };
@@ -67,7 +70,7 @@ struct run {
 
 /* Of the rooms that are not lost. expected: deliveries that have to come, those of other processes' messages included. */
 struct room_sum {
-	uint64_t expected, delivered, duplicated, out_of_order;
+	uint64_t expected, delivered, duplicated, out_of_order, skipped;
 };
 struct room_sum room_sum(const struct run *r);
 void room_progress(struct run *r, uint64_t now); /* one line on standard error */
@@ -78,6 +81,7 @@ void watch_start(struct run *r, uint64_t now);
 void watch_stop(struct run *r, uint64_t now);
 void watch_heard(struct run *r, struct bot *b, uint64_t now);
 void watch_event(struct run *r, struct bot *b, const struct dkc_event *e);
+void watch_progress(const struct run *r, const struct room_sum *sum); /* while more than nothing happened */
 void watch_print(const struct run *r, bool json);
 /* Sentences on standard error for the bounds that were not kept. */
 bool watch_broken(const struct run *r, uint64_t lost, uint64_t wrong);

@@ -32,16 +32,9 @@ struct room_sum room_sum(const struct run *r)
 		s.delivered += room->delivered;
 		s.duplicated += room->duplicated;
 		s.out_of_order += room->out_of_order;
+		s.skipped += room->skipped;
 	}
 	return s;
-}
-
-static uint64_t takeovers(const struct run *r)
-{
-	struct dkc_stats s;
-
-	dkc_ctx_stats(r->ctx, &s);
-	return s.takeovers;
 }
 
 void room_progress(struct run *r, uint64_t now)
@@ -59,12 +52,7 @@ void room_progress(struct run *r, uint64_t now)
 			names[r->phase], (double)(now - r->phase_ns) / 1e9, r->sent - r->was_sent, r->delivered - r->was_delivered,
 			sum.expected - sum.delivered, run_time_text(hist_quantile(&r->latency, 0.99), p99, sizeof(p99)),
 			(cpu - r->was_cpu) * 100);
-	if (r->watch.moves || r->watch.searches || r->watch.rooms_lost)
-		fprintf(stderr,
-			"           moves %" PRIu64 ", rooms moved %" PRIu64 ", takeovers %" PRIu64 ", rooms lost %" PRIu64
-			", bots gone %u, doubled %" PRIu64 ", longest gap %.0f ms\n",
-			r->watch.moves, r->watch.rooms_moved, takeovers(r), r->watch.rooms_lost, r->lost_bots, sum.duplicated,
-			(double)r->watch.longest_ns / 1e6);
+	watch_progress(r, &sum);
 	r->was_sent = r->sent;
 	r->was_delivered = r->delivered;
 	r->was_cpu = cpu;

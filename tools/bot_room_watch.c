@@ -20,6 +20,11 @@ static uint64_t clock_of(clockid_t id)
 	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
 }
 
+static double ms(uint64_t ns)
+{
+	return (double)ns / 1e6;
+}
+
 static uint64_t unix_ms(const struct watch *w, uint64_t ns)
 {
 	return ns ? (ns + w->unix_offset_ns) / 1000000 : 0;
@@ -82,6 +87,13 @@ static void room_lost(struct run *r, struct bot *b, uint64_t now)
 		hist_record(&r->watch.told, now - b->heard_ns);
 }
 
+static void set_searching(struct watch *w, struct bot *b, bool searching)
+{
+	w->searching += searching && !b->searching;
+	w->searching -= !searching && b->searching;
+	b->searching = searching;
+}
+
 void watch_event(struct run *r, struct bot *b, const struct dkc_event *e)
 {
 	struct room *room = &r->rooms[b->room];
@@ -93,9 +105,14 @@ void watch_event(struct run *r, struct bot *b, const struct dkc_event *e)
 		break;
 	case DKC_SEARCHING:
 		w->searches++;
+		set_searching(w, b, true);
+		break;
+	case DKC_ECHO:
+		set_searching(w, b, false);
 		break;
 	case DKC_CONNECTED:
 		w->resumed += e->again;
+		set_searching(w, b, false);
 		break;
 	case DKC_ROOM_MOVED:
 		/* all members tell it; the first one counts */
@@ -106,6 +123,7 @@ void watch_event(struct run *r, struct bot *b, const struct dkc_event *e)
 		room_lost(r, b, net_now_ns(r->net));
 		break;
 	case DKC_DISCONNECTED:
+		set_searching(w, b, false);
 		w->reasons[e->reason < WATCH_REASONS ? e->reason : 0]++;
 		break;
 	default:
@@ -113,9 +131,51 @@ void watch_event(struct run *r, struct bot *b, const struct dkc_event *e)
 	}
 }
 
-static double ms(uint64_t ns)
+#define PLACES 8
+
+/* How many bots each node has, as far as the bots know. */
+static void print_places(const struct run *r)
 {
-	return (double)ns / 1e6;
+	struct dk_addr at[PLACES];
+	uint32_t n[PLACES], places = 0, more = 0, k;
+
+	for (uint32_t i = 0; i < r->o->bots; i++) {
+		struct dk_addr where = net_where(r->net, i);
+
+		if (r->bots[i].state != BOT_JOINED)
+			continue;
+		for (k = 0; k < places && !dk_addr_eq(&at[k], &where); k++)
+			;
+		if (k == PLACES) {
+			more++;
+			continue;
+		}
+		n[k] = k < places ? n[k] + 1 : 1;
+		at[k] = where;
+		places = k < places ? places : k + 1;
+	}
+	if (places < 2 && !more)
+		return;
+	fprintf(stderr, "           bots at");
+	for (k = 0; k < places; k++)
+		fprintf(stderr, "  %u.%u.%u.%u:%u %u", at[k].ip[0], at[k].ip[1], at[k].ip[2], at[k].ip[3], at[k].port, n[k]);
+	fprintf(stderr, more ? "  elsewhere %u\n" : "\n", more);
+}
+
+void watch_progress(const struct run *r, const struct room_sum *sum)
+{
+	const struct watch *w = &r->watch;
+	struct dkc_stats s;
+
+	if (!w->moves && !w->searches && !w->rooms_lost)
+		return;
+	dkc_ctx_stats(r->ctx, &s);
+	print_places(r);
+	fprintf(stderr,
+		"           rooms moved %" PRIu64 ", lost %" PRIu64 "; bots moved %" PRIu64 ", searching %u, found %" PRIu64
+		", gone %u; messages lost %" PRIu64 ", doubled %" PRIu64 "; longest gap %.0f ms\n",
+		w->rooms_moved, w->rooms_lost, w->moves, w->searching, s.takeovers, r->lost_bots, sum->skipped, sum->duplicated,
+		ms(w->longest_ns));
 }
 
 static void print_hist(const char *name, const struct hist *h)
