@@ -12,6 +12,7 @@
 #include <diarkis/transport.h>
 
 #define PEERS_SID_LEN 16
+#define PEERS_LATE_MS 3000 /* how long who has not come yet is waited for once the node is OFFLINE */
 
 /* What each row holds somewhere. */
 struct peer {

@@ -683,6 +683,37 @@ START_TEST(moved_and_back)
 }
 END_TEST
 
+/* When the node goes, who has not come is waited for a moment, and who came as ever. */
+START_TEST(offline)
+{
+	struct end *e;
+	dk_id soon;
+
+	begin(_i, NULL);
+	stage_admit(&s, 1);
+	stage_admit(&s, 2);
+	soon = stage_admit(&s, 3);
+	ck_assert_int_eq(t->wait(t, soon, 1000), 0);
+	e = come(1);
+	stage_forget(&s);
+	s.sink->busy = 1;
+	dk_stop(dk_harness_kernel(s.node));
+	stage_run(&s, 800);
+	stage_expect(&s, "");
+	stage_run(&s, 400);
+	stage_expect(&s, "closed 3 never\n");
+	stage_run(&s, 1600);
+	stage_expect(&s, "");
+	stage_run(&s, 400);
+	stage_expect(&s, "closed 2 never\n");
+	stage_run(&s, 3000);
+	stage_expect(&s, "");
+	vanish(e);
+	s.sink->busy = 0;
+	end();
+}
+END_TEST
+
 /* How long a client from elsewhere is waited for. */
 START_TEST(waiting)
 {
@@ -744,6 +775,7 @@ int main(void)
 	tcase_add_loop_test(c, moved, 0, n);
 	tcase_add_loop_test(c, moved_and_back, 0, n);
 	tcase_add_loop_test(c, waiting, 0, n);
+	tcase_add_loop_test(c, offline, 0, n);
 	suite_add_tcase(suite, c);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);

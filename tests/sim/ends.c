@@ -107,7 +107,13 @@ static int sink_init(void *self)
 }
 
 static const struct dk_need sink_needs[] = { DK_NEED(struct sink, transport, DK_TRANSPORT), { 0 } };
-static const struct dk_ops sink_ops = { .init = sink_init };
+static uint64_t sink_busy(void *self, const char **ret_what)
+{
+	*ret_what = "tests";
+	return ((struct sink *)self)->busy;
+}
+
+static const struct dk_ops sink_ops = { .init = sink_init, .busy = sink_busy };
 
 DK_PLUGIN(sink) = {
 	DK_PLUGIN_HEAD("sink", "1", "writes down what a transport tells"),

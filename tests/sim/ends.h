@@ -32,6 +32,7 @@ struct sink {
 	size_t log_n;
 	bool mute; /* frames are counted only */
 	uint64_t frames;
+	uint64_t busy; /* the node does not stop before this is 0 */
 	const char *notes; /* put on echo replies */
 	void (*inside)(struct sink *s, const char *what, uint64_t name, dk_id peer); /* called from inside each event */
 	void *arg;

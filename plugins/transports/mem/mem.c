@@ -12,7 +12,7 @@
 #include <diarkis/mem_transport.h>
 #include <diarkis/plugin.h>
 
-enum { CMD_ECHO = 1, NOTES_MAX = 1024 };
+enum { CMD_ECHO = 1, NOTES_MAX = 1024, LATE_MS = 3000 };
 
 struct mem_conf {
 	const char *type;
@@ -612,6 +612,19 @@ static int init(void *self)
 	return 0;
 }
 
+/* Nobody is sent here any more: who was is here in a moment, or does not come. */
+static void offline(void *self)
+{
+	struct mem *m = self;
+	uint32_t slot = 0;
+	struct peer *p;
+	dk_id id;
+
+	while ((p = dk_table_next(&m->peers, &slot, &id)))
+		if (!p->open && p->heard_ms + (uint64_t)conf_of(m)->ttl_s * 1000 > dk_now(m) + LATE_MS)
+			transport_wait(&m->transport, id, LATE_MS);
+}
+
 static void stop(void *self, struct dk_step *step)
 {
 	struct mem *m = self;
@@ -663,7 +676,7 @@ static const struct dk_counter counters[] = {
 	DK_COUNTER(struct mem, full, "frames refused because too much waits to be read"),
 	{ 0 },
 };
-static const struct dk_ops ops = { .init = init, .stop = stop, .fini = fini };
+static const struct dk_ops ops = { .init = init, .offline = offline, .stop = stop, .fini = fini };
 
 DK_PLUGIN(mem) = {
 	DK_PLUGIN_HEAD("mem", "1.0.0", "transport within one process, for tests, benches and embedding"),

@@ -685,6 +685,18 @@ static void tcp_started(void *self)
 	public_publish(t, &t->where, dk_listener_addr(t->listener)->port);
 }
 
+/* Nobody is sent here any more: who was is here in a moment, or does not come. */
+static void tcp_offline(void *self)
+{
+	struct tcp *t = self;
+	uint32_t slot = 0;
+	struct tcp_peer *p;
+
+	while ((p = of_base(peers_next(&t->peers, &slot))))
+		if (!p->base.dead && !p->base.opened && silence_ends(t, p) > dk_now(t) + PEERS_LATE_MS)
+			tcp_wait(&t->api, p->base.id, PEERS_LATE_MS);
+}
+
 static void tcp_reload(void *self, const void *old)
 {
 	struct tcp *t = self;
@@ -800,6 +812,7 @@ static const struct dk_ops tcp_ops = { .configure = tcp_configure,
 				       .ready = tcp_ready,
 				       .started = tcp_started,
 				       .reload = tcp_reload,
+				       .offline = tcp_offline,
 				       .stop = tcp_stop,
 				       .fini = tcp_fini };
 

@@ -614,6 +614,19 @@ static void udp_started(void *self)
 	public_publish(u, &u->where, dk_udp_addr(u->socket)->port);
 }
 
+/* Nobody is sent here any more: who was is here in a moment, or does not come. */
+static void udp_offline(void *self)
+{
+	struct udp *u = self;
+	uint64_t ttl = (uint64_t)((const struct udp_conf *)u->base.conf)->connection_ttl * 1000, now = dk_now(u);
+	uint32_t slot = 0;
+	struct udp_peer *p;
+
+	while ((p = of_base(peers_next(&u->peers, &slot))))
+		if (!p->base.dead && !p->base.opened && p->wire.last_valid + ttl > now + PEERS_LATE_MS)
+			udp_wait(&u->api, p->base.id, PEERS_LATE_MS);
+}
+
 static void udp_reload(void *self, const void *old)
 {
 	struct udp *u = self;
@@ -761,6 +774,7 @@ static const struct dk_ops udp_ops = {
 	.ready = udp_ready,
 	.started = udp_started,
 	.reload = udp_reload,
+	.offline = udp_offline,
 	.stop = udp_stop,
 	.fini = udp_fini,
 };
