@@ -22,3 +22,9 @@ EXTRA_DIST += %D%/alloc_failure.c
 check_PROGRAMS += %D%/transport_contract
 %C%_transport_contract_SOURCES = %D%/transport_contract.c $(sim_ends)
 %C%_transport_contract_LDADD = $(harness_lib) $(kernel_lib) $(wire_lib) $(test_libs)
+
+## Nodes with a carrier; and what every provider of "carrier" must hold, over the plugin mesh.
+carrier_nodes = %D%/carrier_nodes.c %D%/carrier_nodes.h
+check_PROGRAMS += %D%/carrier_contract
+%C%_carrier_contract_SOURCES = %D%/carrier_contract.c %D%/carrier_contract.h %D%/carrier_mesh.c $(carrier_nodes)
+%C%_carrier_contract_LDADD = $(harness_lib) $(kernel_lib) $(test_libs)

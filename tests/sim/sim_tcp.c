@@ -283,7 +283,7 @@ static void pump(struct env_stream *side)
 	while ((seg = side->head) && seg->at_us <= sim->now_us) {
 		const struct env_stream *from = peer_of(side);
 
-		if (is_cut(from) || (side->here && side->node && side->node->paused))
+		if (is_cut(from) || (side->here && side->node && (side->node->paused || side->queued)))
 			return;
 		side->broken |= seg->kind == RST || seg->kind == REFUSED;
 		/* A node that does not read sees an end only where it writes. */

@@ -3,7 +3,7 @@
 #include <check.h>
 #include <stdlib.h>
 
-#include "nodes.h"
+#include "tests/contract/carrier_nodes.h"
 #include "wire/cluster_guest.h"
 
 struct tool {

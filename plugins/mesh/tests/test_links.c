@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "nodes.h"
+#include "tests/contract/carrier_nodes.h"
 
 static const char *const ip[] = { "10.0.0.1", "10.0.0.2", "10.0.0.3" };
 

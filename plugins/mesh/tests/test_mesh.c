@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "nodes.h"
+#include "tests/contract/carrier_nodes.h"
 
 START_TEST(reliable_messages_arrive_in_order)
 {

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Nodes that do nothing but carry: each has the plugin mesh and a plugin `probe`, which writes down what comes. Node i of a world
- * has the address 10.0.0.(i + 1).
+ * Nodes that do nothing but carry: each has a carrier and a plugin `probe`, which writes down what comes. Node i of a world has the
+ * address 10.0.0.(i + 1).
  */
-#ifndef MESH_NODES_H
-#define MESH_NODES_H
+#ifndef CARRIER_NODES_H
+#define CARRIER_NODES_H
 
 #include <diarkis/carrier.h>
 #include <diarkis/plugin.h>
@@ -37,11 +37,14 @@ struct nodes {
 	size_t n;
 };
 
-/* A world of n nodes; more: options of each node's mesh besides address and key, or NULL. */
+/* The configuration of node i, with a carrier and `probe = {};` in it. more: options of that carrier, or NULL. */
+typedef void nodes_config_fn(size_t i, const char *more, char *buf, size_t n);
+nodes_config_fn nodes_config; /* the plugin mesh, with a cluster key */
+/* A world of n nodes. */
 void nodes_make(struct nodes *w, size_t n, uint64_t seed, const char *more);
+void nodes_make_of(struct nodes *w, size_t n, uint64_t seed, nodes_config_fn *configure, const char *more);
 /* One more node, or the same one anew. more as above. NULL: it did not start. */
 struct dk_harness *node_start(struct nodes *w, size_t i, const char *config);
-void nodes_config(size_t i, const char *more, char *buf, size_t n);
 void nodes_free(struct nodes *w);
 bool nodes_run_until(struct nodes *w, bool (*done)(void *arg), void *arg, uint64_t limit_ms);
 int64_t node_counter(struct nodes *w, size_t i, const char *name);

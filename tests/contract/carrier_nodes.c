@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "nodes.h"
+#include "carrier_nodes.h"
 
 #define PROBE_COMMANDS(X, R)                                                                                                       \
 	R(struct probe, DK_VER_NODE, PROBE_NOTE, "probe.note", on_note, DK_INTERNAL, "written down", DK_IN(rest(note)), DK_OUT())  \
@@ -132,13 +132,18 @@ struct dk_harness *node_start(struct nodes *w, size_t i, const char *config)
 
 void nodes_make(struct nodes *w, size_t n, uint64_t seed, const char *more)
 {
+	nodes_make_of(w, n, seed, nodes_config, more);
+}
+
+void nodes_make_of(struct nodes *w, size_t n, uint64_t seed, nodes_config_fn *configure, const char *more)
+{
 	char config[1024];
 
 	memset(w, 0, sizeof(*w));
 	w->world = dk_env_sim(seed);
 	ck_assert_ptr_nonnull(w->world);
 	for (size_t i = 0; i < n; i++) {
-		nodes_config(i, more, config, sizeof(config));
+		configure(i, more, config, sizeof(config));
 		ck_assert_ptr_nonnull(node_start(w, i, config));
 	}
 }
