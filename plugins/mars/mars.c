@@ -228,11 +228,25 @@ static void copy_text(char *to, size_t cap, const char *from)
 	to[n < cap ? n : cap - 1] = '\0';
 }
 
+/* The level that the reference's file for MARS names goes before that of the log. */
+static void set_level(struct mars *m)
+{
+	if (mars_conf(m)->level)
+		m->base.log_level = (uint8_t)mars_conf(m)->level;
+}
+
+static void reload(void *self, const void *old)
+{
+	(void)old;
+	set_level(self);
+}
+
 static int init(void *self)
 {
 	struct mars *m = self;
 	const struct mars_conf *c = mars_conf(m);
 
+	set_level(m);
 	mars_table_init(&m->table, m, (size_t)c->max_nodes);
 	m->me.node.boot = m->carrier->boot;
 	m->me.node.health = DK_ALIVE;
@@ -305,6 +319,8 @@ static const struct dk_need needs[] = {
 	{ 0 },
 };
 
+static const char *const levels[] = { "", "verbose", "network", "sys", "debug", "info", "notice", "warn", "error", "fatal", NULL };
+_Static_assert(DK_VERBOSE == 1 && DK_FATAL == 9, "levels[] has them by number");
 static const char *const isolations[] = { "strict", "range", NULL };
 
 static const struct dk_option options[] = {
@@ -314,6 +330,8 @@ static const struct dk_option options[] = {
 	DK_STRS(struct mars_conf, full_sync_roles, "fullSyncRoles",
 		"nodes of these roles get everything, node values included; the registry's setting counts", .def = "HTTP"),
 	DK_BOOL(struct mars_conf, metrics_logging, "enableMetricsLogging", "false", "a registry logs a JSON line every second"),
+	DK_WORD(struct mars_conf, level, "level", "", levels, "what this plugin logs at least; empty: as log.level and log.levels say",
+		.flags = DK_RELOADABLE),
 	DK_BOOL(struct mars_conf, debug, "debug", "false", "mars.del may be called"),
 	DK_STRS(struct mars_conf, peers, "peers",
 		"nodes to join through while no registry answers: mesh addresses, or names with a port", .max = MARS_SEEDS_MAX),
@@ -383,6 +401,7 @@ static const struct dk_ops ops = {
 	.start = start,
 	.ready = ready,
 	.started = started,
+	.reload = reload,
 	.offline = offline,
 	.stop = stop,
 	.fini = fini,

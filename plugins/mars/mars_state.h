@@ -30,7 +30,7 @@ struct mars_conf {
 	bool serve, metrics_logging, debug;
 	const char *address, *app_name, *version;
 	int64_t port, max_nodes;
-	int isolation;
+	int isolation, level;
 	struct dk_strs full_sync_roles, peers;
 	int64_t beat_ms, suspect_ms, dead_ms, probe_ms, relays, evidence_ms, stall_ms, remove_s, tombstone_s;
 };
