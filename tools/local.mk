@@ -16,11 +16,17 @@ bin_PROGRAMS += %D%/diarkis-cli
 %C%_diarkis_cli_LDADD = $(client_lib) $(JANSSON_LIBS)
 %C%_diarkis_cli_LDFLAGS = $(program_ldflags)
 
+## Tools that ask a node one question.
+probe_sources = %D%/probe.c %D%/probe.h %D%/guest.c %D%/guest.h
 bin_PROGRAMS += %D%/diarkis-health-check
-%C%_diarkis_health_check_SOURCES = %D%/health_check.c %D%/health_out.c %D%/health.h
+%C%_diarkis_health_check_SOURCES = %D%/health_check.c %D%/health_out.c %D%/health_mesh.c %D%/health.h $(probe_sources)
 %C%_diarkis_health_check_CPPFLAGS = $(AM_CPPFLAGS) -DDK_SYSCONF_DIR='"$(diarkissysconfdir)"'
 %C%_diarkis_health_check_LDADD = $(wire_lib) $(JANSSON_LIBS)
 %C%_diarkis_health_check_LDFLAGS = $(program_ldflags)
+bin_PROGRAMS += %D%/diarkis-mars-stats
+%C%_diarkis_mars_stats_SOURCES = %D%/mars_stats.c $(probe_sources)
+%C%_diarkis_mars_stats_LDADD = $(wire_lib) $(JANSSON_LIBS)
+%C%_diarkis_mars_stats_LDFLAGS = $(program_ldflags)
 
 ## The names of the reference's tools, for scripts that call them: libexec/health-check.
 tools_links = health-check:diarkis-health-check

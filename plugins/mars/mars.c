@@ -330,7 +330,7 @@ static const struct dk_option options[] = {
 	DK_STRS(struct mars_conf, full_sync_roles, "fullSyncRoles",
 		"nodes of these roles get everything, node values included; the registry's setting counts", .def = "HTTP"),
 	DK_BOOL(struct mars_conf, metrics_logging, "enableMetricsLogging", "false", "a registry logs a JSON line every second"),
-	DK_WORD(struct mars_conf, level, "level", "", levels, "what this plugin logs at least; empty: as log.level and log.levels say",
+	DK_WORD(struct mars_conf, level, "level", "", levels, "what is logged at least; empty: as log.level says",
 		.flags = DK_RELOADABLE),
 	DK_BOOL(struct mars_conf, debug, "debug", "false", "mars.del may be called"),
 	DK_STRS(struct mars_conf, peers, "peers",

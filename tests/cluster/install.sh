@@ -26,8 +26,10 @@ no_build_paths()
 
 install_tree
 tree=$work/tree
-for name in bin/diarkisd bin/diarkis-bot bin/diarkis-cli bin/diarkis-health-check libexec/health-check lib/libdiarkis.so lib/diarkis/plugins/room.so include/diarkis/plugin.h \
-	include/diarkis/room.h lib/pkgconfig/diarkis.pc etc/diarkis/diarkis.conf; do
+for name in bin/diarkisd bin/diarkis-bot bin/diarkis-cli bin/diarkis-health-check libexec/health-check bin/diarkis-mars-stats \
+	lib/libdiarkis.so lib/diarkis/plugins/room.so include/diarkis/plugin.h \
+	include/diarkis/room.h lib/pkgconfig/diarkis.pc etc/diarkis/diarkis.conf \
+	etc/diarkis/cluster/mars.conf etc/diarkis/cluster/udp.conf etc/diarkis/cluster/mesh.inc; do
 	claim "the tree has $name" test -e "$tree/$name"
 done
 claim "nothing in it points to where it was built" no_build_paths

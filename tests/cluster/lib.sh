@@ -13,10 +13,11 @@ diarkisd=("$TEST_BUILDDIR/diarkisd/diarkisd" -p "$TEST_BUILDDIR/plugins/.libs")
 bot=("$TEST_BUILDDIR/tools/diarkis-bot")
 cli=("$TEST_BUILDDIR/tools/diarkis-cli")
 conf=(-c "$TEST_SRCDIR/etc/diarkis.conf")
+cluster_conf=$TEST_SRCDIR/etc/cluster
 free_ports=(--set http.port=0 --set udp.port=0 --set tcp.port=0)
-declare -A pid=()
-claims=0 failures=0 ready='' url=''
-mkfifo "$work/never"
+claims=0 failures=0
+# shellcheck source=nodes.sh
+. "$TEST_SRCDIR/tests/cluster/nodes.sh"
 
 cleanup()
 {
@@ -90,35 +91,6 @@ install_tree()
 	chmod -R go+rX "$work"
 }
 
-# ---- nodes
-
-# address PLUGIN: where it listens, by the ready line.
-address()
-{
-	local word
-
-	for word in $ready; do
-		[[ $word != "$1="* ]] || echo "${word#*=}"
-	done
-}
-
-# start NAME COMMAND...: a node in the background. Returns when it serves, with its ready line in `ready`; its log is
-# $work/NAME.log.
-start()
-{
-	local name=$1 out
-
-	shift
-	rm -f "$work/$name.out"
-	mkfifo "$work/$name.out"
-	"$@" >"$work/$name.out" 2>"$work/$name.log" </dev/null &
-	pid[$name]=$!
-	exec {out}<"$work/$name.out"
-	ready=''
-	read -r -t 20 ready <&"$out" || { echo "$name does not start:"; cat "$work/$name.log"; return 1; }
-	url=http://$(address http)
-}
-
 # start_default NAME ARGUMENT...: the all-in-one node.
 start_default()
 {
@@ -126,41 +98,6 @@ start_default()
 
 	shift
 	start "$name" "${diarkisd[@]}" "${conf[@]}" "${free_ports[@]}" "$@" || { echo "FAIL  a node does not start"; exit 1; }
-}
-
-# log_has NAME TEXT: waits up to 20 s for it, or for the end of the node.
-log_has()
-{
-	local until=$((SECONDS + 20)) last=false
-
-	until grep -qF -- "$2" "$work/$1.log"; do
-		$last && { echo "$1 ended without saying: $2"; cat "$work/$1.log"; return 1; }
-		kill -0 "${pid[$1]}" 2>/dev/null || last=true
-		[ $SECONDS -lt $until ] || { echo "$1 does not say: $2"; cat "$work/$1.log"; return 1; }
-		read -r -t 0.05 <>"$work/never" || true
-	done
-}
-
-send()
-{
-	kill -s "$2" "${pid[$1]}"
-}
-
-# ended NAME CODE: waits for its end; that is its exit status, and its plugins left nothing over.
-ended()
-{
-	local rc=0
-
-	wait "${pid[$1]}" || rc=$?
-	unset "pid[$1]"
-	[ "$rc" -eq "$2" ] || { echo "$1 ended with $rc, expected $2"; cat "$work/$1.log"; return 1; }
-	grep -qF "leftovers: none" "$work/$1.log" || { echo "$1 did not say that nothing is left over"; cat "$work/$1.log"; return 1; }
-}
-
-# stop NAME: as an operator would.
-stop()
-{
-	send "$1" TERM && ended "$1" 0
 }
 
 # within SECONDS COMMAND...: in whole seconds.
