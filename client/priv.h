@@ -38,8 +38,8 @@ struct pending {
 	bool held; /* its frame has not left yet */
 };
 
-/* Commands of rooms that are the cluster's, version 1. */
-enum { CLIENT_ROOM_MIGRATE = 12, CLIENT_ROOM_MIGRATED = 20, CLIENT_ROOM_BACKUPS = 30 };
+/* room.backups, version 1: question, answer and push. */
+#define CLIENT_ROOM_BACKUPS 30
 
 #define CLIENT_BACKUPS 2
 #define CLIENT_HELD_COST 16 /* what a held frame is charged beside its payload */

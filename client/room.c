@@ -203,7 +203,7 @@ int dkc_room_migrate(struct dkc_client *c, dkc_reply_fn *fn, void *arg)
 {
 	dk_slice nothing = { NULL, 0 };
 
-	return dkc_request(c, ROOM_VER, CLIENT_ROOM_MIGRATE, nothing, fn, arg);
+	return dkc_request(c, ROOM_VER, ROOM_CMD_MIGRATE, nothing, fn, arg);
 }
 
 /* ---- answers ---- */
@@ -293,7 +293,7 @@ enum dkc_room_kind dkc_room_event(const struct dkc_event *event)
 		return DKC_ROOM_MESSAGE;
 	case ROOM_CMD_OWNER_CHANGED:
 		return DKC_ROOM_OWNER_CHANGED;
-	case CLIENT_ROOM_MIGRATED:
+	case ROOM_CMD_MIGRATED:
 		return DKC_ROOM_MIGRATED;
 	default:
 		return DKC_ROOM_NONE;
