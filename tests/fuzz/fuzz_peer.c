@@ -239,6 +239,32 @@ static void cheat(struct play *y, bool up)
 		to_client(y, d, used);
 }
 
+struct shown {
+	struct play *y;
+	size_t n;
+};
+
+static void show(void *arg, const struct dk_frame *f, unsigned how)
+{
+	struct shown *s = arg;
+
+	MUST(how & DK_RELIABLE);
+	look(s->y, f);
+	s->n++;
+}
+
+/* What would be handed over is what is counted. */
+static void hand_over(struct play *y, const struct wire_peer *p)
+{
+	struct shown s = { y, 0 };
+	size_t n = wire_peer_unacked(y->ctx, p, NULL, NULL);
+
+	MUST(wire_peer_unacked(y->ctx, p, show, &s) == n && (s.n == n || y->scarce));
+	s.n = 0;
+	n = wire_peer_held(y->ctx, p, show, &s);
+	MUST(s.n <= n && (wire_peer_held(y->ctx, p, NULL, NULL) == n || y->scarce));
+}
+
 static void pass_time(struct play *y, uint64_t ms)
 {
 	y->now += ms;
@@ -291,8 +317,11 @@ static void step(struct play *y)
 		pass_time(y, dk_rd_u8(&y->script) * 100u);
 		break;
 	case 11:
+		hand_over(y, op & 16 ? &y->client : &y->server);
 		if (op & 0x80)
 			wire_peer_close(y->ctx, op & 16 ? &y->client : &y->server, y->now);
+		else if (op & 0x40)
+			wire_peer_leave(y->ctx, op & 16 ? &y->client : &y->server, y->now);
 		break;
 	case 12:
 		wire_peer_open(y->ctx, &y->client, y->now, op & 16 ? NULL : &y->server_addr);
