@@ -3,10 +3,12 @@
  * Room fan-out: rooms of 16, every message goes to all of the room, the sender included. A diarkisd and the bare limit run the same
  * work in turn, each pinned to core 0, while this generator has core 1. What is compared is CPU time of the server per delivery.
  *
- *   bench_fanout [udp|tcp] [seal] [rooms=64] [rate=0] [tick=0] [secs=2] [rounds=5] [size=64] [window=400] [reliable] [--json]
+ *   bench_fanout [udp|tcp] [seal] [rooms=64] [rate=0] [tick=0] [secs=2] [rounds=5] [size=64] [window=400] [reliable]
+ *                [workers=N] [--json]
  *
  * nop: messages go to a command that only counts, nothing comes back: what a received packet costs. Needs a rate.
  * rate: messages per second and member; 0 = a closed loop that keeps `window` messages in flight. tick: the rooms' interval in ms.
+ * workers: in the limit's place one worker is measured, against N of them under the same load; all on one core. UDP, with a rate.
  */
 #include "bare.h"
 #include "rig.h"
@@ -35,7 +37,7 @@
 
 struct opts {
 	bool tcp, seal, json, reliable, nop;
-	unsigned rooms, rate, tick, secs, rounds, size, window;
+	unsigned rooms, rate, tick, secs, rounds, size, window, workers;
 	const char *name;
 };
 
@@ -48,6 +50,7 @@ struct client {
 	uint8_t *out;
 	uint32_t out_used;
 	char room[DK_ID52_LEN];
+	struct sockaddr_in server;
 	bool open, in_room, dirty;
 };
 
@@ -58,7 +61,7 @@ static struct {
 	struct client *c;
 	struct wire_ctx *wire;
 	int fd[SOCKETS];
-	struct sockaddr_in server;
+	struct sockaddr_in server; /* of all, or of the first worker */
 	uint64_t deliveries, sent, datagrams, lat_n;
 	uint32_t hist[4096]; /* latency in steps of 16 us up to 65 ms, then the last one */
 	uint64_t now_ms;
@@ -104,8 +107,8 @@ static uint8_t *udp_slot(unsigned i)
 		udp_flush(s);
 	k = g.tx_n[s];
 	g.tx_iov[s][k].iov_base = g.tx_buf[s][k];
-	g.tx[s][k].msg_hdr = (struct msghdr){ .msg_name = &g.server,
-					      .msg_namelen = sizeof(g.server),
+	g.tx[s][k].msg_hdr = (struct msghdr){ .msg_name = &g.c[i].server,
+					      .msg_namelen = sizeof(g.c[i].server),
 					      .msg_iov = &g.tx_iov[s][k],
 					      .msg_iovlen = 1,
 					      .msg_control = &g.tx_ctl[s][k],
@@ -282,7 +285,7 @@ static void udp_in(void)
 		struct cmsghdr align;
 		uint8_t b[CMSG_SPACE(sizeof(struct in_pktinfo))];
 	} ctl[BATCH];
-	struct dk_addr from = { .family = 4, .ip = { 127, 0, 0, 1 }, .port = ntohs(g.server.sin_port) };
+	struct dk_addr from = { .family = 4, .ip = { 127, 0, 0, 1 } };
 
 	for (unsigned s = 0; s < SOCKETS; s++) {
 		int n;
@@ -315,6 +318,7 @@ static void udp_in(void)
 					continue;
 				}
 				g.current = who;
+				from.port = ntohs(g.c[who].server.sin_port);
 				wire_peer_recv(g.wire, &g.c[who].peer, g.now_ms, &from, dk_slice_n(buf[i], rx[i].msg_len), &events);
 				if (!g.c[who].in_room || g.o.reliable)
 					out(who);
@@ -372,6 +376,7 @@ static void tcp_in(int ep)
 /* ---- one run ---- */
 
 struct result {
+	long futexes; /* system calls of that name in a second of load; < 0: no strace here */
 	double ns, user_share, per_s, cpu;
 	double datagram_ns; /* UDP: CPU per datagram sent; a datagram may hold many deliveries */
 	double allocations, calls; /* per packet, received and sent together; < 0: not counted */
@@ -465,20 +470,70 @@ static void tcp_connect(uint16_t port)
 	}
 }
 
+/* Index of the worker that a port is of, in order of appearance; workers: a port too many. */
+static unsigned worker_of(uint16_t port, uint16_t *ports, unsigned workers)
+{
+	unsigned w = 0;
+
+	while (w < workers && ports[w] && ports[w] != port)
+		w++;
+	if (w < workers)
+		ports[w] = port;
+	return w;
+}
+
+/*
+ * Everybody of a room on the same worker, as many rooms on each. The cluster spreads users by how many each node said last that it
+ * has, so they are asked for in small lots, until each worker has its share; who is left over never connects.
+ */
+static void place_users(const struct rig_node *n, struct dk_credential *ret_creds)
+{
+	enum { LOT = 128, LOTS_MAX = 100, BEAT_US = 300000 };
+	const char *type = g.o.tcp ? "TCP" : "UDP";
+	unsigned workers = n->worker_n, have[RIG_WORKERS_MAX] = { 0 }, complete = 0;
+	uint16_t ports[RIG_WORKERS_MAX] = { 0 }, lot_ports[LOT];
+	struct dk_credential lot[LOT];
+	char prefix[16];
+
+	if (workers < 2) {
+		rig_users(n, type, "m", g.n, ret_creds, NULL);
+		return;
+	}
+	for (unsigned lots = 0; complete < workers; lots++) {
+		if (lots == LOTS_MAX)
+			rig_die("the endpoint does not spread users over the workers");
+		snprintf(prefix, sizeof(prefix), "m%u-", lots);
+		rig_users(n, type, prefix, LOT, lot, lot_ports);
+		for (unsigned k = 0; k < LOT; k++) {
+			unsigned w = worker_of(lot_ports[k], ports, workers);
+			unsigned room = w + have[w] / MEMBERS * workers, i = room * MEMBERS + have[w] % MEMBERS;
+
+			if (w == workers || room >= g.o.rooms)
+				continue;
+			ret_creds[i] = lot[k];
+			g.c[i].server.sin_port = htons(lot_ports[k]);
+			have[w]++;
+			complete += have[w] % MEMBERS == 0 && room + workers >= g.o.rooms;
+		}
+		usleep(BEAT_US);
+	}
+}
+
 static void join_rooms(const struct rig_node *n)
 {
 	struct dk_credential *creds = calloc(g.n, sizeof(*creds));
 	struct wire_ctx_opts wo = { .random = wire_random };
-	struct dk_addr server = { .family = 4, .ip = { 127, 0, 0, 1 }, .port = ntohs(g.server.sin_port) };
+	struct dk_addr server = { .family = 4, .ip = { 127, 0, 0, 1 } };
 
 	wire_limits_default(&wo.limits);
 	wo.limits.ttl_ms = 600000;
 	wo.limits.max_frame = 1 << 20;
 	if (wire_ctx_new(&wo, &g.wire) < 0)
 		rig_die("no wire");
-	rig_users(n, g.o.tcp ? "TCP" : "UDP", "m", g.n, creds);
+	place_users(n, creds);
 	for (unsigned i = 0; i < g.n; i++) {
 		g.current = i;
+		server.port = ntohs(g.c[i].server.sin_port);
 		if (g.o.tcp) {
 			wire_stream_init(g.wire, &g.c[i].stream, WIRE_CLIENT, &creds[i]);
 		} else {
@@ -567,7 +622,42 @@ static uint32_t quantile(double q)
 	return 65520;
 }
 
-static struct result run(bool bare)
+static struct rig_cpu cpu_of_all(const struct rig_node *n, pid_t pid)
+{
+	struct rig_cpu sum = { 0, 0 };
+
+	if (!n->worker_n)
+		return rig_cpu_of(pid);
+	for (unsigned i = 0; i < n->worker_n; i++) {
+		struct rig_cpu one = rig_cpu_of(n->workers[i]);
+
+		sum.user += one.user;
+		sum.sys += one.sys;
+	}
+	return sum;
+}
+
+/* By strace, under load, for a second, after everything else was measured. */
+static long count_futexes(const struct rig_node *n)
+{
+	char command[512] = "command -v strace >/dev/null && timeout -s INT 1 strace -f -e trace=futex", line[64];
+	size_t at = strlen(command);
+	long calls = -1;
+	FILE *f;
+
+	for (unsigned i = 0; i < n->worker_n; i++)
+		at += (size_t)snprintf(command + at, sizeof(command) - at, " -p %d", (int)n->workers[i]);
+	snprintf(command + at, sizeof(command) - at, " 2>&1 | grep -c 'futex('");
+	f = popen(command, "r");
+	generate(rig_now_us() + 1500000);
+	if (f && fgets(line, sizeof(line), f))
+		calls = strtol(line, NULL, 10);
+	if (f)
+		pclose(f);
+	return calls;
+}
+
+static struct result run(bool bare, unsigned workers)
 {
 	struct bare_opts bo = {
 		.members = MEMBERS, .tick_us = g.o.tick * 1000, .seal = g.o.seal, .clients = g.o.rooms * MEMBERS, .size = g.o.size
@@ -578,7 +668,7 @@ static struct result run(bool bare)
 	uint64_t t0, t1, d0, p0, q0;
 	struct counts c0 = { 0 };
 	uint16_t port;
-	char conf[2048], nop[512] = "";
+	char conf[2048], nop[512] = "", cluster[256] = "";
 	pid_t pid;
 
 	g.bare = bare;
@@ -593,12 +683,16 @@ static struct result run(bool bare)
 	g.now_ms = rig_now_us() / 1000;
 	if (g.o.nop)
 		snprintf(nop, sizeof(nop), "nop = { file = \"%s\"; };", getenv("BENCH_NOP"));
+	if (workers)
+		snprintf(cluster, sizeof(cluster),
+			 "mesh = { address = \"127.0.0.1\"; port = 18000; marsPort = 16779; }; "
+			 "mars = { serve = true; port = 16779; };");
 	snprintf(conf, sizeof(conf),
-		 "log = { level = \"warn\"; };\n"
-		 "plugins = { %s http = { port = 17000; }; endpoint = { enableEncryption = %s; }; user = {}; room = {};\n"
+		 "workers = %u; log = { level = \"warn\"; };\n"
+		 "plugins = { %s %s http = { port = 17000; }; endpoint = { enableEncryption = %s; }; user = {}; room = {};\n"
 		 "udp = { port = 17100; enableEncryption = %s; connectionTTL = 600; packetRate = 1000000; };\n"
 		 "tcp = { port = 17200; enableEncryption = %s; connectionTTL = 600; noDelay = true; }; };\n",
-		 nop, g.o.seal ? "true" : "false", g.o.seal ? "true" : "false", g.o.seal ? "true" : "false");
+		 workers, nop, cluster, g.o.seal ? "true" : "false", g.o.seal ? "true" : "false", g.o.seal ? "true" : "false");
 	if (bare) {
 		pid = g.o.tcp ? bare_tcp_start(&bo, &port) : bare_udp_start(&bo, &port);
 	} else {
@@ -608,6 +702,8 @@ static struct result run(bool bare)
 	}
 	g.server =
 		(struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	for (unsigned i = 0; i < g.n; i++)
+		g.c[i].server = g.server;
 	if (g.o.tcp)
 		tcp_connect(port);
 	else
@@ -637,7 +733,7 @@ static struct result run(bool bare)
 	memset(g.hist, 0, sizeof(g.hist));
 	g.lat_n = 0;
 	g.measure = true;
-	a = rig_cpu_of(pid);
+	a = cpu_of_all(&node, pid);
 	t0 = rig_now_us();
 	d0 = g.o.nop ? *g.received : g.deliveries;
 	p0 = g.datagrams + g.sent;
@@ -646,8 +742,9 @@ static struct result run(bool bare)
 		c0 = *node.counts;
 	generate(t0 + (uint64_t)g.o.secs * 1000000u);
 	t1 = rig_now_us();
-	b = rig_cpu_of(pid);
+	b = cpu_of_all(&node, pid);
 	g.measure = false;
+	r.futexes = -1;
 	r.allocations = r.calls = -1;
 	if (node.counts) {
 		struct counts c1 = *node.counts;
@@ -663,6 +760,8 @@ static struct result run(bool bare)
 	r.datagram_ns = g.datagrams > q0 ? (double)(b.user + b.sys - a.user - a.sys) * 1000 / (double)(g.datagrams - q0) : 0;
 	r.user_share = b.user + b.sys > a.user + a.sys ? (double)(b.user - a.user) / (double)(b.user + b.sys - a.user - a.sys) : 0;
 	r.per_s = (double)d0 * 1e6 / (double)(t1 - t0);
+	if (workers)
+		r.futexes = count_futexes(&node);
 	r.p50 = quantile(.5);
 	r.p99 = quantile(.99);
 	for (unsigned s = 0; s < SOCKETS && !g.o.tcp; s++)
@@ -699,6 +798,8 @@ static void show(const char *who, const struct result *r)
 		printf("  %-9s %7.0f ns/delivery %7.0f ns/datagram  (%2.0f %% user)  %9.0f deliveries/s  %3.0f %% of a core  p50 "
 		       "%u us  p99 %u us\n",
 		       who, r->ns, r->datagram_ns, r->user_share * 100, r->per_s, r->cpu * 100, r->p50, r->p99);
+	if (!g.o.json && r->futexes >= 0)
+		printf("            %ld futex calls in a second\n", r->futexes);
 	if (!g.o.json && r->calls >= 0)
 		printf("            %.5f allocations and %.5f system calls (1/%.0f) a packet\n", r->allocations, r->calls,
 		       1 / r->calls);
@@ -710,6 +811,39 @@ static unsigned number(const char *arg, const char *key, unsigned old)
 	size_t n = strlen(key);
 
 	return !strncmp(arg, key, n) && arg[n] == '=' ? (unsigned)strtoul(arg + n + 1, NULL, 10) : old;
+}
+
+/* One worker against many: CPU per delivery at the same total load. */
+static int compare_workers(void)
+{
+	double ratio[ROUNDS_MAX], ours[ROUNDS_MAX], theirs[ROUNDS_MAX];
+	long futexes = -1;
+
+	if (!g.o.rate || g.o.tcp || g.o.workers > RIG_WORKERS_MAX)
+		rig_die("workers want UDP and a rate, and are at most %d", RIG_WORKERS_MAX);
+	for (unsigned i = 0; i < g.o.rounds; i++) {
+		struct result one = run(false, 1), many = run(false, g.o.workers);
+		char who[32];
+
+		snprintf(who, sizeof(who), "%u", g.o.workers);
+		show("1 worker", &one);
+		show(who, &many);
+		ratio[i] = one.ns > 0 ? many.ns / one.ns : 0;
+		ours[i] = many.ns;
+		theirs[i] = one.ns;
+		futexes = many.futexes > futexes ? many.futexes : futexes;
+	}
+	if (g.o.json)
+		printf("{\"bench\":\"workers\",\"workers\":%u,\"sealed\":%s,\"rooms\":%u,\"rate\":%u,\"interval_ms\":%u,"
+		       "\"rounds\":%u,\"cpu_of_one\":%.3f,\"ns\":%.0f,\"one_ns\":%.0f,\"futexes\":%ld}\n",
+		       g.o.workers, g.o.seal ? "true" : "false", g.o.rooms, g.o.rate, g.o.tick, g.o.rounds,
+		       rig_median(ratio, g.o.rounds), rig_median(ours, g.o.rounds), rig_median(theirs, g.o.rounds), futexes);
+	else
+		printf("median of %u: %u workers take %.2fx the CPU of one per delivery; %.0f against %.0f ns; futex calls: "
+		       "%ld%s\n",
+		       g.o.rounds, g.o.workers, rig_median(ratio, g.o.rounds), rig_median(ours, g.o.rounds),
+		       rig_median(theirs, g.o.rounds), futexes, futexes < 0 ? " (no strace)" : "");
+	return 0;
 }
 
 /* A file that the plugin nop and the bare loop count in. */
@@ -751,6 +885,7 @@ int main(int argc, char **argv)
 		g.o.rounds = number(a, "rounds", g.o.rounds);
 		g.o.size = number(a, "size", g.o.size);
 		g.o.window = number(a, "window", g.o.window);
+		g.o.workers = number(a, "workers", g.o.workers);
 	}
 	if (g.o.rounds > ROUNDS_MAX || g.o.size < 8 || g.o.size > 1000)
 		rig_die("rounds at most %d, size 8 to 1000", ROUNDS_MAX);
@@ -761,8 +896,10 @@ int main(int argc, char **argv)
 		printf("%s, %s, %u rooms of %d, %u B, %s, interval %u ms, %u rounds of %u s\n", g.o.tcp ? "TCP" : "UDP",
 		       g.o.seal ? "sealed" : "plain", g.o.rooms, MEMBERS, g.o.size, g.o.rate ? "paced" : "saturated", g.o.tick,
 		       g.o.rounds, g.o.secs);
+	if (g.o.workers)
+		return compare_workers();
 	for (unsigned i = 0; i < g.o.rounds; i++) {
-		struct result limit = run(true), node = run(false);
+		struct result limit = run(true, 0), node = run(false, 0);
 
 		show("limit", &limit);
 		show("diarkisd", &node);

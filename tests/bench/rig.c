@@ -108,6 +108,21 @@ void rig_node_forget(struct rig_node *n)
 	}
 }
 
+static void find_workers(struct rig_node *n)
+{
+	char path[64];
+	FILE *f;
+	int pid;
+
+	n->worker_n = 0;
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)n->pid, (int)n->pid);
+	f = fopen(path, "r");
+	while (f && n->worker_n < RIG_WORKERS_MAX && fscanf(f, "%d", &pid) == 1)
+		n->workers[n->worker_n++] = pid;
+	if (f)
+		fclose(f);
+}
+
 void rig_node_start(struct rig_node *n, const char *config)
 {
 	const char *program = getenv("BENCH_DIARKISD"), *plugins = getenv("BENCH_PLUGINS");
@@ -147,6 +162,7 @@ void rig_node_start(struct rig_node *n, const char *config)
 	n->udp = port_in(line, "udp=");
 	n->tcp = port_in(line, "tcp=");
 	fclose(f);
+	find_workers(n);
 }
 
 int rig_node_stop(struct rig_node *n)
@@ -181,7 +197,8 @@ static void hex16(const char *json, const char *key, uint8_t out[16])
 	}
 }
 
-void rig_users(const struct rig_node *n, const char *type, const char *prefix, size_t count, struct dk_credential *creds)
+void rig_users(const struct rig_node *n, const char *type, const char *prefix, size_t count, struct dk_credential *creds,
+	       uint16_t *ports)
 {
 	enum { PIPE = 16 };
 	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(n->http), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
@@ -227,6 +244,11 @@ void rig_users(const struct rig_node *n, const char *type, const char *prefix, s
 			hex16(head + 4, "\"encryptionKey\"", creds[done].key);
 			hex16(head + 4, "\"encryptionIV\"", creds[done].iv);
 			hex16(head + 4, "\"encryptionMacKey\"", creds[done].mac_key);
+			if (ports) {
+				const char *port = strstr(head + 4, "\"serverPort\":");
+
+				ports[done] = port ? (uint16_t)strtoul(port + 13, NULL, 10) : 0;
+			}
 			creds[done].encrypted = strstr(head + 4, "\"encryptionKey\":\"\"") == NULL;
 			done++;
 			head[4 + body] = saved;
