@@ -564,6 +564,26 @@ START_TEST(a_backup_takes_over)
 }
 END_TEST
 
+/* More than may be in flight: the rest never left, so it goes to whoever takes over. */
+START_TEST(what_never_left_is_kept)
+{
+	char word[16];
+
+	with_backups(false, NULL, 1);
+	die(0);
+	for (int i = 0; i < 300; i++) {
+		snprintf(word, sizeof(word), "n%d.", i);
+		send_text(word);
+		world_run(w, 1000);
+	}
+	ck_assert(world_until(w, "searching "));
+	world_restart(w, 1);
+	ck_assert(world_until(w, "n299."));
+	ck_assert_uint_eq(stats().given_up, 256);
+	ck_assert_ptr_nonnull(strstr(w->log, "again 1:r2:50:n256. 1:r2:50:n257. "));
+}
+END_TEST
+
 START_TEST(the_second_backup_takes_over)
 {
 	with_backups(false, NULL, 2);
@@ -848,6 +868,7 @@ int main(void)
 	tcase_add_test(c, the_owner_hears_that_it_is_done);
 	tcase_add_test(c, backups_are_told_by_the_server_too);
 	tcase_add_test(c, a_backup_takes_over);
+	tcase_add_test(c, what_never_left_is_kept);
 	tcase_add_test(c, the_second_backup_takes_over);
 	tcase_add_test(c, the_node_itself_may_answer_after_all);
 	tcase_add_loop_test(c, nobody_takes_over, 0, 2);
