@@ -15,6 +15,13 @@ check_PROGRAMS += %D%/tests/test_detector
 %C%_tests_test_detector_LDADD = $(test_libs) -lm
 ## Its own objects: those of the plugin are made by libtool.
 %C%_tests_test_detector_CPPFLAGS = $(AM_CPPFLAGS)
+check_PROGRAMS += %D%/tests/test_records
+%C%_tests_test_records_SOURCES = %D%/tests/test_records.c %D%/records.c %D%/values.c %D%/shared.c
+%C%_tests_test_records_LDADD = $(kernel_lib) $(test_libs)
+%C%_tests_test_records_CPPFLAGS = $(AM_CPPFLAGS)
 check_PROGRAMS += %D%/tests/test_mars
 %C%_tests_test_mars_SOURCES = %D%/tests/test_mars.c %D%/tests/members.c %D%/tests/members.h
 %C%_tests_test_mars_LDADD = $(harness_lib) $(kernel_lib) $(test_libs)
+check_PROGRAMS += %D%/tests/test_chaos
+%C%_tests_test_chaos_SOURCES = %D%/tests/test_chaos.c %D%/tests/members.c %D%/tests/members.h
+%C%_tests_test_chaos_LDADD = $(harness_lib) $(kernel_lib) $(test_libs)

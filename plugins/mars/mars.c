@@ -275,7 +275,7 @@ static void ready(void *self, struct dk_step *step)
 
 	mars_agent_refresh(m);
 	m->full = m->full || mars_registry_wants_full(m, &m->me);
-	if (m->synced || (!m->registry_n && !m->seed_n))
+	if (m->synced || !mars_registry_any(m))
 		dk_step_done(step, 0); /* there is nobody to wait for */
 	else
 		m->ready = step;

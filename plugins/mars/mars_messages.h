@@ -37,7 +37,7 @@ enum mars_beat_flag {
 	R(struct mars, DK_VER_NODE, 1004, "mars.announce", mars_on_announce, DK_INTERNAL, "a node tells its record",               \
 	  DK_IN(u8(flags), bytes16(record), rest(buckets)), DK_OUT())                                                              \
 	R(struct mars, DK_VER_NODE, 1005, "mars.answer", mars_on_answer, DK_INTERNAL, "a registry answers an announcement",        \
-	  DK_IN(u8(flags), u64(digest), u32(nodes)), DK_OUT())                                                                     \
+	  DK_IN(u8(flags), u64(boot), u64(digest), u32(nodes)), DK_OUT())                                                          \
 	R(struct mars, DK_VER_NODE, 1006, "mars.beat", mars_on_beat, DK_INTERNAL, "a sign of life, and what its sender has",       \
 	  DK_IN(u8(flags), u64(boot), u32(incarnation), u32(seq), u32(value_seq), u32(users), u64(digest), u32(shared),            \
 		u32(accused)),                                                                                                     \

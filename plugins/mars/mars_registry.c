@@ -86,6 +86,17 @@ bool mars_registry_is(const struct mars *m, const struct dk_addr *addr)
 	return false;
 }
 
+bool mars_registry_any(const struct mars *m)
+{
+	for (size_t i = 0; i < m->registry_n; i++)
+		if (!is_own(m, &m->registries[i].addr))
+			return true;
+	for (size_t i = 0; i < m->seed_n; i++)
+		if (!is_own(m, &m->seeds[i].addr))
+			return true;
+	return false;
+}
+
 void mars_registry_tell(struct mars *m)
 {
 	for (size_t i = 0; i < m->registry_n; i++)
@@ -123,9 +134,8 @@ int mars_registry_answered(struct mars *m, struct dk_call *call)
 {
 	struct dk_cursor c = dk_cursor_of(call->payload);
 	uint8_t flags = dk_rd_u8(&c);
-	uint64_t digest = dk_rd_u64(&c), now = dk_now(m);
+	uint64_t boot = dk_rd_u64(&c), digest = dk_rd_u64(&c), now = dk_now(m);
 	uint32_t nodes = dk_rd_u32(&c);
-	uint64_t boot = m->carrier->boot_of(m->carrier, &call->from);
 
 	if (!dk_rd_done(&c)) {
 		m->n.refused_malformed++;
@@ -134,6 +144,7 @@ int mars_registry_answered(struct mars *m, struct dk_call *call)
 	for (size_t i = 0; i < m->registry_n; i++) {
 		struct mars_place *p = &m->registries[i];
 
+		/* It answers in its own name, which is not the address where registries are found. */
 		if (!boot || m->carrier->boot_of(m->carrier, &p->addr) != boot)
 			continue;
 		p->answered_at = now;
@@ -181,14 +192,14 @@ bool mars_registry_wants_full(const struct mars *m, const struct mars_record *wh
 
 void mars_registry_answer(struct mars *m, const struct dk_addr *to, const struct mars_record *who)
 {
-	uint8_t buf[16];
+	uint8_t buf[32];
 	struct dk_writer w = dk_writer_on(buf, sizeof(buf));
 	bool fresh = dk_now(m) - m->started_at < MARS_FRESH_MS;
 
 	if (!m->serving)
 		return;
 	mars_on_answer_pack(&w, (uint8_t)((mars_registry_wants_full(m, who) ? MARS_FULL : 0) | (fresh ? MARS_FRESH : 0)),
-			    mars_agent_digest(m, who, NULL), (uint32_t)m->table.n + 1);
+			    m->me.node.boot, mars_agent_digest(m, who, NULL), (uint32_t)m->table.n + 1);
 	m->carrier->send(m->carrier, to, DK_VER_NODE, MARS_MSG_ANSWER, dk_written(&w), DK_UNRELIABLE);
 }
 
@@ -242,6 +253,10 @@ int mars_registry_start(struct mars *m)
 	if (m->carrier->registry_n > MARS_REGISTRIES_MAX)
 		dk_log(m, DK_WARN, "%zu registries are configured; the first %d are spoken to", m->carrier->registry_n,
 		       MARS_REGISTRIES_MAX);
+	for (size_t i = 0; i < m->registry_n; i++)
+		resolve(m, &m->registries[i]);
+	for (size_t i = 0; i < m->seed_n; i++)
+		resolve(m, &m->seeds[i]);
 	if (!c->serve || dk_worker(m))
 		return 0;
 	rc = dk_addr_parse(dk_str_c(c->address), (uint16_t)c->port, &at);

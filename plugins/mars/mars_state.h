@@ -155,6 +155,7 @@ int mars_registry_answered(struct mars *m, struct dk_call *call);
 void mars_registry_answer(struct mars *m, const struct dk_addr *to, const struct mars_record *who);
 bool mars_registry_wants_full(const struct mars *m, const struct mars_record *who);
 bool mars_registry_is(const struct mars *m, const struct dk_addr *addr);
+bool mars_registry_any(const struct mars *m); /* whether there is somebody to be asked, this node itself aside */
 enum mars_health mars_registry_health(struct mars *m, uint32_t *ret_age_ms, uint32_t *ret_nodes);
 
 /* ---- mars_report.c ---- */

@@ -97,7 +97,7 @@ struct dk_harness *member_start(struct members *w, size_t i, const struct member
 	snprintf(config, sizeof(config),
 		 "plugins = { mesh = { address = \"%s\"; mesh_insecure = true; marsAddress = [%s]; %s };"
 		 "mars = { %s %s }; witness = {}; %s };",
-		 address, o && o->no_registry ? "" : "\"10.0.0.1\"", o && o->mesh ? o->mesh : "", serve,
+		 address, o && o->registries ? o->registries : "\"10.0.0.1\"", o && o->mesh ? o->mesh : "", serve,
 		 o && o->mars ? o->mars : "", udp);
 	w->at[i] = dk_harness_open(&h);
 	if (!w->at[i])

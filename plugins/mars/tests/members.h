@@ -49,7 +49,8 @@ struct members {
 struct member_opts {
 	const char *mesh, *mars; /* options of these plugins */
 	const char *env; /* one variable */
-	bool no_udp, no_registry; /* serves nothing; knows no registry */
+	const char *registries; /* NULL: the one of node 0; "" = it knows none */
+	bool no_udp; /* it serves nothing */
 };
 
 void members_make(struct members *w, size_t n, uint64_t seed);
