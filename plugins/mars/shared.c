@@ -188,12 +188,24 @@ bool mars_shared_write(const struct mars_shared *s, size_t *from, uint64_t now, 
 	return false;
 }
 
+/* Whether a is the later write. No node writes twice with one stamp; if one did, all would still choose alike. */
+static bool later(const struct mars_shared_row *a, const struct mars_shared_row *b)
+{
+	if (a->stamp != b->stamp)
+		return a->stamp > b->stamp;
+	if (a->writer != b->writer)
+		return a->writer > b->writer;
+	if (a->removed != b->removed)
+		return a->removed;
+	return a->value != b->value ? a->value > b->value : a->born < b->born;
+}
+
 /* Returns 1 when the row is news. */
 static int take(struct mars_shared *s, const struct mars_shared_row *in, uint64_t now)
 {
 	struct mars_shared_row *r = find(s, name_of(in));
 
-	if (r && (in->stamp < r->stamp || (in->stamp == r->stamp && in->writer <= r->writer)))
+	if (r && !later(in, r))
 		return 0;
 	if (in->stamp > s->stamp)
 		s->stamp = in->stamp;

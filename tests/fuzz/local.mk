@@ -22,6 +22,13 @@ fuzz_programs += %D%/fuzz_http
 %C%_fuzz_http_LDADD = $(http_pure_lib) $(fuzz_libs)
 %C%_fuzz_http_LDFLAGS = $(fuzz_ldflags)
 EXTRA_DIST += %D%/corpus/http
+fuzz_programs += %D%/fuzz_mars
+%C%_fuzz_mars_SOURCES = %D%/fuzz_mars.c plugins/mars/records.c plugins/mars/values.c plugins/mars/shared.c $(fuzz_main)
+## Its own objects: those of the plugin are made by libtool.
+%C%_fuzz_mars_CPPFLAGS = $(AM_CPPFLAGS)
+%C%_fuzz_mars_LDADD = $(kernel_objects) $(fuzz_libs)
+%C%_fuzz_mars_LDFLAGS = $(fuzz_ldflags)
+EXTRA_DIST += %D%/corpus/mars
 fuzz_programs += %D%/fuzz_packet
 %C%_fuzz_packet_SOURCES = %D%/fuzz_packet.c $(fuzz_main)
 %C%_fuzz_packet_LDADD = $(kernel_objects) $(fuzz_libs)
