@@ -7,6 +7,7 @@
  * A node that cannot learn its public address does not start: it would hand clients an address that leads nowhere.
  */
 #include "public.h"
+#include "answer.h"
 #include "utility.h"
 
 #include <errno.h>
@@ -125,123 +126,6 @@ static void on_deadline(void *self, struct dk_timer *t)
 
 /* ---- an answer ---- */
 
-static dk_str find(dk_str in, const char *what)
-{
-	size_t n = strlen(what);
-
-	for (; in.n >= n; in = dk_str_n(in.p + 1, in.n - 1))
-		if (!strncasecmp(in.p, what, n))
-			return in;
-	return dk_str_n(NULL, 0);
-}
-
-static dk_str skip(dk_str s, size_t n)
-{
-	return dk_str_n(s.p + n, s.n - n);
-}
-
-static dk_str trimmed(dk_str s)
-{
-	while (s.n && (unsigned char)s.p[0] <= ' ')
-		s = skip(s, 1);
-	while (s.n && (unsigned char)s.p[s.n - 1] <= ' ')
-		s.n--;
-	return s;
-}
-
-/* The text that JSON keeps under a key, or the first of a list of texts; empty: none. */
-static dk_str json_text(dk_str in, const char *key)
-{
-	size_t n = strlen(key);
-
-	for (in = find(in, key); in.n; in = find(skip(in, n), key)) {
-		dk_str s = trimmed(skip(in, n));
-
-		if (s.n < 2 || s.p[0] != '"')
-			continue;
-		s = trimmed(skip(s, 1));
-		if (!s.n || s.p[0] != ':') /* a text, not a key */
-			continue;
-		s = trimmed(skip(s, 1));
-		if (s.n && s.p[0] == '[')
-			s = trimmed(skip(s, 1));
-		if (!s.n || s.p[0] != '"')
-			continue;
-		s = skip(s, 1);
-		n = 0;
-		while (n < s.n && s.p[n] != '"')
-			n++;
-		return n < s.n ? dk_str_n(s.p, n) : dk_str_n(NULL, 0);
-	}
-	return dk_str_n(NULL, 0);
-}
-
-/* The number at the start of a text, beyond everything where it is none. */
-static size_t number(dk_str s, unsigned base)
-{
-	static const char digits[] = "0123456789abcdef";
-	size_t v = 0, i = 0;
-	const char *d;
-
-	s = trimmed(s);
-	for (; i < s.n && s.p[i] && (d = strchr(digits, s.p[i] | 0x20)) && (unsigned)(d - digits) < base; i++)
-		v = v > ANSWER_MAX ? v : v * base + (size_t)(d - digits);
-	return i ? v : SIZE_MAX;
-}
-
-/* The bytes of chunks, put together where they lie; false when the last one is missing. */
-static bool dechunk(char *p, size_t *n)
-{
-	size_t used = 0, out = 0, size;
-	dk_str line_end;
-
-	for (;;) {
-		line_end = find(dk_str_n(p + used, *n - used), "\r\n");
-		if (!line_end.n)
-			return false;
-		size = number(dk_str_n(p + used, (size_t)(line_end.p - p) - used), 16);
-		used = (size_t)(line_end.p - p) + 2;
-		if (size > *n - used)
-			return false;
-		if (!size)
-			break;
-		memmove(p + out, p + used, size);
-		out += size;
-		used += size;
-		if (*n - used < 2)
-			return false;
-		used += 2;
-	}
-	*n = out;
-	return true;
-}
-
-struct answer {
-	unsigned status; /* 0: this is no answer */
-	bool chunked;
-	size_t length; /* as announced; SIZE_MAX: it is not */
-	size_t body_at, body_n; /* what is there of it */
-};
-
-/* False: its head has not come to an end. */
-static bool read_answer(const struct public_ask *a, struct answer *ret_answer)
-{
-	dk_str all = dk_str_n(a->answer, a->n), end = find(all, "\r\n\r\n"), head, length;
-	size_t status;
-
-	if (!end.n)
-		return false;
-	head = dk_str_n(a->answer, (size_t)(end.p - a->answer) + 2);
-	length = find(head, "\r\nContent-Length:");
-	status = head.n < 12 || strncasecmp(head.p, "HTTP/1.", 7) ? 0 : number(dk_str_n(head.p + 9, 3), 10);
-	ret_answer->status = status > 999 ? 0 : (unsigned)status;
-	ret_answer->chunked = find(head, "\r\nTransfer-Encoding: chunked").n;
-	ret_answer->length = length.n ? number(skip(length, 17), 10) : SIZE_MAX;
-	ret_answer->body_at = head.n + 2;
-	ret_answer->body_n = a->n - ret_answer->body_at;
-	return true;
-}
-
 static void next_question(struct public_ask *a);
 
 static void take_address(struct public_ask *a, dk_str text)
@@ -249,7 +133,7 @@ static void take_address(struct public_ask *a, dk_str text)
 	struct dk_addr addr;
 	size_t n = 0;
 
-	text = trimmed(text);
+	text = answer_trimmed(text);
 	while (n < text.n && text.p[n] != '/') /* some say the network too */
 		n++;
 	text.n = n;
@@ -267,7 +151,7 @@ static void take_address(struct public_ask *a, dk_str text)
 
 static void take_token(struct public_ask *a, dk_str text)
 {
-	text = trimmed(text);
+	text = answer_trimmed(text);
 	for (size_t i = 0; i < text.n; i++)
 		if (text.p[i] <= ' ' || text.p[i] > '~')
 			text.n = 0;
@@ -289,7 +173,7 @@ static void evaluate(struct public_ask *a, int err)
 	char why[64];
 	dk_str body;
 
-	if (!read_answer(a, &r)) {
+	if (!answer_read(a->answer, a->n, &r)) {
 		snprintf(why, sizeof(why), "is not there: %s", err ? dk_err_text(err) : "it ended the connection");
 		failed(a, err ? err : -ECONNRESET, why);
 		return;
@@ -299,15 +183,14 @@ static void evaluate(struct public_ask *a, int err)
 		failed(a, -EPROTO, why);
 		return;
 	}
-	if (r.chunked ? !dechunk(a->answer + r.body_at, &r.body_n) : r.length != SIZE_MAX && r.length > r.body_n) {
+	if (!answer_body(a->answer, &r, &body)) {
 		failed(a, -EPROTO, "stopped in the middle of its answer");
 		return;
 	}
-	body = dk_str_n(a->answer + r.body_at, !r.chunked && r.length < r.body_n ? r.length : r.body_n);
 	if (q->token_header)
 		take_token(a, body);
 	else
-		take_address(a, r.status == 404 ? dk_str_n(NULL, 0) : q->key ? json_text(body, q->key) : body);
+		take_address(a, r.status == 404 ? dk_str_n(NULL, 0) : q->key ? answer_json_text(body, q->key) : body);
 }
 
 /* ---- a question ---- */
@@ -326,7 +209,7 @@ static void ask_data(void *self, struct dk_stream *s, dk_slice bytes)
 	}
 	memcpy(a->answer + a->n, bytes.p, bytes.n);
 	a->n += bytes.n;
-	if (read_answer(a, &r) && !r.chunked && r.body_n >= r.length) /* it need not end the connection */
+	if (answer_read(a->answer, a->n, &r) && answer_is_whole(&r)) /* it need not end the connection */
 		dk_stream_close(s, false);
 }
 

@@ -6,6 +6,13 @@
 ##%C%_fuzz_frame_LDADD = $(wire_lib) $(fuzz_libs)
 ##%C%_fuzz_frame_LDFLAGS = $(fuzz_ldflags)
 ##EXTRA_DIST += %D%/corpus/frame
+fuzz_programs += %D%/fuzz_answer
+%C%_fuzz_answer_SOURCES = %D%/fuzz_answer.c plugins/transports/answer.c plugins/transports/answer.h $(fuzz_main)
+## Its own objects: those of the plugins are made by libtool.
+%C%_fuzz_answer_CPPFLAGS = $(AM_CPPFLAGS)
+%C%_fuzz_answer_LDADD = $(fuzz_libs)
+%C%_fuzz_answer_LDFLAGS = $(fuzz_ldflags)
+EXTRA_DIST += %D%/corpus/answer
 fuzz_programs += %D%/fuzz_client
 %C%_fuzz_client_SOURCES = %D%/fuzz_client.c $(fuzz_main)
 %C%_fuzz_client_LDADD = $(client_lib) $(wire_lib) $(fuzz_libs)

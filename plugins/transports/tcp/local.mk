@@ -1,7 +1,7 @@
 ## SPDX-License-Identifier: Apache-2.0
 ## The plugin tcp: TCP.
 plugin_LTLIBRARIES += plugins/tcp.la
-plugins_tcp_la_SOURCES = %D%/tcp.c %D%/../peers.c %D%/../peers.h %D%/../utility.c %D%/../utility.h %D%/../public.c %D%/../public.h
+plugins_tcp_la_SOURCES = %D%/tcp.c %D%/../peers.c %D%/../peers.h %D%/../utility.c %D%/../utility.h %D%/../public.c %D%/../public.h %D%/../answer.c %D%/../answer.h
 plugins_tcp_la_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/%D%/..
 plugins_tcp_la_LIBADD = $(wire_lib) $(kernel_lib)
 plugins_tcp_la_LDFLAGS = $(plugin_ldflags)

@@ -1,7 +1,7 @@
 ## SPDX-License-Identifier: Apache-2.0
 ## The plugin udp: UDP and reliable UDP on one socket.
 plugin_LTLIBRARIES += plugins/udp.la
-plugins_udp_la_SOURCES = %D%/udp.c %D%/../peers.c %D%/../peers.h %D%/../utility.c %D%/../utility.h %D%/../public.c %D%/../public.h
+plugins_udp_la_SOURCES = %D%/udp.c %D%/../peers.c %D%/../peers.h %D%/../utility.c %D%/../utility.h %D%/../public.c %D%/../public.h %D%/../answer.c %D%/../answer.h
 plugins_udp_la_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/%D%/..
 plugins_udp_la_LIBADD = $(wire_lib) $(kernel_lib)
 plugins_udp_la_LDFLAGS = $(plugin_ldflags)
