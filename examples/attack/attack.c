@@ -28,6 +28,7 @@ static int on_hit(struct attack *a, struct dk_call *call, uint8_t type)
 	if (type >= DK_ARRAY_LEN(damage))
 		return dk_refuse(call, DK_E_PARAMS, "attack type %u is none of 0, 1, 2", type);
 	*total += damage[type];
+	a->room->touch(a->room, room);
 	on_hit_answer(call, damage[type], *total, type, a->user->uid(a->user, call->user));
 	a->room->broadcast(a->room, room, call->user, 2, 300, dk_call_body(call), true);
 	return 0;

@@ -29,6 +29,8 @@ static int init(void *self)
 		rc = dk_connect(s, &s->user->arrived, room_on_user_arrived);
 	if (rc == 0)
 		rc = dk_filter_add(s, &s->user->keeping, room_on_keeping);
+	if (rc == 0 && s->carrier && s->cluster)
+		rc = dk_connect(s, &s->cluster->changed, room_on_cluster_changed);
 	return rc;
 }
 
@@ -66,6 +68,8 @@ static void fini(void *self)
 		room_strip(s, r);
 	room_client_fini(s);
 	room_land_fini(s);
+	room_takeover_fini(s);
+	room_backup_fini(s);
 	room_remote_fini(s);
 	room_arrive_fini(s);
 	room_store_fini(&s->store);
@@ -87,6 +91,11 @@ static const struct dk_option options[] = {
 	DK_BOOL(struct room_conf, compat_interval, "compat_interval", "false",
 		"intervals below 100 ms count as 0, as in the reference", .flags = DK_RELOADABLE),
 	DK_INT(struct room_conf, max_rooms, "max_rooms", "0", 0, UINT32_MAX - 1, "rooms at most; 0 = as memory allows"),
+	DK_INT(struct room_conf, replicas, "replicas", "0", 0, ROOM_BACKUPS_MAX,
+	       "copies of each room on other nodes, for the case that this one dies; whoever makes a room may want more",
+	       .flags = DK_RELOADABLE),
+	DK_INT(struct room_conf, copy_bytes, "max_copy_bytes", "268435456", 0, INT64_MAX,
+	       "what copies of other nodes' rooms may take here", .unit = "bytes", .flags = DK_RELOADABLE),
 	DK_INT(struct room_conf, max_message, "max_message_bytes", "65536", 1, 1048576, "longest message that is relayed",
 	       .unit = "bytes", .flags = DK_RELOADABLE),
 	{ 0 },
@@ -112,6 +121,15 @@ static const struct dk_counter counters[] = {
 	DK_COUNTER(struct rooms, stranded, "members that could not be handed over with their room"),
 	DK_COUNTER(struct rooms, landings_refused, "rooms of other nodes that were refused here"),
 	DK_COUNTER(struct rooms, landings_lapsed, "rooms of other nodes that were made here, and never finished"),
+	DK_GAUGE(struct rooms, copies, "copies of other nodes' rooms that are kept here"),
+	DK_GAUGE(struct rooms, copy_bytes, "bytes of them"),
+	DK_COUNTER(struct rooms, copies_sent, "states of rooms sent to other nodes"),
+	DK_COUNTER(struct rooms, copies_failed, "those that a node did not answer, or did not take"),
+	DK_COUNTER(struct rooms, copies_lapsed, "copies dropped here because nobody renewed them or took them over"),
+	DK_COUNTER(struct rooms, stale_refused, "copies and claims of other nodes refused because their epoch has passed"),
+	DK_COUNTER(struct rooms, taken_over, "rooms of dead nodes that this node owns now"),
+	DK_COUNTER(struct rooms, superseded, "rooms of this node that another one had taken over"),
+	DK_COUNTER(struct rooms, members_lost, "members of rooms taken over who could not be made"),
 	DK_COUNTER(struct rooms, messages, "messages relayed"),
 	DK_COUNTER(struct rooms, bytes, "bytes of messages relayed"),
 	DK_COUNTER(struct rooms, ticks, "intervals that ended with something to send"),

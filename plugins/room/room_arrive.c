@@ -296,6 +296,7 @@ static int sit(struct rooms *s, struct room *r, dk_id user, dk_slice message)
 	}
 	c->new_owner = r->owner != owner;
 	dk_timer_stop(&r->ttl);
+	room_touched(s, r);
 	room_on_join_encode(&w, r->created_s, &r->id);
 	s->user->respond(s->user, user, ROOM_VER, ROOM_CMD_JOIN, DK_STATUS_OK, dk_written(&w), DK_RELIABLE);
 	room_tell_added(s, r->handle, user, r->member_n);
@@ -316,6 +317,29 @@ static void arrive_to_join(struct rooms *s, dk_id user, const struct dk_id52 *id
 		room_tell_refusal(s, user, ROOM_CMD_JOIN, ROOM_E_JOIN, rc);
 }
 
+/* It was a member all the while, on a node that had lost the room. */
+static void arrive_again(struct rooms *s, dk_id user, const struct dk_id52 *id)
+{
+	dk_id room = s->svc.find(&s->svc, id), owner;
+	struct room *r = room_live(s, room);
+	bool new_owner;
+
+	if (!r)
+		return;
+	owner = r->owner;
+	room_relay_flush(s, r);
+	if (room_store_join(&s->store, r, user, s->user->uid(s->user, user))) {
+		room_tell_refusal(s, user, ROOM_CMD_JOIN, ROOM_E_JOIN, DK_ROOM_IS_FULL);
+		return;
+	}
+	dk_timer_stop(&r->ttl);
+	room_touched(s, r);
+	new_owner = r->owner != owner;
+	room_tell_added(s, room, user, r->member_n);
+	room_tell_joined(s, room, user, new_owner);
+	room_welcome(s, room, ROOM_VER, ROOM_CMD_JOIN, dk_slice_n(NULL, 0), new_owner);
+}
+
 void room_on_user_arrived(struct rooms *s, const struct dk_user_arrived *ev)
 {
 	struct dk_id52 id;
@@ -328,6 +352,8 @@ void room_on_user_arrived(struct rooms *s, const struct dk_user_arrived *ev)
 		arrive_to_join(s, ev->user, &id, rest);
 	else if (kind == ROOM_NOTE_MIGRATE)
 		room_land_member(s, &id, ev->user, rest);
+	else if (kind == ROOM_NOTE_REJOIN)
+		arrive_again(s, ev->user, &id);
 }
 
 /* The client is here: now it has joined. */

@@ -183,6 +183,16 @@ int room_pack(struct rooms *s, const struct room *r, dk_slice *ret_bytes)
 	}
 }
 
+/* Of all but the version and the time that an empty room has left, which change by themselves. */
+uint64_t room_state_hash(struct rooms *s, dk_slice state)
+{
+	enum { VERSION = 1 + DK_ID52_LEN + 4, TTL_LEFT = VERSION + 8 + 2 + 1 + 1 + 4 + 4, REST = TTL_LEFT + 4 };
+
+	return dk_hash(s, dk_slice_n(state.p, VERSION)) ^
+	       dk_hash(s, dk_slice_n(state.p + VERSION + 8, TTL_LEFT - VERSION - 8)) * 3 ^
+	       dk_hash(s, dk_slice_n(state.p + REST, state.n - REST)) * 5;
+}
+
 /* ---- and back ---- */
 
 static int unpack_parts(struct rooms *s, const struct room *r, dk_slice list)

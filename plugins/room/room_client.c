@@ -355,6 +355,22 @@ int room_on_count_members(struct rooms *s, struct dk_call *call, dk_str id)
 	return room_on_count_members_answer(call, info.members, info.max_members, id);
 }
 
+int room_on_backups(struct rooms *s, struct dk_call *call, dk_str id)
+{
+	uint8_t buf[ROOM_ADDRESSES_MAX];
+	struct dk_writer w = dk_writer_on(buf, sizeof(buf));
+	const struct room *r;
+	dk_id room;
+	int rc = as_member(s, call, id, &room);
+
+	if (hidden(s, call))
+		return refuse_hidden(call);
+	if (rc)
+		return room_refuse(call, ROOM_E_OTHER, rc);
+	r = room_any(s, room);
+	return room_on_backups_answer(call, room_addresses(s, r, call->user, &w), dk_str_n(r->id.c, DK_ID52_LEN));
+}
+
 /* ---- reservations ---- */
 
 typedef int reserve_fn(struct dk_room *svc, dk_id room, dk_id by, const dk_str *uids, size_t n, bool must_be_owner);

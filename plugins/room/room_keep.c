@@ -43,7 +43,10 @@ static int svc_reserve(struct dk_room *svc, dk_id room, dk_id by, const dk_str *
 	for (size_t i = 0; i < n; i++)
 		if (room_store_of(&s->store, s->user->by_uid(s->user, uids[i])) != room)
 			absent[absent_n++] = uids[i];
-	return room_store_reserve(&s->store, r, absent, absent_n);
+	rc = room_store_reserve(&s->store, r, absent, absent_n);
+	if (rc == 0)
+		room_touched(s, r);
+	return rc;
 }
 
 static int svc_cancel_reservation(struct dk_room *svc, dk_id room, dk_id by, const dk_str *uids, size_t n, bool must_be_owner)
@@ -52,7 +55,11 @@ static int svc_cancel_reservation(struct dk_room *svc, dk_id room, dk_id by, con
 	struct room *r;
 	int rc = reserve_check(s, room, by, uids, n, must_be_owner, &r);
 
-	return rc ? rc : room_store_cancel(&s->store, r, uids, n);
+	if (rc == 0)
+		rc = room_store_cancel(&s->store, r, uids, n);
+	if (rc == 0)
+		room_touched(s, r);
+	return rc;
 }
 
 static bool svc_is_reserved(struct dk_room *svc, dk_id room, dk_str uid)
@@ -82,9 +89,11 @@ static int svc_set(struct dk_room *svc, dk_id room, dk_str name, const struct dk
 	if (!r)
 		return room_why_not(s, room);
 	rc = props_set(s, &r->props, &most, name, value);
-	if (rc == 0)
-		tell_of_property(s, room, name, value);
-	return rc;
+	if (rc)
+		return rc;
+	room_touched(s, r);
+	tell_of_property(s, room, name, value);
+	return 0;
 }
 
 static int svc_incr(struct dk_room *svc, dk_id room, dk_str name, int64_t delta, int64_t *ret_value)
@@ -100,6 +109,7 @@ static int svc_incr(struct dk_room *svc, dk_id room, dk_str name, int64_t delta,
 	if (rc)
 		return rc;
 	room_refresh(s, r);
+	room_touched(s, r);
 	*ret_value = v.as.i;
 	tell_of_property(s, room, name, &v);
 	return 0;
@@ -114,9 +124,11 @@ static int svc_unset(struct dk_room *svc, dk_id room, dk_str name)
 	if (!r)
 		return room_why_not(s, room);
 	rc = props_unset(s, &r->props, name);
-	if (rc == 0)
-		tell_of_property(s, room, name, NULL);
-	return rc;
+	if (rc)
+		return rc;
+	room_touched(s, r);
+	tell_of_property(s, room, name, NULL);
+	return 0;
 }
 
 static int svc_get(struct dk_room *svc, dk_id room, dk_str name, struct dk_value *ret_value)
@@ -177,8 +189,18 @@ static void *svc_attachment(struct dk_room *svc, void *self, dk_id room, size_t 
 	return r->attached[i];
 }
 
+static void svc_touch(struct dk_room *svc, dk_id room)
+{
+	struct rooms *s = rooms_of(svc);
+	struct room *r = room_live(s, room);
+
+	if (r)
+		room_touched(s, r);
+}
+
 void room_strip(struct rooms *s, struct room *r)
 {
+	room_copies_stop(s, r, false);
 	room_relay_drop(s, r);
 	room_move_free(s, r);
 	dk_timer_stop(&r->ttl);
@@ -197,6 +219,7 @@ void room_keep_init(struct rooms *s)
 	svc->cancel_reservation = svc_cancel_reservation;
 	svc->is_reserved = svc_is_reserved;
 	svc->attachment = svc_attachment;
+	svc->touch = svc_touch;
 	svc->set = svc_set;
 	svc->incr = svc_incr;
 	svc->unset = svc_unset;

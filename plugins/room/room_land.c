@@ -18,7 +18,8 @@ struct room_landing {
 	struct rooms *s;
 	dk_id room;
 	struct dk_id52 old_id;
-	struct dk_addr from;
+	struct dk_addr from, old_backups[ROOM_BACKUPS_MAX];
+	uint8_t old_backup_n;
 	struct dk_timer timer;
 	char *words; /* the owner's uid, then that of whose client asked for the move */
 	uint16_t owner_n, asker_n, n;
@@ -91,7 +92,9 @@ static void time_is_up(void *self, struct dk_timer *t)
 static int make(struct rooms *s, const struct room_image *m, const struct dk_addr *from, dk_str asker, struct dk_id52 *ret_id)
 {
 	struct room_landing *l = dk_alloc(s, size_of(m->member_n));
+	struct dk_addr backups[ROOM_BACKUPS_MAX] = { { .family = 0 } };
 	size_t words_n = m->owner.n + asker.n;
+	uint8_t backup_n;
 	struct room *r;
 	int rc = -ENOMEM;
 
@@ -110,10 +113,16 @@ static int make(struct rooms *s, const struct room_image *m, const struct dk_add
 		memcpy(l->words, m->owner.p, m->owner.n);
 	if (asker.n)
 		memcpy(l->words + m->owner.n, asker.p, asker.n);
+	l->old_backup_n = m->backup_n;
+	memcpy(l->old_backups, m->backups, sizeof(l->old_backups));
 	dk_id52_new(s, ret_id);
+	backup_n = room_choose_backups(s, 0, m->replicas, ret_id, backups);
 	rc = room_unpack(s, m, ret_id, &r);
 	if (rc)
 		goto no_room;
+	r->epoch = m->epoch + 1;
+	r->backup_n = backup_n;
+	memcpy(r->backups, backups, sizeof(backups));
 	l->room = r->handle;
 	l->next = s->landings;
 	s->landings = l;
@@ -198,6 +207,17 @@ void room_tell_migrated(struct rooms *s, dk_id room, const struct dk_id52 *old_i
 		dk_emit(&s->svc.migrated, &ev);
 }
 
+/* Copies of what it was: the old node says so too, if it still can. */
+static void end_old_copies(struct rooms *s, const struct room_landing *l, uint32_t epoch)
+{
+	uint8_t buf[DK_ID52_LEN + 4];
+	struct dk_writer w = dk_writer_on(buf, sizeof(buf));
+
+	room_on_copy_end_pack(&w, &l->old_id, epoch);
+	for (uint8_t i = 0; i < l->old_backup_n; i++)
+		s->carrier->send(s->carrier, &l->old_backups[i], DK_VER_NODE, 14, dk_written(&w), DK_RELIABLE);
+}
+
 static void live(struct rooms *s, struct room_landing *l)
 {
 	struct room *r = room_any(s, l->room);
@@ -212,6 +232,7 @@ static void live(struct rooms *s, struct room_landing *l)
 		if (dk_str_eq(uid, owner_of(l)))
 			r->owner = l->users[i];
 	}
+	end_old_copies(s, l, r->epoch);
 	landing_free(s, l);
 	r->phase = ROOM_LIVE;
 	if (!r->member_n)
@@ -220,6 +241,7 @@ static void live(struct rooms *s, struct room_landing *l)
 	s->n.migrated_in++;
 	room_count(s);
 	room_alias_put(&s->aliases, &old_id, &r->id, dk_now(s));
+	room_copies_start(s, r);
 	tell_clients(s, r, &old_id, by && room_store_of(&s->store, by) == room ? by : 0);
 	room_tell_migrated(s, room, &old_id, false);
 }

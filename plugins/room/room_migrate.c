@@ -409,17 +409,30 @@ static bool takes(struct rooms *s, const struct dk_cluster_node *node, const dk_
 	return n > 0;
 }
 
-bool room_target(struct rooms *s, const struct room *r, const struct dk_addr *not_this, struct dk_addr *ret_addr)
+static bool listed(const struct dk_addr *a, const struct dk_addr *list, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (dk_addr_eq(a, &list[i]))
+			return true;
+	return false;
+}
+
+bool room_pick(struct rooms *s, const struct room *r, dk_id user, const struct dk_addr *not_these, size_t not_n,
+	       struct dk_addr *ret_addr)
 {
 	const struct dk_cluster_node *node, *best = NULL;
 	dk_str types[TYPES_MAX];
 	uint32_t slot = 0, alike = 0;
-	size_t n;
+	size_t n = 0;
 
-	if (!s->carrier || !s->cluster || !types_of(s, r, types, &n))
+	if (!s->carrier || !s->cluster || (r && !types_of(s, r, types, &n)))
 		return false;
+	if (user) {
+		types[n] = s->user->type(s->user, user);
+		n += types[n].n > 0;
+	}
 	while ((node = s->cluster->next(s->cluster, &slot))) {
-		if (!takes(s, node, types, n) || (not_this && dk_addr_eq(&node->addr, not_this)))
+		if (!takes(s, node, types, n) || listed(&node->addr, not_these, not_n))
 			continue;
 		if (best && node->users > best->users)
 			continue;
@@ -431,6 +444,11 @@ bool room_target(struct rooms *s, const struct room *r, const struct dk_addr *no
 		return false;
 	*ret_addr = best->addr;
 	return true;
+}
+
+bool room_target(struct rooms *s, const struct room *r, const struct dk_addr *not_this, struct dk_addr *ret_addr)
+{
+	return room_pick(s, r, 0, not_this, not_this ? 1 : 0, ret_addr);
 }
 
 /* Nobody is on the way here; blank users, who have no client to send, have left. */

@@ -14,7 +14,8 @@
 
 enum {
 	ASK_MS = 2000, /* for one node to answer */
-	HOPS_MAX = 4 /* names of one room */
+	HOPS_MAX = 4, /* names of one room */
+	AROUND_PER_S = 20
 };
 
 struct room_journey {
@@ -24,6 +25,7 @@ struct room_journey {
 	struct dk_id52 id;
 	struct dk_addr at; /* who was asked last */
 	uint8_t slot, hops; /* the next slot of the id to ask */
+	uint32_t around; /* the next node of the cluster to ask */
 	bool look; /* how many there are; else a join */
 	bool kept; /* at keeps a seat */
 	uint32_t uid_n, n;
@@ -131,6 +133,44 @@ static int ask(struct rooms *s, struct room_journey *j)
 				   &j->request);
 }
 
+/* Whether this node may ask around once more: an id that nobody knows costs a question to each node. */
+static bool may_ask_around(struct rooms *s)
+{
+	uint64_t now = dk_now(s);
+
+	if (now - s->asked_since_ms >= 1000) {
+		s->asked_since_ms = now;
+		s->asked = 0;
+	}
+	return s->asked++ < AROUND_PER_S;
+}
+
+static bool in_id(const struct dk_id52 *id, const struct dk_addr *a)
+{
+	struct dk_addr b;
+
+	for (unsigned slot = 0; slot < 3; slot++)
+		if (dk_id52_addr(id, slot, &b) == 0 && dk_addr_eq(a, &b))
+			return true;
+	return false;
+}
+
+/* A room with copies that outlived more than one of its nodes is on one that its id does not name. */
+static int ask_around(struct rooms *s, struct room_journey *j)
+{
+	const struct dk_cluster_node *node;
+	struct dk_addr a;
+
+	if (dk_id52_addr(&j->id, 1, &a) || (!j->around && !may_ask_around(s)))
+		return DK_ROOM_GONE;
+	while ((node = s->cluster->next(s->cluster, &j->around))) {
+		j->at = node->addr;
+		if ((node->health == DK_ALIVE || node->health == DK_SUSPECT) && !in_id(&j->id, &j->at) && ask(s, j) == 0)
+			return 0;
+	}
+	return DK_ROOM_GONE;
+}
+
 /* The next node that the id names. Returns 0, or DK_ROOM_GONE: there is none left. */
 static int ask_next(struct rooms *s, struct room_journey *j)
 {
@@ -138,7 +178,7 @@ static int ask_next(struct rooms *s, struct room_journey *j)
 		if (dk_id52_addr(&j->id, j->slot++, &j->at) == 0 && !dk_addr_eq(&j->at, dk_node_addr(s)) && known(s, &j->at) &&
 		    ask(s, j) == 0)
 			return 0;
-	return DK_ROOM_GONE;
+	return ask_around(s, j);
 }
 
 /* ---- going ---- */
@@ -218,6 +258,7 @@ static void answered(void *self, void *arg, int err, int status, dk_slice body)
 		room_alias_put(&s->aliases, &j->id, &now_called, dk_now(s));
 		j->id = now_called;
 		j->slot = 0;
+		j->around = 0;
 		outcome = DK_ROOM_GONE;
 	}
 	if (outcome == DK_ROOM_GONE && ask_next(s, j) == 0)

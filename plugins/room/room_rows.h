@@ -9,12 +9,21 @@
 #include <diarkis/room.h>
 #include <diarkis/room_commands.h>
 
-/* The room is called otherwise now: the answer's room says how. */
-enum room_elsewhere { ROOM_MOVED = 64 };
+enum room_elsewhere {
+	ROOM_MOVED = 64, /* the room is called otherwise now: the answer's room says how */
+	ROOM_STALE, /* of a copy or a claim: there is a later epoch; the answer says which, and who owns the room */
+	ROOM_WHOLE /* of a copy: nothing is known of it here, so everything is wanted */
+};
 
 #define ROOM_NODE_COMMANDS(X, R)                                                                                                   \
 	X(struct rooms, DK_VER_NODE, 10, "room.enter", room_on_enter, DK_INTERNAL, "keeps a seat for a user of another node",      \
 	  DK_IN(id52(room), str16(uid), rest(message)), DK_OUT(u8(outcome), id52(room)))                                           \
+	X(struct rooms, DK_VER_NODE, 12, "room.copy_member", room_on_copy_member, DK_INTERNAL,                                     \
+	  "a member of a room that is copied here", DK_IN(id52(room), u32(epoch), str16(uid), rest(user)), DK_OUT())               \
+	X(struct rooms, DK_VER_NODE, 13, "room.copy", room_on_copy, DK_INTERNAL, "the state of a room that is copied here",        \
+	  DK_IN(id52(room), u32(epoch), u64(version), flag(whole), rest(state)), DK_OUT(u8(outcome), u32(epoch), rest(owner)))     \
+	X(struct rooms, DK_VER_NODE, 14, "room.copy_end", room_on_copy_end, DK_INTERNAL, "a copy is of no use any more",           \
+	  DK_IN(id52(room), u32(epoch)), DK_OUT())                                                                                 \
 	X(struct rooms, DK_VER_NODE, 15, "room.land", room_on_land, DK_INTERNAL, "makes a room that comes from another node",      \
 	  DK_IN(id52(room), str16(asker), rest(state)), DK_OUT(u8(outcome), id52(room)))                                           \
 	X(struct rooms, DK_VER_NODE, 16, "room.look", room_on_look, DK_INTERNAL, "how many members a room has", DK_IN(id52(room)), \
@@ -22,7 +31,10 @@ enum room_elsewhere { ROOM_MOVED = 64 };
 	X(struct rooms, DK_VER_NODE, 20, "room.stay_away", room_on_stay_away, DK_INTERNAL, "gives back a seat that was kept",      \
 	  DK_IN(id52(room), str16(uid)), DK_OUT())                                                                                 \
 	X(struct rooms, DK_VER_NODE, 21, "room.landed", room_on_landed, DK_INTERNAL,                                               \
-	  "the room lives here from now on, or nowhere", DK_IN(id52(room), flag(commit)), DK_OUT())
+	  "the room lives here from now on, or nowhere", DK_IN(id52(room), flag(commit)), DK_OUT())                                \
+	X(struct rooms, DK_VER_NODE, 22, "room.claim", room_on_claim, DK_INTERNAL,                                                 \
+	  "the calling node owns the room since that epoch", DK_IN(id52(room), u32(epoch)),                                        \
+	  DK_OUT(u8(outcome), u32(epoch), rest(owner)))
 
 #define ROOM_DECL_(self, ver, cmd, name, fn, flags, help, in, out)                                                                 \
 	int fn(self *, struct dk_call *DK_EACH_(DK_AC_, in));                                                                      \

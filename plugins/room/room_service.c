@@ -38,6 +38,7 @@ static void end_room(struct rooms *s, struct room *r, enum dk_reason reason)
 		tell_of_leaving(s, room, user, reason, r->member_n, room_is_coming(s, user));
 	}
 	dk_emit(&s->svc.discarded, &ev);
+	room_copies_stop(s, r, true);
 	room_strip(s, r);
 	room_store_remove(&s->store, r);
 	s->n.discarded++;
@@ -120,16 +121,30 @@ static int create_check(struct rooms *s, dk_id user, const struct dk_room_opts *
 		return DK_REFUSED;
 	if (o->max_members < DK_ROOM_MEMBERS_MIN || o->max_members > DK_ROOM_MEMBERS_MAX || !o->ttl_s)
 		return DK_ROOM_BAD_PARAMS;
-	if ((!o->allow_empty && !o->join) || (!user && o->join))
+	if ((!o->allow_empty && !o->join) || (!user && o->join) || o->replicas > ROOM_BACKUPS_MAX)
 		return DK_ROOM_BAD_PARAMS;
 	if (user && !s->user->exists(s->user, user))
 		return DK_GONE;
 	return user && room_store_of(&s->store, user) ? DK_ROOM_IN_ANOTHER : 0;
 }
 
+uint8_t room_choose_backups(struct rooms *s, dk_id user, uint8_t wanted, struct dk_id52 *id,
+			    struct dk_addr backups[ROOM_BACKUPS_MAX])
+{
+	uint8_t n = 0;
+
+	while (n < wanted && room_pick(s, NULL, user, backups, n, &backups[n])) {
+		dk_id52_set_backup(id, n + 1u, &backups[n]);
+		n++;
+	}
+	return n;
+}
+
 static int svc_create(struct dk_room *svc, dk_id user, const struct dk_room_opts *o, dk_id *ret_room)
 {
 	struct rooms *s = rooms_of(svc);
+	uint8_t least = (uint8_t)room_conf(s)->replicas, replicas = o->replicas > least ? o->replicas : least, backup_n;
+	struct dk_addr backups[ROOM_BACKUPS_MAX] = { { .family = 0 } };
 	struct dk_id52 id;
 	struct room *r;
 	dk_id room;
@@ -138,9 +153,13 @@ static int svc_create(struct dk_room *svc, dk_id user, const struct dk_room_opts
 	if (rc)
 		goto refused;
 	dk_id52_new(s, &id);
+	backup_n = room_choose_backups(s, user, replicas, &id, backups);
 	rc = room_store_add(&s->store, &id, o->max_members, &r);
 	if (rc)
 		goto refused;
+	r->replicas = replicas;
+	r->backup_n = backup_n;
+	memcpy(r->backups, backups, sizeof(backups));
 	r->allow_empty = o->allow_empty;
 	r->ttl_s = o->ttl_s < DK_ROOM_TTL_MIN_S ? DK_ROOM_TTL_MIN_S : o->ttl_s;
 	r->interval_ms = room_fit_interval(s, o->interval_ms);
@@ -161,7 +180,12 @@ static int svc_create(struct dk_room *svc, dk_id user, const struct dk_room_opts
 			goto refused;
 		}
 		tell_of_joining(s, room, user, r->member_n, false);
+		r = room_live(s, room);
+	} else {
+		r = room_live(s, room);
 	}
+	if (r && room_copies_start(s, r) < 0)
+		dk_log(s, DK_ERROR, "room " DK_STR_FMT " has no copies: out of memory", DK_STR_ARG(dk_str_n(id.c, DK_ID52_LEN)));
 	*ret_room = room;
 	return 0;
 
@@ -214,6 +238,7 @@ int room_enter(struct rooms *s, dk_id room, dk_id user, dk_slice message, bool *
 		return rc;
 	}
 	dk_timer_stop(&r->ttl);
+	room_touched(s, r);
 	new_owner = r->owner != owner;
 	tell_of_joining(s, room, user, r->member_n, new_owner);
 	*ret_new_owner = new_owner;
@@ -268,6 +293,7 @@ static void go(struct rooms *s, struct room *r, dk_id user, enum dk_reason reaso
 
 	room_relay_flush(s, r);
 	room_store_leave(&s->store, r, user);
+	room_touched(s, r);
 	room_count(s);
 	new_owner = r->owner;
 	if (f->message.n || f->even_if_empty)

@@ -3,8 +3,8 @@
  * State of the plugin room, shared by its files: room.c (phases), room_client.c (commands of clients), room_service.c (what may
  * happen to a room), room_keep.c (what is kept in it), room_relay.c (who hears what, and when), room_carry.c (to bytes and back),
  * room_remote.c (rooms of other nodes), room_arrive.c (users of other nodes), room_migrate.c, room_land.c and room_drain.c (rooms
- * that change their node), room_store.[ch] (the data), room_pack.[ch] (the layout of the bytes), room_alias.[ch] (ids that rooms
- * had before).
+ * that change their node), room_replica.c, room_backup.c and room_takeover.c (copies on other nodes, and what they are for),
+ * room_store.[ch] (the data), room_pack.[ch] (the layout of the bytes), room_alias.[ch] (ids that rooms had before).
  */
 #ifndef ROOM_STATE_H
 #define ROOM_STATE_H
@@ -22,7 +22,7 @@
 #include "room_store.h"
 
 struct room_conf {
-	int64_t max_rooms, max_message;
+	int64_t max_rooms, max_message, replicas, copy_bytes;
 	bool expose_commands, compat_interval;
 };
 
@@ -45,6 +45,29 @@ struct room_carried {
 };
 
 #define ROOM_COMING_BUCKETS 64
+#define ROOM_REPLICA_BUCKETS 256
+#define ROOM_MEMBER_MAX (256u << 10) /* bytes of a packed user */
+#define ROOM_COPY_FRESH_MS 6000 /* a copy is renewed that often */
+#define ROOM_COPY_OLD_MS 20000 /* one that was not renewed for longer is of no use */
+#define ROOM_ORPHAN_MS 60000 /* for how long one waits to be taken over */
+
+/* A copy of another node's room. */
+struct room_replica_member {
+	struct room_replica_member *next;
+	uint32_t n;
+	uint16_t uid_n;
+	uint8_t bytes[]; /* the uid, then as user.pack made it */
+};
+struct room_replica {
+	struct room_replica *next;
+	struct dk_id52 id;
+	uint32_t epoch;
+	uint64_t version, owner_boot, renewed_ms, orphan_ms; /* orphan_ms 0: its owner lives */
+	struct dk_addr owner;
+	dk_slice state;
+	struct room_replica_member *members;
+	size_t bytes;
+};
 
 struct rooms {
 	struct dk_self base;
@@ -62,20 +85,26 @@ struct rooms {
 	uint8_t *image; /* room_carry.c: where rooms are packed; grows */
 	size_t image_n;
 	struct room_journey *journeys; /* room_remote.c */
+	uint64_t asked_since_ms;
+	uint32_t asked;
 	struct room_hold *holds; /* room_arrive.c: seats kept for users of other nodes */
 	struct dk_timer hold_timer;
 	struct room_coming *coming[ROOM_COMING_BUCKETS]; /* room_arrive.c: by slot of the user */
 	uint32_t coming_n;
 	struct room_landing *landings; /* room_land.c: rooms that come from other nodes */
+	struct room_replica *replicas[ROOM_REPLICA_BUCKETS]; /* room_backup.c */
+	struct dk_timer replica_timer, orphan_timer, claim_timer;
+	struct room_claim *claims; /* room_takeover.c */
 	struct dk_timer drain_timer;
 	struct dk_step *drain_step;
 	struct {
 		uint64_t created, refused, discarded, joined, left, cut_off, vetoed, full;
 		uint64_t sent_to_join, came_to_join, holds_lapsed;
 		uint64_t migrated_out, migrated_in, thawed, stranded, landings_refused, landings_lapsed;
+		uint64_t copies_sent, copies_failed, copies_lapsed, stale_refused, taken_over, superseded, members_lost;
 		struct dk_histogram frozen;
 		uint64_t messages, bytes, ticks, pushes, lost, early;
-		int64_t rooms, members;
+		int64_t rooms, members, copies, copy_bytes;
 	} n;
 };
 
@@ -119,6 +148,9 @@ static inline void room_count(struct rooms *s)
 /* ---- room_service.c ---- */
 
 void room_service_init(struct rooms *s);
+/* Nodes for copies of a room, into its id too; user: its creator, or 0. Returns how many. */
+uint8_t room_choose_backups(struct rooms *s, dk_id user, uint8_t wanted, struct dk_id52 *id,
+			    struct dk_addr backups[ROOM_BACKUPS_MAX]);
 uint32_t room_fit_interval(const struct rooms *s, uint32_t ms);
 void room_arm_ttl(struct rooms *s, struct room *r, uint64_t ms);
 /* The time to live of an empty room begins anew. */
@@ -158,7 +190,9 @@ void room_remote_fini(struct rooms *s);
 /* What a user that comes from another node brings along for this plugin: {"room", u8 kind, id52, rest}. */
 enum room_note {
 	ROOM_NOTE_JOIN = 1, /* rest: the message */
-	ROOM_NOTE_MIGRATE /* with a room that is landing; rest: u16, its place among the members */
+	ROOM_NOTE_MIGRATE, /* with a room that is landing; rest: u16, its place among the members */
+	ROOM_NOTE_TAKEOVER, /* made of a copy, by this node */
+	ROOM_NOTE_REJOIN /* its room was taken over here, and its old node came back */
 };
 #define ROOM_NOTE_MIN (4 + 1 + DK_ID52_LEN)
 void room_note_write(struct dk_writer *w, enum room_note kind, const struct dk_id52 *id, dk_slice rest);
@@ -187,6 +221,9 @@ void room_move_drop(struct rooms *s, struct room *r);
 /* A call of room.join or room.enter waits until the room is somewhere. Returns DK_LATER or -ENOMEM. */
 int room_wait(struct rooms *s, struct room *r, dk_id call);
 void room_move_free(struct rooms *s, struct room *r);
+/* A node that all members can go to, and the user, if it is not 0; r may be NULL. The one with the fewest users. */
+bool room_pick(struct rooms *s, const struct room *r, dk_id user, const struct dk_addr *not_these, size_t not_n,
+	       struct dk_addr *ret_addr);
 
 /* ---- room_land.c: a room that comes ---- */
 
@@ -195,6 +232,38 @@ bool room_land_member(struct rooms *s, const struct dk_id52 *old_id, dk_id user,
 void room_land_connected(struct rooms *s, dk_id user);
 void room_tell_migrated(struct rooms *s, dk_id room, const struct dk_id52 *old_id, bool takeover);
 void room_land_fini(struct rooms *s);
+
+/* ---- room_replica.c: copies of a room on other nodes ---- */
+
+/* Where room.replicas says so; its backups are chosen already, as far as there are nodes. Returns 0 or -ENOMEM. */
+int room_copies_start(struct rooms *s, struct room *r);
+/* end: the copies are of no use any more. */
+void room_copies_stop(struct rooms *s, struct room *r, bool end);
+void room_copies_dirty(struct rooms *s, struct room *r);
+static inline void room_touched(struct rooms *s, struct room *r)
+{
+	if (r->copies)
+		room_copies_dirty(s, r);
+}
+/* A node is gone: where it had a copy another one gets it. */
+void room_copies_node(struct rooms *s, struct room *r, const struct dk_addr *gone);
+/* Where that user would find the copies; w is what the list lies in. */
+struct dk_list room_addresses(struct rooms *s, const struct room *r, dk_id user, struct dk_writer *w);
+#define ROOM_ADDRESSES_MAX 1024 /* bytes of such a list */
+void room_tell_backups(struct rooms *s, struct room *r);
+
+/* ---- room_backup.c: copies of other nodes' rooms ---- */
+
+struct room_replica *room_replica_find(struct rooms *s, const struct dk_id52 *id);
+void room_replica_free(struct rooms *s, struct room_replica *rep);
+void room_backup_fini(struct rooms *s);
+
+/* ---- room_takeover.c ---- */
+
+/* There is a later owner: the room ends here, and its members are sent there. */
+void room_superseded(struct rooms *s, struct room *r, const struct dk_addr *owner);
+void room_on_cluster_changed(struct rooms *s, const struct dk_cluster_event *ev);
+void room_takeover_fini(struct rooms *s);
 
 /* ---- room_drain.c ---- */
 
@@ -217,6 +286,7 @@ void room_strip(struct rooms *s, struct room *r);
 void room_carry_init(struct rooms *s);
 /* All of a room. The bytes are valid until the next call. Returns 0 or <0, after logging. */
 int room_pack(struct rooms *s, const struct room *r, dk_slice *ret_bytes);
+uint64_t room_state_hash(struct rooms *s, dk_slice state);
 /* A room with that id, landing: without members, owner and timers. Returns 0, DK_FULL, DK_REFUSED (a plugin's part) or <0. */
 int room_unpack(struct rooms *s, const struct room_image *image, const struct dk_id52 *id, struct room **ret_room);
 

@@ -52,6 +52,7 @@ struct room {
 	void **attached; /* room_keep.c: by plugin */
 	struct props props;
 	struct dk_timer ttl;
+	struct room_copies *copies; /* room_replica.c: NULL = there are none */
 	struct room_move *move; /* room_migrate.c: NULL = it stays */
 	struct room_waiting *waiting; /* room_migrate.c: joins, while it is frozen */
 	uint8_t drain_tries;

@@ -57,6 +57,7 @@ struct dk_room_opts {
 	bool join; /* the creator becomes its first member; one of the two must be true */
 	uint32_t ttl_s; /* > 0; below 10 counts as 10 */
 	uint32_t interval_ms; /* 0 = broadcasts leave at once; else 10...1000 (compat_interval: below 100 = 0) */
+	uint8_t replicas; /* copies on other nodes, 0...2; at least as many as the option of that name says */
 };
 
 /* Questions; a result other than 0 says no. */
@@ -208,6 +209,8 @@ struct dk_room {
 
 	/* Names what self keeps of rooms. part is static. Returns 0 or <0 (-EEXIST: the name is taken); undone by the ledger. */
 	int (*carry)(struct dk_room *svc, void *self, const struct dk_room_part *part);
+	/* What a part would pack has changed: copies of the room on other nodes follow. Without it they do within two seconds. */
+	void (*touch)(struct dk_room *svc, dk_id room);
 	/* To another node, with all who are in it, under a new id; the old one leads there for ten minutes. It goes where all
 	 * members can go, to the node with the fewest users. done (may be NULL) is called only after 0, never before this returns.
 	 * Returns 0, DK_ROOM_GONE, DK_ROOM_MOVING, DK_ROOM_NO_NODE or <0. */

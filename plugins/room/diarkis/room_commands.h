@@ -16,6 +16,7 @@ enum room_cmd {
 	ROOM_CMD_COUNT_MEMBERS = 13,
 	ROOM_CMD_OWNER_CHANGED = 14, /* push only */
 	ROOM_CMD_MIGRATED = 20, /* push only, to the owner */
+	ROOM_CMD_BACKUPS = 30, /* also the push that tells of a change */
 	ROOM_CMD_CREATE = 100,
 	ROOM_CMD_JOIN = 101, /* also the push that tells of a new member */
 	ROOM_CMD_LEAVE = 102, /* also the push that tells of one who left */
@@ -47,6 +48,9 @@ enum room_error {
 	  "move one's room to another node, with all who are in it; for the owner", DK_IN(), DK_OUT())                             \
 	X(struct rooms, 1, 13, "room.count_members", room_on_count_members, DK_CLIENT | DK_ADMIN | DK_PUFFER,                      \
 	  "how many members a room has; for everybody", DK_IN(str16(room)), DK_OUT(u16(current), u16(max_members), str16(room)))   \
+	X(struct rooms, 1, 30, "room.backups", room_on_backups, DK_CLIENT | DK_USER | DK_PUFFER,                                   \
+	  "where the room is copied to: host:port of the caller's kind; for members", DK_IN(str16(room)),                          \
+	  DK_OUT(strs(addresses), str16(room)))                                                                                    \
 	X(struct rooms, 1, 100, "room.create", room_on_create, DK_CLIENT | DK_USER, "create a room, and be its owner",             \
 	  DK_IN(u16(max_members), flag(allow_empty), flag(join), u16(ttl_s), u16(unused), u32(interval_ms)),                       \
 	  DK_OUT(u32(created_s), id52(room)))                                                                                      \
@@ -68,6 +72,7 @@ enum room_error {
 /* P(ver, cmd, name, ident, flags, fields): what the plugin pushes beside the messages of members. */
 #define ROOM_PUSHES(P)                                                                                                             \
 	P(1, 14, "room.owner_changed", room_push_owner, DK_PUFFER, DK_OUT(str16(owner), str16(room)))                              \
-	P(1, 20, "room.migrated", room_push_migrated, DK_PUFFER, DK_OUT(str16(oldRoom), str16(room)))
+	P(1, 20, "room.migrated", room_push_migrated, DK_PUFFER, DK_OUT(str16(oldRoom), str16(room)))                              \
+	P(1, 30, "room.backups", room_push_backups, DK_PUFFER, DK_OUT(strs(addresses), str16(room)))
 
 #endif

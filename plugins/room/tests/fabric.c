@@ -46,6 +46,7 @@ struct fabric {
 	uint64_t last_request;
 	struct dk_cluster_node view[FABRIC_NODES];
 	uint8_t told[FABRIC_NODES]; /* the health that the node was told of */
+	bool unknown[FABRIC_NODES];
 };
 
 struct dk_env *fabric_world;
@@ -316,9 +317,10 @@ static void pump(void *self, struct dk_timer *t)
 
 static const struct dk_cluster_node *cl_node(struct dk_cluster *c, const struct dk_addr *addr)
 {
+	struct fabric *f = fabric_of_cluster(c);
 	int at = node_at(addr);
 
-	return at < 0 ? NULL : &fabric_of_cluster(c)->view[at];
+	return at < 0 || f->unknown[at] ? NULL : &f->view[at];
 }
 
 static const struct dk_cluster_node *cl_self(struct dk_cluster *c)
@@ -335,7 +337,7 @@ static const struct dk_cluster_node *cl_next(struct dk_cluster *c, uint32_t *slo
 	while (*slot < node_n) {
 		uint32_t i = (*slot)++;
 
-		if (i != f->at)
+		if (i != f->at && !f->unknown[i])
 			return &f->view[i];
 	}
 	return NULL;
@@ -603,6 +605,24 @@ void fabric_believe(unsigned i, unsigned j, enum dk_health health)
 	f->view[j].health = health;
 	if (!dk_timer_armed(&f->pump))
 		dk_timer_start(f, &f->pump, 1, 1, pump);
+}
+
+void fabric_remove(unsigned i, unsigned j)
+{
+	struct fabric *f = fabric[i].state;
+
+	f->unknown[j] = true;
+	dk_emit(&f->cluster.changed, &((struct dk_cluster_event){ &f->view[j], DK_NODE_REMOVED }));
+}
+
+void fabric_rejoin(unsigned i, unsigned j)
+{
+	struct fabric *f = fabric[i].state;
+
+	f->unknown[j] = false;
+	f->view[j].health = DK_ALIVE;
+	f->told[j] = DK_ALIVE;
+	dk_emit(&f->cluster.changed, &((struct dk_cluster_event){ &f->view[j], DK_NODE_JOINED }));
 }
 
 void fabric_offline(unsigned i)

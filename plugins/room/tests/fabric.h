@@ -47,6 +47,9 @@ void fabric_pause(unsigned i, bool on);
 void fabric_cut(unsigned a, unsigned b, bool cut);
 /* Node i thinks so of j from now on, and is told. */
 void fabric_believe(unsigned i, unsigned j, enum dk_health health);
+/* Node i forgets j; and hears of the same one again. */
+void fabric_remove(unsigned i, unsigned j);
+void fabric_rejoin(unsigned i, unsigned j);
 /* Says that node i has gone offline. */
 void fabric_offline(unsigned i);
 /* Each message takes 1 ms and up to this more. */

@@ -286,6 +286,28 @@ START_TEST(by_the_owners_client)
 }
 END_TEST
 
+START_TEST(what_was_gathered_goes_first)
+{
+	struct player *all[2] = { player_new(0, "ann"), player_new(0, "bob") };
+
+	make_room(0, all[0], 4, 1000);
+	join_here(all[1]);
+	fabric_run(10);
+	talk(all, 2, 0);
+	talk(all, 2, 1);
+	say_migrate(all[0]);
+	fabric_run(2);
+	talk(all, 2, 2); /* said to a room that is leaving: over there it waits for the next tick */
+	fabric_run(200);
+	ck_assert_uint_ne(all[0]->node, 0);
+	for (unsigned i = 0; i < 2; i++)
+		expect_all(player_heard(all[i]), all, 2, 0, 1);
+	fabric_run(1000);
+	for (unsigned i = 0; i < 2; i++)
+		expect_all(player_heard(all[i]), all, 2, 2, 2);
+}
+END_TEST
+
 START_TEST(not_by_everybody)
 {
 	struct player *ann = player_new(0, "ann"), *bob = player_new(0, "bob"), *eve = player_new(0, "eve");
@@ -615,6 +637,7 @@ int main(void)
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, by_the_owners_client);
+	tcase_add_test(t, what_was_gathered_goes_first);
 	tcase_add_test(t, not_by_everybody);
 	tcase_add_test(t, the_way_breaks);
 	tcase_add_test(t, refused_by_one);
