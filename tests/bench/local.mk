@@ -19,3 +19,6 @@ noinst_LTLIBRARIES += %D%/nop.la
 %C%_nop_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared -rpath /nowhere
 bench_programs += %D%/bench_idle
 %C%_bench_idle_SOURCES = %D%/bench_idle.c %D%/rig.c %D%/rig.h
+bench_programs += %D%/bench_mesh
+%C%_bench_mesh_SOURCES = %D%/bench_mesh.c %D%/rig.c %D%/rig.h
+%C%_bench_mesh_LDADD = $(kernel_lib)
