@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The seal between nodes under a script: greetings, packets and records that come late, twice, in another order, cut, bent, or made
- * up. A packet opens at most once, and only as it was sealed; bytes that nobody sealed open nothing. What is inside goes through the
- * reader of units, and what it reads is written back as the same bytes.
+ * The seal between nodes under a script: greetings, packets and records that come late, twice, in another order, cut, bent, or
+ * made up. A packet opens at most once, and only as it was sealed; bytes that nobody sealed open nothing. What is inside goes
+ * through the reader of units, and what it reads is written back as the same bytes.
  */
 #include "wire/cluster.h"
 #include "wire/cluster_guest.h"
