@@ -120,6 +120,8 @@ static struct mars_member *learn(struct mars *m, const struct mars_record *r, bo
 		m->n.refused_foreign++;
 		return NULL;
 	}
+	if (!itself && r->state == MARS_GONE)
+		return NULL; /* a goodbye is said by oneself */
 	if (!itself && age >= (uint64_t)mars_conf(m)->suspect_ms && !mars_table_boot(&m->table, r->node.boot))
 		return NULL; /* if it lives, it will say so itself */
 	for (int i = 0; i < 2; i++) {
@@ -163,6 +165,22 @@ static struct mars_member *learn(struct mars *m, const struct mars_record *r, bo
 	return NULL;
 }
 
+/* Whether the record is of the node that said it; counts those that pretend to be. */
+static bool is_its_own(struct mars *m, const struct mars_record *r, const struct dk_addr *from)
+{
+	uint64_t boot = m->carrier->boot_of(m->carrier, from);
+
+	if (!dk_addr_eq(&r->node.addr, from)) {
+		m->n.refused_address++;
+		return false;
+	}
+	if (boot && boot != r->node.boot) {
+		m->n.refused_boot++;
+		return false;
+	}
+	return true;
+}
+
 int mars_hear_announce(struct mars *m, struct dk_call *call)
 {
 	struct dk_cursor c = dk_cursor_of(call->payload);
@@ -170,20 +188,12 @@ int mars_hear_announce(struct mars *m, struct dk_call *call)
 	dk_slice bytes = dk_rd_bytes16(&c), buckets = dk_rd_rest(&c);
 	struct mars_member *member;
 	struct mars_record r;
-	uint64_t boot;
 
 	if (c.bad || !mars_record_read(bytes, &r))
 		return malformed(m);
 	m->n.announced_in++;
-	if (!dk_addr_eq(&r.node.addr, &call->from)) {
-		m->n.refused_address++;
+	if (!is_its_own(m, &r, &call->from))
 		return 0;
-	}
-	boot = m->carrier->boot_of(m->carrier, &call->from);
-	if (boot && boot != r.node.boot) {
-		m->n.refused_boot++;
-		return 0;
-	}
 	member = learn(m, &r, true, 0);
 	if (member) {
 		member->rec.node.users = r.node.users;
@@ -210,7 +220,10 @@ int mars_hear_table(struct mars *m, struct dk_call *call)
 
 		if (c.bad || !mars_record_read(bytes, &r))
 			return malformed(m);
-		learn(m, &r, dk_addr_eq(&r.node.addr, &call->from), age);
+		if (!dk_addr_eq(&r.node.addr, &call->from))
+			learn(m, &r, false, age);
+		else if (is_its_own(m, &r, &call->from))
+			learn(m, &r, true, 0);
 	}
 	return c.bad ? malformed(m) : 0;
 }

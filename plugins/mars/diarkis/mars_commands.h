@@ -29,7 +29,7 @@ enum mars_health { MARS_HEALTH_OK = 1, MARS_HEALTH_SILENT = 2, MARS_HEALTH_NONE 
 	X(struct mars, DK_VER_NODE, 1001, "mars.del", mars_on_del, DK_ADMIN,                                                       \
 	  "drop a node from the table, until it announces itself again; with debug = true only", DK_IN(str16(address)), DK_OUT())  \
 	X(struct mars, DK_VER_NODE, 1002, "mars.show", mars_on_show, DK_ADMIN,                                                     \
-	  "one node; then the names and lengths of its values, a page at a time as in mars.scan",                                  \
+	  "one node, with the first page; its values, a page at a time as in mars.scan",                                  \
 	  DK_IN(str16(address), u32(from)), DK_OUT(u32(next), str32(node), str32(values)))                                         \
 	X(struct mars, DK_VER_NODE, 1003, "mars.health", mars_on_health, DK_ADMIN,                                                 \
 	  "state 1: a registry answers, 2: none does, 3: none is configured; ms since the last answer", DK_IN(),                   \

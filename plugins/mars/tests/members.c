@@ -96,9 +96,9 @@ struct dk_harness *member_start(struct members *w, size_t i, const struct member
 		snprintf(udp, sizeof(udp), "udp = { address = \"%s\"; };", address);
 	snprintf(config, sizeof(config),
 		 "plugins = { mesh = { address = \"%s\"; mesh_insecure = true; marsAddress = [%s]; %s };"
-		 "mars = { %s %s }; witness = {}; %s };",
+		 "mars = { %s %s }; witness = {}; %s %s };",
 		 address, o && o->registries ? o->registries : "\"10.0.0.1\"", o && o->mesh ? o->mesh : "", serve,
-		 o && o->mars ? o->mars : "", udp);
+		 o && o->mars ? o->mars : "", udp, o && o->more ? o->more : "");
 	w->at[i] = dk_harness_open(&h);
 	if (!w->at[i])
 		return NULL;

@@ -50,6 +50,7 @@ struct member_opts {
 	const char *mesh, *mars; /* options of these plugins */
 	const char *env; /* one variable */
 	const char *registries; /* NULL: the one of node 0; "" = it knows none */
+	const char *more; /* sections of other plugins */
 	bool no_udp; /* it serves nothing */
 };
 
