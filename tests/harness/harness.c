@@ -114,9 +114,12 @@ static int make_temp_dir(struct dk_harness *h, const char *const *env)
 
 static void remove_temp_dir(struct dk_harness *h)
 {
-	DIR *dir = *h->temp_dir ? opendir(h->temp_dir) : NULL;
 	struct dirent *file;
+	DIR *dir;
 
+	if (!*h->temp_dir || rmdir(h->temp_dir) == 0)
+		return; /* it was empty, as a node that ended well leaves it */
+	dir = opendir(h->temp_dir);
 	while (dir && (file = readdir(dir)))
 		if (strcmp(file->d_name, ".") != 0 && strcmp(file->d_name, "..") != 0)
 			unlinkat(dirfd(dir), file->d_name, 0);

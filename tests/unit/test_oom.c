@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Sockets, streams, timers and jobs when memory runs out: each allocation that the kernel makes for them fails once. Whatever
- * is refused, nothing breaks and nothing is left behind. Linked with the allocator's functions wrapped.
+ * Sockets, streams, timers, jobs, names and files when memory runs out: each allocation that the kernel makes for them fails once.
+ * Whatever is refused, nothing breaks and nothing is left behind. Linked with the allocator's functions wrapped.
  */
 #include <limits.h>
+#include <unistd.h>
 
 #include "kernel/kernel.h"
 
@@ -84,9 +85,16 @@ static void worked(void *self, void *arg)
 	((struct probe *)self)->ticks++;
 }
 
+static void resolved(void *self, void *arg, int err, const struct dk_addr *addr)
+{
+	(void)arg;
+	(void)addr;
+	((struct probe *)self)->ticks += err == 0;
+}
+
 static bool is_complete(const struct bed *b)
 {
-	return b->p->ticks == 1 && b->p->datagrams == 1 && b->p->bytes == 100 + BLOCK;
+	return b->p->ticks == 2 && b->p->datagrams == 1 && b->p->bytes == 100 + BLOCK;
 }
 
 static bool complete_or_late(void *arg)
@@ -116,10 +124,14 @@ static bool use_it_all(struct bed *b)
 		ok &= dk_stream_write(p->stream, dk_slice_n(block, BLOCK)) == 0; /* more than a buffer of the pool holds */
 	}
 	ok &= dk_job(p, work, worked, NULL, NULL) == 0;
+	ok &= dk_resolve(p, dk_str_c("127.0.0.1"), 1, resolved, NULL) == 0;
+	ok &= dk_publish_file(p, "ADDR", "1", dk_str_c("127.0.0.1:1")) == 0;
 	b->turns = ok ? 500 : 10; /* one each ms */
 	ok &= b->env->ops->run(b->env, complete_or_late, b) == 0;
 	return ok && is_complete(b);
 }
+
+static char dir[] = "/tmp/dk-test-oom-XXXXXX";
 
 static bool round_with(long n)
 {
@@ -129,6 +141,7 @@ static bool round_with(long n)
 				.config_text = "plugins = { probe = {}; };",
 				.config_name = "test.conf",
 				.builtin = plugins,
+				.temp_dir = dir,
 				.log_sink = drop_line };
 	struct bed b = { .env = dk_env_uv() };
 	int code = -1;
@@ -158,12 +171,14 @@ START_TEST(each_allocation_fails_once)
 {
 	long n, needed;
 
+	ck_assert_ptr_nonnull(mkdtemp(dir));
 	ck_assert(round_with(LONG_MAX));
 	needed = allocations;
 	ck_assert_int_ge(needed, 10);
 	for (n = 1; n <= needed; n++)
 		ck_assert_msg(!round_with(n), "allocation %ld failed and nobody noticed", n);
 	ck_assert(round_with(needed + 1));
+	ck_assert_int_eq(rmdir(dir), 0); /* no file is left in it */
 }
 END_TEST
 
