@@ -22,6 +22,8 @@ static void connected(struct dkc_client *c)
 	c->offline_told = false;
 	c->asked_away = 0;
 	client_found(c);
+	if (e.again)
+		client_seat_ask(c);
 	client_emit(c, &e);
 	client_send_held(c);
 }

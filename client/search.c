@@ -245,7 +245,6 @@ void client_found(struct dkc_client *c)
 		c->ctx->n.takeovers++;
 	c->ctx->n.given_up += s->at_risk;
 	client_search_free(c);
-	client_seat_ask(c);
 	client_pending_lost(c);
 }
 

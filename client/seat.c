@@ -158,6 +158,8 @@ bool client_seat_frame(struct dkc_client *c, const struct dk_frame *f)
 	case CLIENT_ROOM_BACKUPS:
 		if (ok)
 			read_backups(c, f->payload);
+		else if (c->seat && c->seat->watched)
+			client_seat_free(c); /* who moves alone leaves the room behind */
 		return false;
 	default:
 		return false;

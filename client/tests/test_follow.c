@@ -437,6 +437,24 @@ START_TEST(the_rooms_id_follows_it)
 }
 END_TEST
 
+START_TEST(who_moves_alone_leaves_the_room_behind)
+{
+	struct dk_id52 id;
+
+	in_room(_i == 1, NULL, NULL, false);
+	instruct(&w->server[0], "127.0.0.2:7101");
+	ck_assert(world_until(w, "1:backups:1111 "));
+	world_run(w, 100000);
+	ck_assert(dkc_room_current(w->client, &id)); /* the other server says that it is there */
+	knows_backups = false;
+	instruct(&w->server[1], "127.0.0.3:7102");
+	ck_assert(world_until(w, "2:backups:1111 "));
+	world_run(w, 100000);
+	ck_assert(!dkc_room_current(w->client, &id));
+	ck_assert_uint_eq(w->responses, 0);
+}
+END_TEST
+
 START_TEST(an_answer_is_no_news)
 {
 	struct dk_id52 room = id_of(ROOM2);
@@ -864,6 +882,7 @@ int main(void)
 	tcase_add_test(c, ownership_changes_hands);
 	tcase_add_test(c, offline_may_only_tell);
 	tcase_add_loop_test(c, the_rooms_id_follows_it, 0, 2);
+	tcase_add_loop_test(c, who_moves_alone_leaves_the_room_behind, 0, 2);
 	tcase_add_test(c, an_answer_is_no_news);
 	tcase_add_test(c, the_owner_hears_that_it_is_done);
 	tcase_add_test(c, backups_are_told_by_the_server_too);
