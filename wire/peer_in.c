@@ -157,8 +157,9 @@ static void authentic(struct in *in, bool reliable, uint32_t seq)
 		if (!in->counted && p->credit < UINT32_MAX - WIRE_DATAGRAM_MAX)
 			p->credit += (uint32_t)in->len;
 		in->counted = true;
-		/* Whoever has sent DAT takes itself for open: its answer to our SYN got lost. Who has not is not bothered. */
-		if (reliable)
+		/* Whoever has sent DAT takes itself for open: its answer to our SYN got lost. Who has not is not bothered, unless
+		 * something waits for it that needs the proof. */
+		if (reliable || p->reliable)
 			challenge(in, WIRE_PROOF_SYN);
 		return;
 	}
