@@ -6,9 +6,10 @@
  */
 #include "priv.h"
 
-/* The old node answers for 200 ms after its instruction, which took half a round trip to come here. */
-#define LEAVE_US 200000
-#define LEAVE_MOST_US 500000
+/* The old node acknowledges until it hears that the client is at the new one, for ten seconds at most. Whatever is left
+ * unacknowledged by then may come twice, so it is worth a wait, and only a bad line makes one. */
+#define LEAVE_US 3000000
+#define LEAVE_STREAM_US 500000
 /* Acknowledgements get lost, too, and there will be nobody to repeat them: what the old node takes for lost comes twice. */
 #define LAST_WORDS 2
 #define LAST_ACKS 8
@@ -102,12 +103,11 @@ void client_hold_unsent(struct dkc_client *c)
 void client_leave(struct dkc_client *c, dk_str address)
 {
 	struct dkc_event e = { .kind = DKC_MOVING, .address = address };
-	uint64_t wait = client_is_udp(c) ? LEAVE_US + 2ull * c->rtt_us : LEAVE_MOST_US;
 
 	if (c->state != CLIENT_UP || !client_address_parse(address, c->to.host, &c->to.port))
 		return; /* authentic nonsense: stay where we are */
 	c->state = CLIENT_LEAVING;
-	c->until = c->now + client_sooner(wait, LEAVE_MOST_US);
+	c->until = c->now + (client_is_udp(c) ? LEAVE_US : LEAVE_STREAM_US);
 	c->half_close = 0;
 	c->last_words = LAST_WORDS;
 	c->silent = false;
