@@ -555,7 +555,7 @@ static const struct dk_counter counters[] = {
 		   "users of another node not taken in: OFFLINE, full, logged in here since, malformed"),
 	DK_COUNTER(struct users, move_failed, "moves begun that did not come about; the user stayed, or left altogether"),
 	DK_COUNTER(struct users, move_unclean,
-		   "moves in which frames may have come twice, or what waited at the other node did not come in time"),
+		   "moves of which one side does not know that all went well: not all was acknowledged, or not all handed over"),
 	DK_COUNTER(struct users, move_held, "commands that waited while their user was on its way"),
 	DK_COUNTER(struct users, move_late, "frames to a client that went after it to the other node"),
 	DK_COUNTER(struct users, move_lost, "frames of users on their way that were lost: beyond a limit, or their node gone"),

@@ -5,8 +5,8 @@
  * what it is pushed is kept too, and both follow it when its client has turned up there.
  *
  * The reconnect instruction is the last reliable frame of the old connection, so a client that follows it has got everything before
- * it. That is why nothing of the transport's own queue moves along as long as the other node reports the client within
- * a second: it would come twice. The peer stays until then, to acknowledge what the client still sends.
+ * it. That is why nothing of the transport's own queue moves along: it would come twice. The peer stays until the client is
+ * there, to tell it again and to acknowledge what it still sends.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -19,8 +19,10 @@ DK_PACKERS(USER_NODE_COMMANDS)
 enum {
 	CMD_RECONNECT = 2, /* of version 0 */
 	READY_MS = 5000, /* whoever moves it must commit within this */
-	TOLD_MS = 3000, /* the client has this long to turn up */
-	SILENT_MS = 1000, /* later than this it may have gone there without being told */
+	TOLD_MS = 10000, /* the client has this long to turn up; the other node hardly waits longer */
+	SILENT_MS = 1000, /* a client that hears nothing for so long looks for its room on other nodes by itself */
+	LINGER_MS = 800, /* the end of its stream may come this much later; the other node waits for a second */
+	POLL_MS = 10,
 	PACK_MIN = 64 * 1024
 };
 
@@ -33,7 +35,7 @@ struct user_move {
 	dk_id user;
 	enum state state;
 	bool at_once; /* commits by itself */
-	bool here; /* the client turned up there */
+	bool untold; /* the client was there before it was told */
 	struct dk_addr node;
 	char *words; /* the type, then the note */
 	size_t type_n, note_n;
@@ -43,6 +45,7 @@ struct user_move {
 	dk_id request;
 	char to[DK_ADDR_TEXT + 256]; /* "host:port" for the client */
 	uint64_t told_ms;
+	uint64_t here_ms; /* when the client turned up there; 0 = not yet */
 	struct dk_timer timer;
 	struct user_queue *late; /* what it was pushed since it was told */
 };
@@ -155,7 +158,8 @@ static void fail(struct users *s, dk_id id, struct user *u, int err)
 
 struct rest {
 	struct users *s;
-	struct user_queue **to;
+	struct user_queue **to; /* NULL: only counted */
+	unsigned n;
 };
 
 static void keep_rest(void *arg, const struct dk_frame *f, unsigned how)
@@ -164,7 +168,8 @@ static void keep_rest(void *arg, const struct dk_frame *f, unsigned how)
 
 	if (f->ver == 0 && f->cmd == CMD_RECONNECT && f->status == DK_STATUS_PUSH)
 		return;
-	if (!user_queue_push(r->s, r->to, f, how, USER_HELD_FRAMES, USER_HELD_BYTES))
+	r->n++;
+	if (r->to && !user_queue_push(r->s, r->to, f, how, USER_HELD_FRAMES, USER_HELD_BYTES))
 		r->s->n.move_lost++;
 }
 
@@ -184,23 +189,41 @@ static int send_settle(struct users *s, const struct user_move *m, const struct 
 	return rc;
 }
 
-/* The other node has it from here on. rest: the client may be there without having got all that was sent here. */
-static void finish(struct users *s, dk_id id, struct user *u, bool with_rest)
+static void ignore(void *arg, const struct dk_frame *f, unsigned how)
+{
+	(void)arg;
+	(void)f;
+	(void)how;
+}
+
+/* What the client said on a stream may still be on its way here when it is on the other node already: it ends after all that. Only
+ * streams say that one frame more is not acknowledged than they can show. */
+static bool stream_goes_on(struct users *s, const struct user *u)
+{
+	struct dk_transport *t = user_transport(s, u);
+	struct dk_peer_info info;
+
+	return u->peer && t->info(t, u->peer, &info) == 0 && info.unacked > t->unacked(t, u->peer, ignore, NULL);
+}
+
+/* The other node has it from here on. untold: the client went there by itself, before it was told. */
+static void finish(struct users *s, dk_id id, struct user *u, bool untold)
 {
 	struct dk_transport *t = user_transport(s, u);
 	struct user_move *m = move_of(u);
 	struct user_queue *out = NULL;
+	struct rest rest = { s, untold ? &out : NULL, 0 }, held = { s, &u->queue, 0 };
 
-	if (with_rest && u->peer)
-		t->unacked(t, u->peer, keep_rest, &(struct rest){ s, &out });
-	if (out)
-		s->n.move_unclean++;
+	if (u->peer) {
+		t->unacked(t, u->peer, keep_rest, &rest);
+		/* What came here without what was said before it: the client takes it for delivered. */
+		t->held(t, u->peer, keep_rest, &held);
+	}
+	/* Acknowledgements that were lost are nothing; a client that came late may have come by itself. */
+	s->n.move_unclean += (rest.n && (untold || dk_now(s) - m->told_ms >= SILENT_MS)) || stream_goes_on(s, u);
 	user_queue_join(s, &out, &m->late);
 	if (out)
 		s->n.move_late += out->frames;
-	/* What came here without what was said before it: the client takes it for delivered. */
-	if (u->peer)
-		t->held(t, u->peer, keep_rest, &(struct rest){ s, &u->queue });
 	if (send_settle(s, m, u, out) != 0)
 		s->n.move_lost += (out ? out->frames : 0) + (u->queue ? u->queue->frames : 0);
 	user_queue_free(s, &out);
@@ -214,7 +237,7 @@ void user_move_finish(struct users *s, dk_id id, struct user *u)
 	const struct user_move *m = move_of(u);
 
 	if (m && m->state == MOVE_TOLD)
-		finish(s, id, u, true);
+		finish(s, id, u, false);
 }
 
 bool user_move_left(struct users *s, struct user *u)
@@ -231,10 +254,12 @@ static void time_is_up(void *self, struct dk_timer *t)
 	struct users *s = self;
 	struct user *u = user_get(s, m->user);
 
-	if (m->state == MOVE_TOLD)
-		finish(s, m->user, u, true);
-	else
+	if (m->state != MOVE_TOLD)
 		fail(s, m->user, u, -ETIMEDOUT);
+	else if (m->here_ms && dk_now(s) - m->here_ms < LINGER_MS && stream_goes_on(s, u))
+		dk_timer_start(s, t, POLL_MS, 0, time_is_up);
+	else
+		finish(s, m->user, u, m->untold);
 }
 
 int user_move_here(struct users *s, const struct dk_addr *from, dk_slice sid)
@@ -245,9 +270,9 @@ int user_move_here(struct users *s, const struct dk_addr *from, dk_slice sid)
 
 	if (!m || !dk_addr_eq(&m->node, from))
 		return 0;
-	m->here = true;
+	m->here_ms = dk_now(s);
 	if (m->state == MOVE_TOLD)
-		finish(s, id, u, dk_now(s) - m->told_ms >= SILENT_MS);
+		dk_timer_start(s, &m->timer, 0, 0, time_is_up);
 	return 0;
 }
 
@@ -272,8 +297,8 @@ static int instruct(struct users *s, dk_id id, struct user *u, struct user_move 
 	m->state = MOVE_TOLD;
 	m->told_ms = dk_now(s);
 	u->flags |= USER_DIVERTED;
-	/* Where it was faster it had not been told. */
-	dk_timer_start(s, &m->timer, m->here ? 0 : TOLD_MS, 0, time_is_up);
+	m->untold = m->here_ms; /* it was faster */
+	dk_timer_start(s, &m->timer, m->untold ? 0 : TOLD_MS, 0, time_is_up);
 	return 0;
 }
 

@@ -609,7 +609,20 @@ START_TEST(the_client_vanishes)
 	come(&ann, a, "ann");
 	ck_assert_int_eq(move(&ann), 0);
 	pass(20000);
-	expect_events("b unpacked 7 knows\nb arrived ann 'note'\na done 0\na discarded ann 11\nb discarded ann 4\n");
+	expect_events("b unpacked 7 knows\nb arrived ann 'note'\nb discarded ann 4\na done 0\na discarded ann 11\n");
+
+	/* Untold, she is there already: what she may not have got goes after her. */
+	come(&ann, a, "ann");
+	fake_net.delay_ms = 1;
+	ck_assert_int_eq(begin(&ann), 0);
+	pass(10);
+	push(a, &ann, "read");
+	come_to(&ann, b);
+	pass(10);
+	ck_assert_int_eq(a->users->move_commit(a->users, a->probe, user_of(&ann, a), end_of, (void *)"done"), 0);
+	pass(10);
+	expect_events("b unpacked 7 knows\nb arrived ann 'note'\na ready 0\nb connected ann again\na done 0\na discarded ann 11\n");
+	b->mem->free(b->mem, ann.end);
 
 	/* Told, she is thrown out: there too. */
 	come(&ann, a, "ann");
@@ -650,7 +663,8 @@ START_TEST(unsettled)
 	come_to(&ann, b);
 	pass(2000);
 	ck_assert_int_eq(counter(b, "move_unclean"), 2);
-	pass(2000); /* a finds out by itself */
+	ck_assert_uint_ne(user_of(&ann, a), 0);
+	pass(8000); /* a goes by its own clock */
 	ck_assert_uint_eq(user_of(&ann, a), 0);
 	ck_assert_int_eq(counter(b, "move_lost"), 1);
 }
