@@ -418,12 +418,8 @@ size_t dkc_next_datagram(struct dkc_client *c, uint64_t now_us, uint8_t *slot, s
 	size_t n = 0;
 
 	c->now = now_us;
-	if (c->wire_up && client_is_udp(c)) {
-		do {
-			n = wire_peer_out(c->ctx->wire, &c->wire.peer, now_us / 1000, c->state != CLIENT_UP, slot, cap, &to,
-					  &fragment);
-		} while (!n && client_last_words(c));
-	}
+	if (c->wire_up && client_is_udp(c))
+		n = wire_peer_out(c->ctx->wire, &c->wire.peer, now_us / 1000, c->state != CLIENT_UP, slot, cap, &to, &fragment);
 	if (!n)
 		client_maybe_left(c);
 	return n;

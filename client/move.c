@@ -10,9 +10,6 @@
  * unacknowledged by then may come twice, so it is worth a wait, and only a bad line makes one. */
 #define LEAVE_US 3000000
 #define LEAVE_STREAM_US 500000
-/* Acknowledgements get lost, too, and there will be nobody to repeat them: what the old node takes for lost comes twice. */
-#define LAST_WORDS 2
-#define LAST_ACKS 8
 
 bool client_address_parse(dk_str address, char host[DKC_HOST_MAX + 1], uint16_t *ret_port)
 {
@@ -109,7 +106,6 @@ void client_leave(struct dkc_client *c, dk_str address)
 	c->state = CLIENT_LEAVING;
 	c->until = c->now + (client_is_udp(c) ? LEAVE_US : LEAVE_STREAM_US);
 	c->half_close = 0;
-	c->last_words = LAST_WORDS;
 	c->silent = false;
 	c->ctx->n.moves++;
 	if (client_is_udp(c))
@@ -120,15 +116,6 @@ void client_leave(struct dkc_client *c, dk_str address)
 static bool may_go(const struct dkc_client *c)
 {
 	return c->now >= c->until || (client_is_udp(c) && wire_peer_drained(&c->wire.peer));
-}
-
-bool client_last_words(struct dkc_client *c)
-{
-	if (c->state != CLIENT_LEAVING || !c->wire_up || !c->last_words || !may_go(c))
-		return false;
-	c->last_words--;
-	wire_peer_reack(c->ctx->wire, &c->wire.peer, LAST_ACKS);
-	return true;
 }
 
 void client_maybe_left(struct dkc_client *c)

@@ -88,7 +88,6 @@ struct dkc_client {
 	bool joins; /* the room that is being created is to be joined */
 	uint8_t joining; /* join requests under way: their answers are no news of a migration */
 	uint8_t half_close; /* TCP, leaving: 1 = the driver is to shut down its side, 2 = was told so */
-	uint8_t last_words; /* UDP, leaving: how often the last acknowledgements are still to be repeated */
 	uint8_t ending; /* enum dkc_reason: end as soon as the wire is not on the stack any more */
 	uint8_t depth; /* > 0: inside the wire's callbacks */
 	union {
@@ -153,7 +152,6 @@ void client_feed_stream(struct dkc_client *c, dk_slice bytes, const struct wire_
 /* move.c */
 bool client_address_parse(dk_str address, char host[DKC_HOST_MAX + 1], uint16_t *ret_port); /* "host:port", "[v6]:port" */
 void client_leave(struct dkc_client *c, dk_str address);
-bool client_last_words(struct dkc_client *c); /* true: there is more to send before it goes */
 void client_maybe_left(struct dkc_client *c); /* goes when it may; nothing more came out of the wire object */
 void client_hold_unsent(struct dkc_client *c); /* what the wire has not sent yet waits with the rest, before it */
 void client_follow(struct dkc_client *c); /* the node is about to stop */

@@ -91,15 +91,6 @@ struct wire_outq *wire_peer_recall(struct wire_peer *p)
 	return q;
 }
 
-void wire_peer_reack(struct wire_ctx *ctx, struct wire_peer *p, unsigned n)
-{
-	struct wire_aside *a = p->state == WIRE_PEER_OPEN ? wire_aside(ctx, p) : NULL;
-	uint64_t first = p->rudp.rx_next - p->rudp.rx_first;
-
-	for (n = first < n ? (unsigned)first : n; a && n > 0 && a->n_acks < WIRE_ACKS; n--)
-		a->acks[a->n_acks++] = wire_head((uint32_t)(p->rudp.rx_next - n), WIRE_ACK);
-}
-
 static void held_chunk(struct reader *r, const struct wire_block *b, struct wire_split_set **set)
 {
 	struct wire_chunk c;

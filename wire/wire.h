@@ -166,8 +166,6 @@ struct wire_outq;
 /* Takes back the reliable frames that nothing was made of yet, the last ones of the above: a queue that is the caller's from now
  * on; NULL = none. */
 struct wire_outq *wire_peer_recall(struct wire_peer *p);
-/* Acknowledges the last n sequences that were delivered once more: nobody will be here to do it when they come again. */
-void wire_peer_reack(struct wire_ctx *ctx, struct wire_peer *p, unsigned n);
 /* Frames of the other end that came, were acknowledged, and wait for one before them that did not come. */
 size_t wire_peer_held(struct wire_ctx *ctx, const struct wire_peer *p, wire_frame_fn *fn, void *arg);
 void wire_peer_credential(const struct wire_peer *p, struct dk_credential *ret_cred); /* what it was made with */

@@ -201,22 +201,6 @@ START_TEST(what_was_not_acknowledged_goes_first)
 }
 END_TEST
 
-START_TEST(the_last_acknowledgement_may_get_lost)
-{
-	connected(false, NULL, NULL);
-	server_send(&w->server[0], 2, 9, DK_STATUS_PUSH, text("warm"), DK_RELIABLE);
-	world_run(w, 1000000);
-	forget();
-	instruct(&w->server[0], "127.0.0.2:7101");
-	world_run(w, 0);
-	world_run(w, w->flight[0]->at - w->now - 1);
-	w->lose_up = 2;
-	ck_assert(world_until(w, "again "));
-	ck_assert_uint_eq(w->lose_up, 0);
-	ck_assert(wire_peer_drained(&w->server[0].peer)); /* so it keeps nothing that would come twice */
-}
-END_TEST
-
 /* A frame that the program gave a moment before the instruction came, and that has not left yet. */
 START_TEST(what_was_not_sent_stays)
 {
@@ -869,7 +853,6 @@ int main(void)
 	tcase_add_checked_fixture(c, set_up, tear_down);
 	tcase_set_timeout(c, 60);
 	tcase_add_test(c, what_was_not_acknowledged_goes_first);
-	tcase_add_test(c, the_last_acknowledgement_may_get_lost);
 	tcase_add_test(c, what_was_not_sent_stays);
 	tcase_add_test(c, a_long_frame_moves_as_one);
 	tcase_add_test(c, every_connection_begins_with_its_own_key);
