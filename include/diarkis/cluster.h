@@ -107,14 +107,16 @@ struct dk_cluster {
 	void (*counts)(struct dk_cluster *c, dk_str role, struct dk_cluster_counts *ret_counts);
 
 	/* True while this node sees more than half of the last stable view as alive (itself included; of a tie, the side with the
-	 * lowest boot): only then may it take over what a dead node owned. */
+	 * lowest boot): only then may it take over what a dead node owned. A suspect node does not count as alive, so whoever
+	 * is told no asks again when a node recovers or dies. */
 	bool (*majority)(struct dk_cluster *c);
 	bool (*synced_once)(struct dk_cluster *c);
 
 	/* What this node tells of itself. */
 	void (*set_users)(struct dk_cluster *c, uint32_t users); /* rides on the next beat */
 	void (*announce)(struct dk_cluster *c); /* something changed (state, endpoints): tell now, not with the next beat */
-	/* Node values: seen by all. bytes empty = remove. Returns 0, DK_TOO_LONG, DK_FULL or <0. */
+	/* Node values: seen by nodes of the roles in fullSyncRoles, and by registries. bytes empty = remove. Returns 0,
+	 * DK_TOO_LONG, DK_FULL or <0. */
 	int (*set_value)(struct dk_cluster *c, dk_str name, dk_slice bytes);
 	/* Returns 0, DK_GONE (no such node) or DK_NOT_FOUND. Borrowed as nodes are. */
 	int (*get_value)(struct dk_cluster *c, const struct dk_addr *node, dk_str name, dk_slice *ret_bytes);
