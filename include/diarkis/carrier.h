@@ -9,9 +9,13 @@
  * row may be called too, unless it wants a user.
  *
  * Promises. A reliable message or request reaches its handler at most once, and messages from one node to another in the order
- * in which they were sent. While both nodes live and the way between them is open it arrives; when it could not be handed over
- * within reliableRetryTimeout it is dropped, counted, and a request answered -ETIMEDOUT. Unreliable messages may be lost,
- * doubled never. A message to the node itself is dispatched too, in a later turn.
+ * in which they were sent; only what a relay of send_many passes on has no order with the rest. While both nodes live and the way
+ * between them is open it arrives; when it could not be handed over within reliableRetryTimeout it is dropped, counted, and a
+ * request ends with an error. Unreliable messages may be lost, doubled never. A message to the node itself is dispatched too, in a
+ * later turn. call->from is the name of the node that called, whatever address it was spoken to at.
+ *
+ * Guests are tools that have the key and are no nodes: they may call rows of version DK_VER_NODE that operators may call
+ * (DK_ADMIN), with origin DK_FROM_ADMIN, and get answers of one datagram.
  */
 #ifndef DIARKIS_CARRIER_H
 #define DIARKIS_CARRIER_H

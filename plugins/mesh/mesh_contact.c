@@ -16,7 +16,8 @@
 #define SILENCE_MS 1000 /* after which a contact is doubted */
 #define WAITING_MAX 8 /* full packets that wait for one contact */
 #define PACKETS_KEPT 64
-#define HELLOS_PER_S 2000
+#define HELLOS_PER_S 2000 /* that are answered */
+#define BAD_HELLOS_PER_S 50000 /* whose tags are looked at */
 #define HELLO_LIFE_MS 5000
 #define GUEST_LIFE_MS 30000
 #define RENEW_MS 3600000
@@ -242,18 +243,19 @@ static void got_hello(struct mesh *m, struct dk_udp *socket, const struct dk_dat
 
 	if (m->hello_second != dk_now(m) / 1000) {
 		m->hello_second = dk_now(m) / 1000;
-		m->hello_n = 0;
+		m->hello_n = m->hello_bad_n = 0;
 	}
-	if (m->hello_n >= HELLOS_PER_S) {
+	if (m->hello_n >= HELLOS_PER_S || m->hello_bad_n >= BAD_HELLOS_PER_S) {
 		m->n.drop_rate++;
 		return;
 	}
-	m->hello_n++;
 	drop = wire_hello_open(m->cluster, d->bytes, false, &in);
 	if (drop) {
+		m->hello_bad_n++;
 		mesh_drop(m, drop);
 		return;
 	}
+	m->hello_n++;
 	p = in.flags & WIRE_HELLO_GUEST ? NULL : peer_find(m, &in.addr);
 	if (p && p->boot == in.boot && !p->self) {
 		if (in.number <= p->hello_in) {
@@ -350,8 +352,10 @@ static bool prove(struct mesh *m, struct contact *c, const struct dk_addr *from)
 		m->n.no_memory++;
 		goto close;
 	}
-	if (p->last_boot == c->x.boot && !p->self) {
+	if (p->self ? c->x.boot != m->api.boot : p->last_boot == c->x.boot) {
 		m->n.drop_stale++;
+		if (p->self)
+			peer_twin(m, from);
 		goto close;
 	}
 	peer_is(m, p, c->x.boot);

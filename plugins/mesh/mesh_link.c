@@ -21,7 +21,7 @@
 #define PIECE_HEAD (WIRE_UNIT_HEAD + 8)
 #define IN_NEW_MAX 64
 #define IN_PROOF_MS 5000
-#define SKEW_LEAK_MS 10000 /* clocks drift: what is believed of theirs gives way by 1 ms in this time */
+#define SKEW_SPELL_MS 10000
 
 static void out_connect(struct mesh *m, struct peer *p);
 static void out_timer(void *self, struct dk_timer *t);
@@ -553,23 +553,28 @@ static void owe_ack(struct mesh *m, struct peer *p, size_t bytes)
 		dk_timer_start(m, &p->ack_timer, ACK_MS, 0, ack_later);
 }
 
-/* How long the record was on its way, beyond the fastest: a stream that hung, or this node that slept. */
+/*
+ * How long the record was on its way, beyond the fastest of the last seconds: a stream that hung, or this node that slept. The
+ * fastest are remembered for two spells, which only records end: what comes after a sleep is held against what came before it. A
+ * clock that stood still, as that of a suspended machine does, is believed again after two spells.
+ */
 static uint32_t lateness(struct mesh *m, struct peer *p, uint64_t their_ms)
 {
 	uint64_t now = dk_now(m);
-	int64_t skew = (int64_t)(now - their_ms);
+	int64_t skew = (int64_t)(now - their_ms), best;
 
-	if (p->skew_at_ms && skew > p->skew_ms) {
-		uint64_t steps = (now - p->skew_at_ms) / SKEW_LEAK_MS;
-
-		p->skew_ms += (int64_t)steps;
-		p->skew_at_ms += steps * SKEW_LEAK_MS;
-	}
-	if (!p->skew_at_ms || skew < p->skew_ms) {
+	if (!p->skew_at_ms) {
+		p->skew_before_ms = p->skew_ms = skew;
+		p->skew_at_ms = now;
+	} else if (now - p->skew_at_ms >= SKEW_SPELL_MS) {
+		p->skew_before_ms = p->skew_ms;
 		p->skew_ms = skew;
 		p->skew_at_ms = now;
+	} else if (skew < p->skew_ms) {
+		p->skew_ms = skew;
 	}
-	return skew - p->skew_ms > UINT32_MAX ? UINT32_MAX : (uint32_t)(skew - p->skew_ms);
+	best = p->skew_before_ms < p->skew_ms ? p->skew_before_ms : p->skew_ms;
+	return skew - best > UINT32_MAX ? UINT32_MAX : (uint32_t)(skew - best);
 }
 
 static void whole_reset(struct mesh *m, struct in *in)
@@ -672,6 +677,9 @@ static bool in_prove(struct mesh *m, struct in *in)
 	p = peer_of(m, &in->x.addr);
 	if (!p || p->self) {
 		m->n.no_memory += !p;
+		m->n.drop_stale += p != NULL;
+		if (p)
+			peer_twin(m, dk_stream_peer(in->stream));
 		return false;
 	}
 	if (p->last_boot == in->x.boot || (p->boot == in->x.boot && in->session < p->got_session)) {

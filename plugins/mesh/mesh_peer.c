@@ -147,6 +147,19 @@ bool peer_welcome(struct mesh *m, const struct wire_contact *x, const struct dk_
 	return dk_ask(&m->api.stranger, &ask) == 0;
 }
 
+void peer_twin(struct mesh *m, const struct dk_addr *from)
+{
+	char own[DK_ADDR_TEXT], theirs[DK_ADDR_TEXT];
+
+	if (m->twin_told_ms && dk_now(m) - m->twin_told_ms < MESH_REMEMBER_MS)
+		return;
+	m->twin_told_ms = dk_now(m);
+	dk_addr_format(&m->api.addr, own);
+	dk_addr_format(from, theirs);
+	dk_log(m, DK_ERROR, "another node says that it is %s, as this one is; it spoke from %s: give it an address of its own", own,
+	       theirs);
+}
+
 void peer_sweep(struct mesh *m)
 {
 	uint64_t now = dk_now(m);

@@ -113,8 +113,8 @@ struct peer {
 	uint64_t hello_in_stream;
 	struct dk_timer ack_timer;
 	bool owe_ack, ack_now;
-	int64_t skew_ms; /* its clock to ours, by its fastest packet */
-	uint64_t skew_at_ms; /* 0 = not known */
+	int64_t skew_ms, skew_before_ms; /* our clock less theirs, by the fastest record of this spell and of the one before */
+	uint64_t skew_at_ms; /* when this spell began; 0 = nothing is known */
 };
 
 /* One of ours. */
@@ -160,7 +160,8 @@ struct mesh {
 	unsigned half_at, guest_at;
 	uint64_t sessions, request_n, relay_n;
 	uint64_t hello_second;
-	unsigned hello_n;
+	unsigned hello_n, hello_bad_n; /* in that second: good ones, and bad ones */
+	uint64_t twin_told_ms;
 	void *selves[MESH_SELVES_MAX];
 	size_t self_n;
 	struct tree_seen *seen;
@@ -203,6 +204,7 @@ void peer_down(struct mesh *m, struct peer *p);
 void peer_gone(struct mesh *m, struct peer *p); /* forget() */
 void peer_free_all(struct mesh *m);
 void peer_sweep(struct mesh *m);
+void peer_twin(struct mesh *m, const struct dk_addr *from); /* somebody else has our name: said once a minute */
 /* Whether the strict check lets this one in. */
 bool peer_welcome(struct mesh *m, const struct wire_contact *x, const struct dk_addr *from, bool guest);
 

@@ -137,6 +137,43 @@ START_TEST(a_guest_of_another_cluster_meets_silence)
 }
 END_TEST
 
+/* A node that says that it has this one's address: two of one configuration. */
+START_TEST(a_twin_is_refused_and_told_of)
+{
+	struct wire_cluster_opts o = { .random = tool_random, .key_n = 1, .name = dk_str_c("diarkis"), .boot = 99 };
+	uint8_t buf[WIRE_PACKET_MAX];
+	struct wire_contact x = { 0 };
+	struct wire_cluster *twin;
+	struct wire_hello hello;
+	struct dk_addr from;
+	dk_slice bytes;
+	struct tool t;
+	uint64_t acked;
+
+	tool_make(&t, NODES_KEY, "diarkis");
+	o.arg = t.w.world;
+	o.addr = t.node;
+	ck_assert_int_eq(wire_cluster_key_parse(dk_str_c(NODES_KEY), o.key[0]), 0);
+	ck_assert_int_eq(wire_cluster_new(&o, &twin), 0);
+	for (int i = 0; i < 2; i++) {
+		wire_contact_fini(&x);
+		ck_assert_int_eq(wire_hello_write(twin, 0, 1, 0, &hello), 0);
+		dk_sim_udp_send(t.udp, &t.node, dk_slice_n(hello.bytes, WIRE_HELLO_LEN));
+		dk_sim_run(t.w.world, 10);
+		ck_assert(dk_sim_udp_next(t.udp, &from, &bytes));
+		ck_assert_int_eq(wire_welcome_open(twin, &hello, bytes, &acked, &x), WIRE_CLUSTER_PASS);
+		dk_sim_udp_send(t.udp, &t.node, dk_slice_n(buf, wire_packet_seal(&x, buf, 0)));
+		dk_sim_run(t.w.world, 10);
+	}
+	ck_assert_int_eq(node_counter(&t.w, 0, "drop_stale"), 2);
+	ck_assert(dk_harness_log_has(t.w.at[0], "another node says that it is 10.0.0.1:8000"));
+	ck_assert_uint_eq(t.w.probe[0]->carrier->boot_of(t.w.probe[0]->carrier, &t.node), t.w.probe[0]->carrier->boot);
+	wire_contact_fini(&x);
+	wire_cluster_free(twin);
+	tool_free(&t);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("guests");
@@ -149,6 +186,7 @@ int main(void)
 	tcase_add_test(t, a_guest_is_answered_over_a_bad_line);
 	tcase_add_test(t, a_guest_with_another_key_meets_silence);
 	tcase_add_test(t, a_guest_of_another_cluster_meets_silence);
+	tcase_add_test(t, a_twin_is_refused_and_told_of);
 	suite_add_tcase(s, t);
 	r = srunner_create(s);
 	srunner_run_all(r, CK_NORMAL);
