@@ -335,7 +335,7 @@ static int on_move_to_type(struct users *s, struct dk_call *call, dk_slice type)
 static int on_drain(struct users *s, struct dk_call *call)
 {
 	(void)call;
-	dk_log(s, DK_NOTICE, "node.drain was called: this node goes down as on SIGTERM");
+	dk_log(s, DK_NOTICE, "user.drain was called: this node goes down as on SIGTERM");
 	dk_node_stop(s);
 	return 0;
 }

@@ -13,7 +13,7 @@
 	  DK_IN(rest(unused)), DK_OUT())                                                                                           \
 	X(struct users, 0, 5, "user.move_to_type", on_move_to_type, DK_CLIENT | DK_USER | DK_QUIET,                                \
 	  "move me to a node of that type", DK_IN(rest(type)), DK_OUT())                                                           \
-	X(struct users, DK_VER_NODE, 85, "node.drain", on_drain, DK_ADMIN, "goes down as on SIGTERM: OFFLINE, users and rooms "    \
+	X(struct users, DK_VER_NODE, 85, "user.drain", on_drain, DK_ADMIN, "goes down as on SIGTERM: OFFLINE, users and rooms "    \
 	  "move to other nodes, exit", DK_IN(), DK_OUT())
 
 #endif

@@ -299,7 +299,7 @@ START_TEST(by_command)
 	start_node(1, "");
 	come(&crowd[0], 0, "ann");
 	dk_sim_run(world, 10);
-	r = dk_harness_call(nodes[0].h, "node.drain");
+	r = dk_harness_call(nodes[0].h, "user.drain");
 	ck_assert_int_eq(r.status, DK_STATUS_OK);
 	pass(1, 1000);
 	ck_assert(over(0, NULL));
