@@ -9,6 +9,7 @@ diarkisinclude_HEADERS += \
 	%D%/diarkis/conf.h \
 	%D%/diarkis/cursor.h \
 	%D%/diarkis/deprecated.h \
+	%D%/diarkis/derror.h \
 	%D%/diarkis/diarkis.h \
 	%D%/diarkis/err.h \
 	%D%/diarkis/log.h \

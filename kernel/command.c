@@ -332,10 +332,8 @@ int dk_answer(struct dk_call *call, dk_slice body)
 
 static void put_code(const struct command_state *s, struct dk_writer *w, uint32_t code)
 {
-	if (s->code_size == 2)
-		dk_wr_u16(w, code > UINT16_MAX ? UINT16_MAX : (uint16_t)code);
-	else if (s->code_size)
-		dk_wr_u32(w, code);
+	if (s->code_size)
+		dk_error_pack(w, &(struct dk_error){ .code = code }, s->code_size * 8);
 }
 
 static int answer_text(struct dk_call *call, int status, uint32_t code, const char *fmt, va_list ap)

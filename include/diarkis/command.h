@@ -32,6 +32,7 @@
 
 #include <diarkis/base.h>
 #include <diarkis/cursor.h>
+#include <diarkis/derror.h>
 #include <diarkis/err.h>
 
 #ifdef __cplusplus
@@ -128,7 +129,7 @@ struct dk_command {
 /* Handlers end in one of these, or return < 0 (answered Err with the error's text) or DK_LATER. */
 /* Ok with a body; the bytes are copied. At most 64 KiB, to another node 10 MiB: what is longer is answered Err. Returns 0. */
 DK_API int dk_answer(struct dk_call *call, dk_slice body);
-/* Bad: the caller's fault, with a code (docs/WIRE.md, errors) and a sentence. Returns 0, so `return dk_refuse(...)`. */
+/* Bad: the caller's fault, with a code (<diarkis/derror.h>) and a sentence. Returns 0, so `return dk_refuse(...)`. */
 DK_API int dk_refuse(struct dk_call *call, uint32_t code, const char *fmt, ...) DK_PRINTF(3, 4);
 /* Err: this side's fault. Returns 0. */
 DK_API int dk_fail(struct dk_call *call, uint32_t code, const char *fmt, ...) DK_PRINTF(3, 4);
@@ -145,9 +146,6 @@ DK_API void dk_call_done(void *self, dk_id id, int rc);
 /* After DK_LATER: the call ends without an answer from here, and without AFTER hooks; the node that its user moves to answers,
  * say. Stale ids are fine. */
 DK_API void dk_call_drop(void *self, dk_id id);
-
-/* Codes of refusals that every module shares. */
-enum { DK_E_SHORT = 1000, DK_E_PARAMS = 1001, DK_E_INTERNAL = 9999 };
 
 /* private, for the answer functions that rows make */
 DK_API struct dk_writer *dk_answer_begin(struct dk_call *call);

@@ -95,6 +95,9 @@ check_PROGRAMS += %D%/test_oom
 %C%_test_oom_SOURCES = %D%/test_oom.c
 %C%_test_oom_LDADD = $(kernel_objects) $(test_libs)
 %C%_test_oom_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc
+check_PROGRAMS += %D%/test_derror
+%C%_test_derror_SOURCES = %D%/test_derror.c
+%C%_test_derror_LDADD = $(test_libs)
 ## What the plugins user and room share in source form.
 check_PROGRAMS += %D%/test_props
 %C%_test_props_SOURCES = %D%/test_props.c plugins/props.c plugins/props.h

@@ -29,16 +29,16 @@ enum room_cmd {
 
 /* Codes of refusals; a client sees them when the node sends structured errors. */
 enum room_error {
-	ROOM_E_CREATE = 2000,
-	ROOM_E_NOT_MEMBER = 2001,
-	ROOM_E_JOIN = 2002,
-	ROOM_E_LEAVE = 2003,
-	ROOM_E_OWNER = 2005,
-	ROOM_E_RESERVE = 2007,
-	ROOM_E_CANCEL_RESERVE = 2008,
-	ROOM_E_NOT_FOUND = 2009,
-	ROOM_E_MIGRATE = 2010,
-	ROOM_E_OTHER = 2011
+	ROOM_E_CREATE = DK_E_ROOM_NEW,
+	ROOM_E_NOT_MEMBER = DK_E_ROOM_NOT_IN,
+	ROOM_E_JOIN = DK_E_ROOM_JOIN,
+	ROOM_E_LEAVE = DK_E_ROOM_LEAVE,
+	ROOM_E_OWNER = DK_E_ROOM_NO_OWNER,
+	ROOM_E_RESERVE = DK_E_ROOM_RESERVE,
+	ROOM_E_CANCEL_RESERVE = DK_E_ROOM_CANCEL_RESERVE,
+	ROOM_E_NOT_FOUND = DK_E_ROOM_NOT_FOUND,
+	ROOM_E_MIGRATE = DK_E_ROOM_MIGRATE,
+	ROOM_E_OTHER = DK_E_ROOM
 };
 
 #define ROOM_COMMANDS(X, R)                                                                                                        \
