@@ -70,7 +70,7 @@ void client_send_held(struct dkc_client *c)
 {
 	struct dk_frame f;
 
-	while (c->state == CLIENT_UP && wire_outq_peek(c->held, &f)) {
+	while (c->state == CLIENT_UP && !client_hushes(c) && wire_outq_peek(c->held, &f)) {
 		unsigned how = f.status;
 
 		f.status = 0;
@@ -233,7 +233,7 @@ int client_send_frame(struct dkc_client *c, const struct dk_frame *f, unsigned h
 	if (c->state == CLIENT_IDLE || c->ending)
 		return DKC_GONE;
 	how &= DK_RELIABLE;
-	if (c->state == CLIENT_UP && !c->held) {
+	if (c->state == CLIENT_UP && !c->held && !client_hushes(c)) {
 		switch (wire_send(c, f, how)) {
 		case 0:
 			client_seat_sent(c, f);

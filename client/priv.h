@@ -167,6 +167,7 @@ const struct dk_id52 *client_seat_id(const struct dkc_client *c, const struct dk
 
 /* search.c */
 void client_watch(struct dkc_client *c);
+bool client_hushes(const struct dkc_client *c); /* nothing new is to be said now */
 uint64_t client_watch_due(const struct dkc_client *c);
 bool client_broke(struct dkc_client *c, enum dkc_reason reason); /* true: it is taken care of */
 void client_listen(struct dkc_client *c); /* something came: was it a sign of life? */

@@ -130,7 +130,7 @@ uint64_t client_pending_due(const struct dkc_client *c)
 int dkc_request(struct dkc_client *c, uint8_t ver, uint16_t cmd, dk_slice payload, dkc_reply_fn *fn, void *arg)
 {
 	struct dk_frame f = { .ver = ver, .cmd = cmd, .payload = payload };
-	bool held = c->state != CLIENT_UP || c->held;
+	bool held = c->state != CLIENT_UP || c->held || client_hushes(c);
 	struct pending *p;
 	int rc;
 

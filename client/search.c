@@ -8,13 +8,16 @@
  * Silence is counted in questions, not in time: a program that was stopped for a while has asked none, and loses nothing.
  *
  * UDP: the connection and the try live side by side, and whoever answers first is the connection from then on. TCP: the stream is
- * closed when the search begins, and the node itself is the last one of those that are dialled in turn. Nothing that the old node
- * may have taken is said again, so nothing comes twice; it is counted.
+ * closed when the search begins, and the node itself is the last one of those that are dialled in turn.
+ *
+ * Nothing that the old node may have taken is said again, so nothing comes twice; it is counted. To keep that little, a client
+ * whose room has backups says nothing new while all is silent and acknowledgements are missing: it waits for whoever answers.
  */
 #include <stdlib.h>
 
 #include "priv.h"
 
+#define HUSH_US 200000 /* acknowledgements that are missing for so long, and nothing else either: say no more for now */
 #define STREAM_PATIENCE 4 /* questions that a stream may leave open before it is given up */
 #define LONGER_MS 1000
 #define TRY_STAY 8 /* probes more, at most, for which a backup far away is waited for */
@@ -52,6 +55,19 @@ static void ask(struct dkc_client *c)
 	if (c->wire_up && (c->state == CLIENT_UP || c->state == CLIENT_SEARCHING))
 		client_send_echo(c);
 	c->probe_at = c->now + (uint64_t)c->probe_ms * 1000;
+}
+
+bool client_hushes(const struct dkc_client *c)
+{
+	uint64_t hush = 3ull * c->rtt_us, since;
+
+	if (!client_is_udp(c) || c->state != CLIENT_UP || !watches(c) || !c->seat->backup_n)
+		return false;
+	since = wire_peer_waits(&c->wire.peer);
+	if (since == WIRE_NEVER)
+		return false;
+	since = since * 1000 > heard_at(c) ? since * 1000 : heard_at(c);
+	return c->now >= since + (hush > HUSH_US ? hush : HUSH_US);
 }
 
 /* ---- the try ---- */

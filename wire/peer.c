@@ -237,6 +237,14 @@ bool wire_peer_is_open(const struct wire_peer *p)
 	return p->state == WIRE_PEER_OPEN;
 }
 
+uint64_t wire_peer_waits(const struct wire_peer *p)
+{
+	struct wire_rudp_at at = { NULL, 0 };
+	const struct wire_block *b = wire_rudp_walk(&p->rudp, &at);
+
+	return b && b->first_at ? b->first_at : WIRE_NEVER;
+}
+
 uint64_t wire_peer_heard(const struct wire_peer *p)
 {
 	return p->last_valid;

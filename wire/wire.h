@@ -148,6 +148,7 @@ void wire_peer_tick(struct wire_ctx *ctx, struct wire_peer *p, uint64_t now, con
 bool wire_peer_is_open(const struct wire_peer *p);
 bool wire_peer_has_left(const struct wire_peer *p); /* wire_peer_leave() */
 bool wire_peer_drained(const struct wire_peer *p); /* nothing waits to be sent or to be acknowledged */
+uint64_t wire_peer_waits(const struct wire_peer *p); /* since when for its oldest missing acknowledgement; WIRE_NEVER: for none */
 uint64_t wire_peer_heard(const struct wire_peer *p); /* when the last valid datagram came, or it was opened */
 uint32_t wire_peer_rtt_ms(const struct wire_peer *p); /* smoothed; 0 = not measured */
 const struct dk_addr *wire_peer_addr(const struct wire_peer *p); /* bound address, proven once it is open; family 0 = none */
