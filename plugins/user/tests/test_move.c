@@ -778,6 +778,40 @@ START_TEST(packed_and_unpacked)
 }
 END_TEST
 
+/* What another node says is believed no further than it is well formed. */
+START_TEST(mangled)
+{
+	uint8_t bytes[1024], bad[1024];
+	struct dk_writer w = dk_writer_on(bytes, sizeof(bytes));
+	struct dk_value v = { .type = DK_V_STR, .as.s = dk_str_c("value") };
+	struct client ann;
+	dk_id id;
+
+	come(&ann, a, "ann");
+	ck_assert_int_eq(a->users->set(a->users, user_of(&ann, a), dk_str_c("name"), &v), 0);
+	ck_assert_int_eq(a->users->pack(a->users, user_of(&ann, a), &w), 0);
+	for (unsigned i = 0; i < 3000; i++) {
+		size_t n = dk_written(&w).n;
+		struct dk_incoming in = { .ver = DK_VER_NODE, .cmd = (uint16_t)(80 + i % 5), .origin = DK_FROM_NODE };
+
+		memcpy(bad, bytes, n);
+		for (uint64_t k = 1 + dk_sim_chance(world) % 4; k > 0; k--)
+			bad[dk_sim_chance(world) % n] = (uint8_t)dk_sim_chance(world);
+		b->users->unpack(b->users, dk_slice_n(bad, n), &a->addr, dk_slice_n(NULL, 0), 1, &id);
+		/* and as the payload of every row between nodes */
+		in.payload = dk_slice_n(bad + dk_sim_chance(world) % n, dk_sim_chance(world) % (n / 2));
+		if (in.payload.p + in.payload.n > bad + n)
+			in.payload.n = (size_t)(bad + n - in.payload.p);
+		in.from = a->addr;
+		dk_dispatch(fake_net.nodes[1], &in);
+		pass(2);
+		events[0] = '\0';
+	}
+	pass(11000); /* who was let in never came */
+	ck_assert_int_eq(counter(b, "users"), 0);
+}
+END_TEST
+
 /* ---- by the client's wish ---- */
 
 START_TEST(asked_by_the_client)
@@ -836,6 +870,7 @@ int main(void)
 	tcase_add_test(t, one_uid_on_both);
 	tcase_add_test(t, the_client_key_was_shown);
 	tcase_add_test(t, packed_and_unpacked);
+	tcase_add_test(t, mangled);
 	tcase_add_test(t, asked_by_the_client);
 	suite_add_tcase(suite, t);
 	runner = srunner_create(suite);
