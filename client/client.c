@@ -343,12 +343,14 @@ void dkc_hung_up(struct dkc_client *c, uint64_t now_us)
 		client_maybe_left(c);
 		return;
 	}
+	if (client_is_udp(c) && c->state != CLIENT_DIALING && !opening) {
+		c->refused_at = now_us; /* anybody may have said so, and the node may be back at once: a hint */
+		return;
+	}
 	if (c->state == CLIENT_DIALING || (opening && client_is_udp(c)))
 		reason = DKC_UNREACHABLE;
 	else if (opening)
 		reason = DKC_KILLED;
-	else if (client_is_udp(c))
-		return; /* a port that is closed may open again */
 	if (!client_broke(c, reason == DKC_BY_SERVER ? DKC_UNREACHABLE : reason))
 		client_end(c, reason);
 }

@@ -104,6 +104,7 @@ struct dkc_client {
 	uint16_t probes_left;
 	uint32_t quiet_ms, probe_ms, search_ms;
 	uint64_t heard_then, probe_at; /* us */
+	uint64_t refused_at; /* us; UDP: when the host last said that nobody listens there */
 	struct seat *seat; /* NULL: in no room */
 	struct search *search; /* NULL: there is none */
 	struct wire_outq *held; /* frames for a connection that does not stand; status 1 = reliable */

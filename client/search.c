@@ -63,6 +63,8 @@ bool client_hushes(const struct dkc_client *c)
 
 	if (!client_is_udp(c) || c->state != CLIENT_UP || !watches(c) || !c->seat->backup_n)
 		return false;
+	if (c->refused_at > heard_at(c))
+		return true;
 	since = wire_peer_waits(&c->wire.peer);
 	if (since == WIRE_NEVER)
 		return false;

@@ -219,7 +219,7 @@ DK_API const struct dkc_endpoint *dkc_wants_dial(struct dkc_client *c);
 DK_API void dkc_dialed(struct dkc_client *c, uint64_t now_us, int rc, const struct dk_addr *server);
 /* UDP: one datagram from server's address. TCP: any bytes; what makes no whole frame yet is kept. */
 DK_API void dkc_feed(struct dkc_client *c, uint64_t now_us, dk_slice bytes);
-/* TCP: the stream ended or failed. */
+/* TCP: the stream ended or failed. UDP: the host says that nobody listens on that port. */
 DK_API void dkc_hung_up(struct dkc_client *c, uint64_t now_us);
 /* Timers; call it when dkc_due() has come, and rather too often than too late. */
 DK_API void dkc_tick(struct dkc_client *c, uint64_t now_us);

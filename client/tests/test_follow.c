@@ -592,6 +592,21 @@ START_TEST(what_never_left_is_kept)
 }
 END_TEST
 
+START_TEST(a_closed_port_is_a_hint)
+{
+	with_backups(false, NULL, 1);
+	die(0);
+	dkc_hung_up(w->client, w->now);
+	send_text("kept");
+	ck_assert(dkc_is_connected(w->client));
+	world_restart(w, 1);
+	ck_assert(world_until(w, "again "));
+	world_run(w, 100000);
+	ck_assert_ptr_nonnull(strstr(w->log, "again 1:r2:50:kept "));
+	ck_assert_uint_eq(stats().given_up, 0);
+}
+END_TEST
+
 /* On a bad line silence is now and then a little longer; nothing is late for good, and nothing comes out of order. */
 START_TEST(a_hush_ends)
 {
@@ -893,6 +908,7 @@ int main(void)
 	tcase_add_test(c, backups_are_told_by_the_server_too);
 	tcase_add_test(c, a_backup_takes_over);
 	tcase_add_test(c, what_never_left_is_kept);
+	tcase_add_test(c, a_closed_port_is_a_hint);
 	tcase_add_test(c, a_hush_ends);
 	tcase_add_test(c, the_second_backup_takes_over);
 	tcase_add_test(c, the_node_itself_may_answer_after_all);
