@@ -15,11 +15,13 @@ diarkisinclude_HEADERS += \
 	%D%/diarkis/log.h \
 	%D%/diarkis/loop.h \
 	%D%/diarkis/mem.h \
+	%D%/diarkis/packed.h \
 	%D%/diarkis/packet.h \
 	%D%/diarkis/plugin.h \
 	%D%/diarkis/self.h \
 	%D%/diarkis/service.h \
 	%D%/diarkis/signal.h \
+	%D%/diarkis/td.h \
 	%D%/diarkis/test.h \
 	%D%/diarkis/transport.h \
 	%D%/diarkis/util.h \

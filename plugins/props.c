@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Typed values by name, in a list: owners have few of them, and most have none. A value keeps its type for as long as its owner
- * lives, on whatever node; nothing is turned into text or floating point on the way.
+ * lives, on whatever node; nothing is turned into text or floating point on the way. What is packed inside a value (a capsule, an
+ * array) was checked when the value came in, so readers need not.
  */
 #include "plugins/props.h"
 
@@ -10,17 +11,13 @@
 
 #include <errno.h>
 
-/* The name follows the struct, then the bytes of a text or byte value. */
+/* The name follows the struct, then the bytes of a text, of bytes, of a capsule or an array, where the value points to. */
 struct prop {
 	struct prop *next;
 	uint32_t size; /* of the allocation */
 	uint32_t n; /* bytes of the value */
-	uint8_t name_n, type;
-	union {
-		bool b;
-		int64_t i;
-		double f;
-	} as;
+	uint8_t name_n;
+	struct dk_value value;
 	char name[];
 };
 
@@ -34,40 +31,16 @@ static struct prop **find(struct props *ps, dk_str name)
 	return at;
 }
 
-static dk_slice bytes_of(const struct dk_value *v)
+static bool has_bytes(enum dk_value_type type)
 {
-	switch (v->type) {
-	case DK_V_STR:
-		return dk_slice_of(v->as.s);
-	case DK_V_BYTES:
-		return v->as.bytes;
-	default:
-		return dk_slice_n(NULL, 0);
-	}
+	return type == DK_V_BYTES || type == DK_V_CAPSULE || type > DK_V_ARRAY;
 }
 
-static struct dk_value value_of(const struct prop *p)
+static dk_slice bytes_of(const struct dk_value *v)
 {
-	struct dk_value v = { .type = p->type };
-
-	switch (v.type) {
-	case DK_V_BOOL:
-		v.as.b = p->as.b;
-		break;
-	case DK_V_INT:
-		v.as.i = p->as.i;
-		break;
-	case DK_V_F64:
-		v.as.f = p->as.f;
-		break;
-	case DK_V_STR:
-		v.as.s = dk_str_n(p->name + p->name_n, p->n);
-		break;
-	default:
-		v.as.bytes = dk_slice_n(p->name + p->name_n, p->n);
-		break;
-	}
-	return v;
+	if (v->type == DK_V_STR)
+		return dk_slice_of(v->as.s);
+	return has_bytes(v->type) ? v->as.bytes : dk_slice_n(NULL, 0);
 }
 
 int props_set(void *self, struct props *ps, const struct props_limits *most, dk_str name, const struct dk_value *value)
@@ -76,7 +49,7 @@ int props_set(void *self, struct props *ps, const struct props_limits *most, dk_
 	struct prop *p, **at, *old;
 	size_t total;
 
-	if (!name.n || name.n > PROPS_NAME_MAX || value->type < DK_V_BOOL || value->type > DK_V_BYTES)
+	if (!name.n || name.n > PROPS_NAME_MAX || !dk_value_ok(value, DK_CAPSULE_DEPTH_MAX))
 		return -EINVAL;
 	at = find(ps, name);
 	old = *at;
@@ -93,16 +66,14 @@ int props_set(void *self, struct props *ps, const struct props_limits *most, dk_
 	p->size = (uint32_t)(sizeof(*p) + name.n + bytes.n);
 	p->n = (uint32_t)bytes.n;
 	p->name_n = (uint8_t)name.n;
-	p->type = (uint8_t)value->type;
+	p->value = *value;
 	memcpy(p->name, name.p, name.n);
 	if (bytes.n)
 		memcpy(p->name + name.n, bytes.p, bytes.n);
-	else if (value->type == DK_V_BOOL)
-		p->as.b = value->as.b;
-	else if (value->type == DK_V_INT)
-		p->as.i = value->as.i;
-	else if (value->type == DK_V_F64)
-		p->as.f = value->as.f;
+	if (value->type == DK_V_STR)
+		p->value.as.s = dk_str_n(p->name + name.n, bytes.n);
+	else if (has_bytes(value->type))
+		p->value.as.bytes = dk_slice_n(p->name + name.n, bytes.n);
 	p->next = old ? old->next : NULL;
 	*at = p;
 	ps->n += !old;
@@ -119,13 +90,13 @@ int props_incr(void *self, struct props *ps, const struct props_limits *most, dk
 	int64_t sum;
 	int rc;
 
-	if (p && p->type != DK_V_INT)
+	if (p && p->value.type != DK_V_INT)
 		return DK_REFUSED;
-	if (__builtin_add_overflow(p ? p->as.i : 0, delta, &sum))
+	if (__builtin_add_overflow(p ? p->value.as.i : 0, delta, &sum))
 		return DK_REFUSED;
 	v.as.i = sum;
 	if (p) {
-		p->as.i = sum;
+		p->value.as.i = sum;
 	} else {
 		rc = props_set(self, ps, most, name, &v);
 		if (rc)
@@ -143,7 +114,7 @@ int props_get(const struct props *ps, dk_str name, struct dk_value *ret_value)
 		p = p->next;
 	if (!p)
 		return DK_NOT_FOUND;
-	*ret_value = value_of(p);
+	*ret_value = p->value;
 	return 0;
 }
 
@@ -168,7 +139,7 @@ bool props_next(const struct props *ps, const struct prop **at, dk_str *ret_name
 		return false;
 	*at = p;
 	*ret_name = dk_str_n(p->name, p->name_n);
-	*ret_value = value_of(p);
+	*ret_value = p->value;
 	return true;
 }
 
@@ -191,45 +162,8 @@ void props_pack(const struct props *ps, struct dk_writer *w)
 	dk_wr_u16(w, (uint16_t)ps->n);
 	for (const struct prop *p = ps->first; p; p = p->next) {
 		dk_wr_bytes8(w, dk_slice_n(p->name, p->name_n));
-		dk_wr_u8(w, p->type);
-		if (p->type == DK_V_BOOL)
-			dk_wr_u8(w, p->as.b);
-		else if (p->type == DK_V_INT)
-			dk_wr_u64(w, (uint64_t)p->as.i);
-		else if (p->type == DK_V_F64)
-			dk_wr_f64(w, p->as.f);
-		else
-			dk_wr_bytes32(w, dk_slice_n(p->name + p->name_n, p->n));
+		dk_value_write(w, &p->value);
 	}
-}
-
-static struct dk_value read_value(struct dk_cursor *c)
-{
-	struct dk_value v = { .type = dk_rd_u8(c) };
-	uint8_t b;
-
-	switch (v.type) {
-	case DK_V_BOOL:
-		b = dk_rd_u8(c);
-		v.as.b = b == 1;
-		c->bad = c->bad || b > 1;
-		break;
-	case DK_V_INT:
-		v.as.i = (int64_t)dk_rd_u64(c);
-		break;
-	case DK_V_F64:
-		v.as.f = dk_rd_f64(c);
-		break;
-	case DK_V_STR:
-		v.as.s = dk_str_of(dk_rd_bytes32(c));
-		break;
-	case DK_V_BYTES:
-		v.as.bytes = dk_rd_bytes32(c);
-		break;
-	default:
-		c->bad = true;
-	}
-	return v;
 }
 
 int props_unpack(void *self, struct props *ps, const struct props_limits *most, struct dk_cursor *c)
@@ -239,7 +173,7 @@ int props_unpack(void *self, struct props *ps, const struct props_limits *most, 
 
 	for (uint16_t i = 0; i < n && rc == 0; i++) {
 		dk_str name = dk_str_of(dk_rd_bytes8(c));
-		struct dk_value v = read_value(c);
+		struct dk_value v = dk_value_read(c);
 
 		rc = c->bad ? -EPROTO : props_set(self, ps, most, name, &v);
 		if (rc == 0 && ps->n != i + 1u) /* named twice */

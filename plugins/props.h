@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Typed values by name: what the plugins user and room keep as properties. Compiled into both. Limits are the caller's, because a
- * game may store what its players say.
+ * Typed values by name: what the plugins user and room keep as properties, and the inside of a capsule. Compiled into all three.
+ * Limits are the caller's, because a game may store what its players say.
  */
 #ifndef PLUGINS_PROPS_H
 #define PLUGINS_PROPS_H
 
-#include <diarkis/cursor.h>
-#include <diarkis/value.h>
+#include <diarkis/packed.h>
 
 #define PROPS_NAME_MAX 255
 
@@ -20,9 +19,10 @@ struct props_limits {
 	uint32_t n, bytes;
 };
 
-/* Returns 0, DK_FULL, -EINVAL (a name of 0 or more than 255 bytes, no type) or -ENOMEM. */
+/* Returns 0, DK_FULL, -EINVAL (a name of 0 or more than 255 bytes, no type, a
+ * capsule or array that is none) or -ENOMEM. */
 int props_set(void *self, struct props *ps, const struct props_limits *most, dk_str name, const struct dk_value *value);
-/* Adds to a whole number; one that is not there begins at 0. Returns 0, DK_FULL, DK_REFUSED (is no whole number, or the sum
+/* Adds to a DK_V_INT; one that is not there begins at 0. Returns 0, DK_FULL, DK_REFUSED (is of another type, or the sum
  * would not fit), -EINVAL or -ENOMEM. */
 int props_incr(void *self, struct props *ps, const struct props_limits *most, dk_str name, int64_t delta, int64_t *ret_value);
 int props_get(const struct props *ps, dk_str name, struct dk_value *ret_value); /* 0 or DK_NOT_FOUND */
@@ -31,10 +31,7 @@ int props_unset(void *self, struct props *ps, dk_str name); /* 0 or DK_NOT_FOUND
 bool props_next(const struct props *ps, const struct prop **at, dk_str *ret_name, struct dk_value *ret_value);
 void props_clear(void *self, struct props *ps);
 
-/*
- * As bytes: u16 count, then per property {u8 length, name, u8 type, value}: bool u8 0/1, int i64, float f64, text and bytes
- * {u32 length, bytes}.
- */
+/* As bytes: a packed capsule, <diarkis/packed.h>. */
 void props_pack(const struct props *ps, struct dk_writer *w);
 /* Into an empty one; on failure it is empty again. The cursor is left after the last property. Returns 0, DK_FULL, -EPROTO or
  * -ENOMEM. */

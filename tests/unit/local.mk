@@ -98,6 +98,12 @@ check_PROGRAMS += %D%/test_oom
 check_PROGRAMS += %D%/test_derror
 %C%_test_derror_SOURCES = %D%/test_derror.c
 %C%_test_derror_LDADD = $(test_libs)
+check_PROGRAMS += %D%/test_value
+%C%_test_value_SOURCES = %D%/test_value.c
+%C%_test_value_LDADD = $(test_libs)
+check_PROGRAMS += %D%/test_td
+%C%_test_td_SOURCES = %D%/test_td.c
+%C%_test_td_LDADD = $(test_libs)
 ## What the plugins user and room share in source form.
 check_PROGRAMS += %D%/test_props
 %C%_test_props_SOURCES = %D%/test_props.c plugins/props.c plugins/props.h

@@ -124,6 +124,53 @@ START_TEST(increments)
 }
 END_TEST
 
+/* The values' bytes are copied, counted and checked. */
+START_TEST(capsules_and_arrays)
+{
+	char packed[] = "\0\1\1a\x0a\x07", elements[] = "\0\1\0\2";
+	struct dk_value capsule = dk_value_capsule(dk_slice_n(packed, 6)),
+			array = dk_value_array(DK_V_U16, dk_slice_n(elements, 4));
+	struct dk_value narrow = dk_value_i8(-3), v, a;
+	uint8_t buf[64];
+	struct dk_writer w = dk_writer_on(buf, sizeof(buf));
+	struct dk_cursor c;
+	struct dk_array at;
+	dk_slice inner;
+	int64_t sum;
+	int8_t i8;
+	uint8_t u8;
+
+	ck_assert_int_eq(props_set(self, &ps, &most, dk_str_c("c"), &capsule), 0);
+	ck_assert_int_eq(props_set(self, &ps, &most, dk_str_c("a"), &array), 0);
+	ck_assert_int_eq(props_set(self, &ps, &most, dk_str_c("n"), &narrow), 0);
+	ck_assert_uint_eq(ps.bytes, 1 + 6 + 1 + 4 + 1);
+	memset(packed, 0xff, sizeof(packed));
+	memset(elements, 0xff, sizeof(elements));
+	ck_assert_int_eq(props_set(self, &ps, &most, dk_str_c("x"), &capsule), -EINVAL);
+	array = dk_value_array(DK_V_U16, dk_slice_n(elements, 3));
+	ck_assert_int_eq(props_set(self, &ps, &most, dk_str_c("x"), &array), -EINVAL);
+	ck_assert_int_eq(props_incr(self, &ps, &most, dk_str_c("n"), 1, &sum), DK_REFUSED);
+
+	props_pack(&ps, &w);
+	props_clear(self, &ps);
+	c = dk_cursor_of(dk_written(&w));
+	ck_assert_int_eq(props_unpack(self, &ps, &most, &c), 0);
+	ck_assert_int_eq(props_get(&ps, dk_str_c("c"), &v), 0);
+	ck_assert_int_eq(dk_value_get_capsule(&v, &inner), 0);
+	ck_assert_int_eq(dk_packed_get(inner, dk_str_c("a"), &v), 0);
+	ck_assert_int_eq(dk_value_get_u8(&v, &u8), 0);
+	ck_assert_uint_eq(u8, 7);
+	ck_assert_int_eq(props_get(&ps, dk_str_c("a"), &v), 0);
+	ck_assert_int_eq(dk_value_get_array(&v, DK_V_U16, &at), 0);
+	ck_assert(dk_array_next(&at, &a) && a.as.i == 1);
+	ck_assert(dk_array_next(&at, &a) && a.as.i == 2);
+	ck_assert_int_eq(props_get(&ps, dk_str_c("n"), &v), 0);
+	ck_assert_int_eq(v.type, DK_V_I8);
+	ck_assert_int_eq(dk_value_get_i8(&v, &i8), 0);
+	ck_assert_int_eq(i8, -3);
+}
+END_TEST
+
 START_TEST(bytes_and_back)
 {
 	uint8_t buf[256], again[256];
@@ -178,6 +225,7 @@ int main(void)
 	tcase_add_test(t, values_by_name);
 	tcase_add_test(t, limits);
 	tcase_add_test(t, increments);
+	tcase_add_test(t, capsules_and_arrays);
 	tcase_add_test(t, bytes_and_back);
 	suite_add_tcase(suite, t);
 	runner = srunner_create(suite);

@@ -196,7 +196,8 @@ struct dk_room {
 	void *(*attachment)(struct dk_room *svc, void *self, dk_id room, size_t size);
 
 	/* Properties: typed values by name, which move with the room. */
-	/* Returns 0, DK_ROOM_GONE, DK_ROOM_MOVING, DK_FULL, -EINVAL (a name of 0 or more than 255 bytes) or -ENOMEM. */
+	/* Returns 0, DK_ROOM_GONE, DK_ROOM_MOVING, DK_FULL, -EINVAL (a name of 0 or more than 255 bytes, a
+	 * capsule or array that is none) or -ENOMEM. */
 	int (*set)(struct dk_room *svc, dk_id room, dk_str name, const struct dk_value *value);
 	/* Adds to a whole number, which begins at 0; lets the time to live of an empty room begin anew. Also DK_REFUSED: it is no
 	 * whole number, or the sum would not fit. */

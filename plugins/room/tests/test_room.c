@@ -917,6 +917,14 @@ START_TEST(properties)
 	ck_assert(dk_str_eq(name, dk_str_c("team")));
 	ck_assert(!rooms->next_property(rooms, room, &at, &name, &v));
 
+	/* capsules, which are checked */
+	v = dk_value_capsule(dk_slice_n("\0\1\1a\x0a\x07", 6));
+	ck_assert_int_eq(rooms->set(rooms, room, dk_str_c("team"), &v), 0);
+	ck_assert_int_eq(rooms->get(rooms, room, dk_str_c("team"), &v), 0);
+	ck_assert(v.type == DK_V_CAPSULE && v.as.bytes.n == 6);
+	v = dk_value_capsule(dk_slice_n("\0\2\1a\x0a\x07", 6));
+	ck_assert_int_eq(rooms->set(rooms, room, dk_str_c("team"), &v), -EINVAL);
+
 	/* limits */
 	ck_assert_int_eq(set_int(room, "", 1), -EINVAL);
 	for (unsigned i = 1; i < DK_ROOM_PROPS_MAX; i++) {

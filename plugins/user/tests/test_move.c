@@ -340,6 +340,8 @@ START_TEST(what_travels)
 	ck_assert_int_eq(a->users->set(a->users, id, dk_str_c("int"), &v), 0);
 	v = (struct dk_value){ .type = DK_V_BYTES, .as.bytes = dk_slice_n("\0\1", 2) };
 	ck_assert_int_eq(a->users->set(a->users, id, dk_str_c("bytes"), &v), 0);
+	v = dk_value_capsule(dk_slice_n("\0\1\1a\x0a\x07", 6));
+	ck_assert_int_eq(a->users->set(a->users, id, dk_str_c("capsule"), &v), 0);
 	a->mem->echo(a->mem, ann.end, locals);
 	pass(1);
 	ck_assert_int_eq(move(&ann), 0);
@@ -356,6 +358,8 @@ START_TEST(what_travels)
 	ck_assert(v.type == DK_V_INT && v.as.i == -5);
 	ck_assert_int_eq(b->users->get(b->users, id, dk_str_c("bytes"), &v), 0);
 	ck_assert(v.type == DK_V_BYTES && v.as.bytes.n == 2 && memcmp(v.as.bytes.p, "\0\1", 2) == 0);
+	ck_assert_int_eq(b->users->get(b->users, id, dk_str_c("capsule"), &v), 0);
+	ck_assert(v.type == DK_V_CAPSULE && v.as.bytes.n == 6 && memcmp(v.as.bytes.p, "\0\1\1a\x0a\x07", 6) == 0);
 	ck_assert(dk_str_eq(dk_str_of(b->users->locals(b->users, id)), dk_str_of(locals)));
 	say(&ann, "hi");
 	pass(1);
