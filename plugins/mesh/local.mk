@@ -19,3 +19,8 @@ check_PROGRAMS += %D%/tests/test_links
 check_PROGRAMS += %D%/tests/test_options
 %C%_tests_test_options_SOURCES = %D%/tests/test_options.c $(carrier_nodes)
 %C%_tests_test_options_LDADD = $(harness_lib) $(kernel_lib) $(test_libs)
+check_PROGRAMS += %D%/tests/test_queue
+## Its own object: that of the plugin is made by libtool.
+%C%_tests_test_queue_SOURCES = %D%/tests/test_queue.c %D%/mesh_queue.c %D%/mesh_queue.h
+%C%_tests_test_queue_CPPFLAGS = $(AM_CPPFLAGS)
+%C%_tests_test_queue_LDADD = $(harness_lib) $(kernel_lib) $(test_libs)

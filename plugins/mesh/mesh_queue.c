@@ -85,6 +85,10 @@ struct entry *queue_put(struct queue *q, size_t n)
 
 		if (!b)
 			return NULL;
+		if (q->last && !q->last->used) { /* the one that was kept, and is too short */
+			block_free(q, q->last);
+			q->last = NULL;
+		}
 		if (q->last)
 			q->last->next = b;
 		else
