@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Buckets that another node should own. A bucket that moves stands still: its keys go over in parts, and with the last one the
+ * other node owns it, with an epoch that is one higher. Only what that node says counts. Where its answer is lost it is asked until
+ * it gives one or is gone, and the bucket stands still meanwhile: rather nobody owns it than two.
+ */
+#include "dive_state.h"
+
+enum {
+	AT_ONCE = 64,
+	PART_BYTES = 256 << 10,
+	ANSWER_MS = 2000,
+	ASK_AGAIN_MS = 100,
+	PAUSE_MS = 200 /* after a move that came to nothing */
+};
+
+struct dive_move {
+	struct dive_move *next, **link;
+	struct dives *d;
+	struct dive_storage *st;
+	uint16_t bucket;
+	struct dk_addr to;
+	uint64_t boot, transfer;
+	uint8_t *bytes; /* all of its keys */
+	size_t size, at, sent; /* sent: behind the part that is on its way */
+	uint32_t part;
+	bool asks; /* whether the last part has come */
+	dk_id request;
+	struct dk_timer timer;
+};
+
+static void move_free(struct dive_move *m)
+{
+	struct dives *d = m->d;
+
+	*m->link = m->next;
+	if (m->next)
+		m->next->link = m->link;
+	d->move_n--;
+	dk_timer_stop(&m->timer);
+	if (m->request)
+		d->carrier->cancel(d->carrier, m->request);
+	dk_free(d, m->bytes, m->size);
+	dk_free(d, m, sizeof(*m));
+}
+
+void dive_move_fini(struct dives *d)
+{
+	while (d->moves)
+		move_free(d->moves);
+}
+
+/* ---- ends ---- */
+
+static void gone_over(struct dive_move *m, uint32_t epoch)
+{
+	struct dives *d = m->d;
+	struct dive_bucket *b = &m->st->buckets[m->bucket];
+
+	dive_store_empty(&m->st->store, m->bucket);
+	if (epoch > b->epoch)
+		b->epoch = epoch;
+	dive_role(m->st, m->bucket, DIVE_NONE);
+	b->keeper = m->to;
+	d->n.moved_out++;
+	d->n.moved_bytes += m->size;
+	move_free(m);
+	dive_look(d);
+}
+
+/* It stays. past: epochs that the other node may have given it, before it was gone. */
+static void stays(struct dive_move *m, uint32_t past)
+{
+	struct dive_bucket *b = &m->st->buckets[m->bucket];
+
+	b->epoch += past;
+	dive_role(m->st, m->bucket, DIVE_OWNED);
+	b->retry_ms = dk_now(m->d) + PAUSE_MS;
+	m->d->n.moves_failed++;
+	move_free(m);
+}
+
+/* ---- parts ---- */
+
+static void answered(void *self, void *arg, int err, int status, dk_slice body);
+
+/* Whole keys only. */
+static size_t part_end(const struct dive_move *m)
+{
+	struct dk_cursor c = dk_cursor_of(dk_slice_n(m->bytes + m->at, m->size - m->at));
+	size_t end = m->at;
+
+	while (c.p < c.end && end - m->at < PART_BYTES) {
+		dk_rd_bytes16(&c);
+		dk_rd_take(&c, 9);
+		dk_rd_bytes32(&c);
+		if (c.bad)
+			break;
+		end = m->at + (size_t)(m->size - m->at - dk_rd_left(&c));
+	}
+	return end;
+}
+
+static int send_part(struct dive_move *m)
+{
+	struct dives *d = m->d;
+	uint32_t epoch = m->st->buckets[m->bucket].epoch;
+	size_t cap, n;
+	struct dk_writer w;
+
+	m->sent = m->asks ? m->at : part_end(m);
+	n = m->sent - m->at;
+	cap = 2 + DK_DIVE_STORAGE_MAX + 2 + 4 + 8 + 4 + 2 + n;
+	w = dk_writer_on(dk_scratch(d, cap), cap);
+	dive_on_migrate_pack(&w, dk_str_c(m->st->name), m->bucket, epoch, m->transfer, m->part, m->sent == m->size, m->asks,
+			     dk_slice_n(m->bytes + m->at, n));
+	if (w.bad)
+		return -ENOMEM;
+	d->budget -= (int64_t)cap;
+	return d->carrier->request(d->carrier, d, &m->to, DK_VER_NODE, 640, dk_written(&w), ANSWER_MS, answered, m, &m->request);
+}
+
+static bool is_gone(const struct dive_move *m)
+{
+	const struct dk_cluster_node *n = m->d->cluster->node(m->d->cluster, &m->to);
+
+	return !dive_there(n) || n->boot != m->boot;
+}
+
+static void on_ask_again(void *self, struct dk_timer *t)
+{
+	struct dive_move *m = dk_container_of(t, struct dive_move, timer);
+
+	(void)self;
+	if (is_gone(m)) {
+		stays(m, 2);
+		return;
+	}
+	m->asks = true;
+	m->at = m->size;
+	if (send_part(m))
+		dk_timer_start(m->d, &m->timer, ASK_AGAIN_MS, 0, on_ask_again);
+}
+
+/* dk_carrier_done_fn */
+static void answered(void *self, void *arg, int err, int status, dk_slice body)
+{
+	struct dive_move *m = arg;
+	struct dk_cursor c = dk_cursor_of(body);
+	uint8_t outcome = dk_rd_u8(&c);
+	uint32_t epoch = dk_rd_u32(&c);
+	bool last = m->sent == m->size;
+
+	(void)self;
+	m->request = 0;
+	if (err == 0 && (status != DK_STATUS_OK || c.bad))
+		outcome = DIVE_NOT_MINE;
+	if (err && (last || m->asks) && (m->asks || err != -EHOSTUNREACH)) {
+		dk_timer_start(m->d, &m->timer, ASK_AGAIN_MS, 0, on_ask_again);
+	} else if (err || (outcome && outcome != DIVE_STALE)) {
+		stays(m, 0);
+	} else if (outcome == DIVE_STALE) {
+		m->d->n.stale++;
+		gone_over(m, epoch);
+	} else if (last) {
+		gone_over(m, epoch);
+	} else {
+		m->at = m->sent;
+		m->part++;
+		if (send_part(m))
+			stays(m, 0);
+	}
+}
+
+/* ---- the beginning ---- */
+
+static int pack(struct dive_move *m)
+{
+	struct dives *d = m->d;
+	struct dive_entry *e;
+	struct dk_writer w;
+
+	for (e = m->st->store.buckets[m->bucket]; e && m->st->migration; e = e->next)
+		m->size += dive_store_packed(e);
+	if (!m->size)
+		return 0;
+	m->bytes = dk_alloc(d, m->size);
+	if (!m->bytes)
+		return -ENOMEM;
+	w = dk_writer_on(m->bytes, m->size);
+	for (e = m->st->store.buckets[m->bucket]; e; e = e->next)
+		dive_store_pack(&w, e, dk_now(d));
+	return 0;
+}
+
+static bool begin(struct dives *d, struct dive_storage *st, uint16_t i, const struct dk_addr *to)
+{
+	const struct dk_cluster_node *n = d->cluster->node(d->cluster, to);
+	struct dive_move *m = n ? dk_alloc(d, sizeof(*m)) : NULL;
+
+	if (!m)
+		return false;
+	m->d = d;
+	m->st = st;
+	m->bucket = i;
+	m->to = *to;
+	m->boot = n->boot;
+	m->transfer = ++d->last_transfer;
+	m->next = d->moves;
+	if (m->next)
+		m->next->link = &m->next;
+	m->link = &d->moves;
+	d->moves = m;
+	d->move_n++;
+	dive_role(st, i, DIVE_LEAVING);
+	if (pack(m) || send_part(m)) {
+		stays(m, 0);
+		return false;
+	}
+	return true;
+}
+
+static void refill(struct dives *d)
+{
+	uint64_t now = dk_now_us(d), us = now - d->budget_us;
+	int64_t most = dive_conf(d)->move_bytes;
+
+	d->budget_us = now;
+	d->budget += us < 1000000 ? (int64_t)((double)most * (double)us / 1e6) : most;
+	if (d->budget > most / 4)
+		d->budget = most / 4;
+}
+
+void dive_move_look(struct dives *d, struct dive_storage *st)
+{
+	refill(d);
+	for (uint16_t i = 0; i < DIVE_BUCKETS && st->owned && d->move_n < AT_ONCE && d->budget > 0; i++) {
+		const struct dive_bucket *b = &st->buckets[i];
+		const struct dk_addr *to;
+
+		if (b->role != DIVE_OWNED || b->retry_ms > dk_now(d))
+			continue;
+		to = dive_view_other(st, i);
+		if (to && !begin(d, st, i, to))
+			return;
+	}
+}
+
+/* ---- the other end ---- */
+
+/* Returns enum dive_elsewhere, or 0: this part may come. */
+static int admit(struct dives *d, struct dive_storage *st, uint16_t bucket, uint32_t epoch, uint64_t transfer, uint32_t part)
+{
+	struct dive_bucket *b = &st->buckets[bucket];
+
+	if (part)
+		return b->role == DIVE_LANDING && b->transfer == transfer && b->parts == part ? 0 : DIVE_NOT_MINE;
+	if (b->epoch > epoch && (b->role == DIVE_OWNED || b->role == DIVE_LEAVING))
+		return DIVE_STALE;
+	if (b->role == DIVE_LEAVING || !d->up || dk_node_state(d) == DK_OFFLINE)
+		return DIVE_NOT_MINE;
+	dive_store_empty(&st->store, bucket);
+	dive_role(st, bucket, DIVE_LANDING);
+	b->transfer = transfer;
+	b->parts = 0;
+	return 0;
+}
+
+static int take(struct dives *d, struct dive_storage *st, uint16_t bucket, dk_slice keys)
+{
+	struct dk_cursor c = dk_cursor_of(keys);
+
+	while (c.p < c.end)
+		if (dive_store_unpack(&st->store, bucket, &c, dk_now(d))) {
+			d->n.malformed++;
+			return DIVE_NOT_MINE;
+		}
+	return 0;
+}
+
+int dive_on_migrate(struct dives *d, struct dk_call *call, dk_str storage, uint16_t bucket, uint32_t epoch, uint64_t transfer,
+		    uint32_t part, bool last, bool ask, dk_slice keys)
+{
+	struct dive_storage *st = dive_find(d, storage);
+	struct dive_bucket *b;
+	int outcome;
+
+	if (!st || bucket >= DIVE_BUCKETS)
+		return dive_on_migrate_answer(call, DIVE_NOT_MINE, 0);
+	b = &st->buckets[bucket];
+	if (ask) /* it came, if it is here or was here in a later epoch; a part that is missing will not come any more */
+		return dive_on_migrate_answer(call, b->epoch > epoch ? 0 : DIVE_NOT_MINE, b->epoch);
+	outcome = admit(d, st, bucket, epoch, transfer, part);
+	if (outcome == 0)
+		outcome = take(d, st, bucket, keys);
+	if (outcome) {
+		if (outcome != DIVE_STALE && b->role == DIVE_LANDING && b->transfer == transfer) {
+			dive_store_empty(&st->store, bucket);
+			dive_role(st, bucket, DIVE_NONE);
+			b->since_ms = 0;
+		}
+		return dive_on_migrate_answer(call, (uint8_t)outcome, b->epoch);
+	}
+	b->parts++;
+	b->since_ms = dk_now(d);
+	if (last) {
+		b->epoch = epoch + 1;
+		dive_role(st, bucket, DIVE_OWNED);
+		d->n.moved_in++;
+	}
+	return dive_on_migrate_answer(call, 0, b->epoch);
+}

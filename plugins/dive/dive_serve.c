@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The owner's side: what is asked here, by this node or by another, is done at once, or not at all where the bucket is not owned
+ * here. Whoever is told "not mine" may ask again: nothing was done.
+ */
+#include "dive_state.h"
+
+void dive_write_addr(struct dk_writer *w, const struct dk_addr *a)
+{
+	dk_wr_u8(w, a->family);
+	dk_wr_u16(w, a->port);
+	dk_wr_slice(w, dk_slice_n(a->ip, sizeof(a->ip)));
+}
+
+void dive_read_addr(struct dk_cursor *c, struct dk_addr *ret_addr)
+{
+	struct dk_addr a = { .family = dk_rd_u8(c) };
+	const uint8_t *ip;
+
+	a.port = dk_rd_u16(c);
+	ip = dk_rd_take(c, sizeof(a.ip));
+	if (!ip)
+		return;
+	memcpy(a.ip, ip, sizeof(a.ip));
+	*ret_addr = a;
+}
+
+static bool pushes(const struct dive_order *o)
+{
+	return o->op == DK_DIVE_LPUSH || o->op == DK_DIVE_RPUSH;
+}
+
+static int ask_push(struct dives *d, struct dive_storage *st, struct dive_order *o)
+{
+	struct dk_dive_push ev = { .storage = dk_str_c(st->name), .key = o->key, .values = o->values };
+
+	ev.right = o->op == DK_DIVE_RPUSH;
+	if (dk_ask(&d->svc.pushing, &ev))
+		return DK_REFUSED;
+	o->values = ev.values;
+	return dive_store_check(&st->store, &o->values);
+}
+
+int dive_execute(struct dives *d, struct dive_storage *st, struct dive_order *o, struct dk_dive_list *ret_values)
+{
+	struct dk_dive_list values = { .n = 0 };
+	struct dk_writer w;
+	size_t cap;
+	int rc = dive_store_check(&st->store, &o->values);
+
+	if (rc == 0 && pushes(o))
+		rc = ask_push(d, st, o);
+	if (rc)
+		return rc;
+	cap = dive_store_answer(&st->store, o->key) + 1;
+	w = dk_writer_on(dk_scratch(d, cap), cap);
+	rc = dive_store_do(&st->store, o, dk_now(d), &w, &values.n);
+	if (rc)
+		return rc;
+	values.bytes = dk_written(&w);
+	if (o->op == DK_DIVE_LRANGE) {
+		struct dk_dive_range ev = { .storage = dk_str_c(st->name), .key = o->key, .values = values };
+
+		if (dk_ask(&d->svc.ranging, &ev))
+			return DK_REFUSED;
+		values = ev.values;
+	}
+	d->n.answered++;
+	*ret_values = values;
+	return 0;
+}
+
+static int say(struct dk_call *call, int outcome)
+{
+	if (outcome < 0)
+		outcome = DIVE_NO_MEMORY;
+	return dive_on_get_answer(call, (uint8_t)outcome, 0, dk_slice_n(NULL, 0));
+}
+
+static int say_where(struct dk_call *call, const struct dk_addr *a)
+{
+	uint8_t buf[32];
+	struct dk_writer w = dk_writer_on(buf, sizeof(buf));
+
+	dive_write_addr(&w, a);
+	return dive_on_get_answer(call, DIVE_ELSEWHERE, 0, dk_written(&w));
+}
+
+static int serve(struct dives *d, struct dk_call *call, enum dk_dive_op op)
+{
+	struct dk_cursor c = dk_cursor_of(call->payload);
+	struct dk_dive_list values = { .n = 0 };
+	struct dive_order o = { .op = (uint8_t)op };
+	struct dive_storage *st;
+	struct dive_bucket *b;
+	dk_str name;
+	int rc;
+
+	name = dk_str_of(dk_rd_bytes16(&c));
+	o.key = dk_str_of(dk_rd_bytes16(&c));
+	o.ttl_s = dk_rd_u32(&c);
+	o.a = (int32_t)dk_rd_u32(&c);
+	o.b = (int32_t)dk_rd_u32(&c);
+	o.values.n = dk_rd_u32(&c);
+	o.values.bytes = dk_rd_rest(&c);
+	if (c.bad || !o.key.n || o.key.n > DK_DIVE_KEY_MAX || o.ttl_s > DK_DIVE_TTL_MAX) {
+		d->n.malformed++;
+		return dk_refuse(call, DK_E_PARAMS, "a storage, a key of 1 to %d bytes and a time of at most %d s were expected",
+				 DK_DIVE_KEY_MAX, DK_DIVE_TTL_MAX);
+	}
+	st = dive_find(d, name);
+	if (!st)
+		return say(call, DK_DIVE_NO_STORAGE);
+	b = &st->buckets[dive_hrw_bucket(o.key)];
+	if (b->role == DIVE_NONE && b->keeper.family)
+		return say_where(call, &b->keeper);
+	if (b->role != DIVE_OWNED)
+		return say(call, DIVE_NOT_MINE);
+	rc = dive_execute(d, st, &o, &values);
+	if (rc) {
+		d->n.refused++;
+		return say(call, rc);
+	}
+	return dive_on_get_answer(call, 0, values.n, values.bytes);
+}
+
+int dive_on_set(struct dives *d, struct dk_call *call)
+{
+	return serve(d, call, DK_DIVE_SET);
+}
+
+int dive_on_set_new(struct dives *d, struct dk_call *call)
+{
+	return serve(d, call, DK_DIVE_SET_NEW);
+}
+
+int dive_on_get(struct dives *d, struct dk_call *call)
+{
+	return serve(d, call, DK_DIVE_GET);
+}
+
+int dive_on_del(struct dives *d, struct dk_call *call)
+{
+	return serve(d, call, DK_DIVE_DEL);
+}
+
+int dive_on_incr(struct dives *d, struct dk_call *call)
+{
+	return serve(d, call, DK_DIVE_INCR);
+}
+
+int dive_on_lpush(struct dives *d, struct dk_call *call)
+{
+	return serve(d, call, DK_DIVE_LPUSH);
+}
+
+int dive_on_rpush(struct dives *d, struct dk_call *call)
+{
+	return serve(d, call, DK_DIVE_RPUSH);
+}
+
+int dive_on_lpop(struct dives *d, struct dk_call *call)
+{
+	return serve(d, call, DK_DIVE_LPOP);
+}
+
+int dive_on_rpop(struct dives *d, struct dk_call *call)
+{
+	return serve(d, call, DK_DIVE_RPOP);
+}
+
+int dive_on_lrange(struct dives *d, struct dk_call *call)
+{
+	return serve(d, call, DK_DIVE_LRANGE);
+}

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * State of the plugin dive, shared by its files: dive.c (options, phases), dive_ask.c (who asks: the service), dive_serve.c (who
+ * owns: what other nodes ask), dive_view.c (which nodes hold a storage), dive_claim.c (buckets that nobody owns), dive_move.c
+ * (buckets that change their owner), dive_store.[ch] (the keys), dive_hrw.[ch] (who owns what).
+ */
+#ifndef DIVE_STATE_H
+#define DIVE_STATE_H
+
+#include <errno.h>
+
+#include <diarkis/carrier.h>
+#include <diarkis/cluster.h>
+#include <diarkis/dive.h>
+#include <diarkis/plugin.h>
+
+#include "dive_rows.h"
+#include "dive_store.h"
+
+struct dive_storage_conf {
+	int64_t multiple_index, ring_size, clean_interval, default_ttl, batch, interval;
+	int64_t max_keys, max_value, max_list_bytes, max_list_items;
+	const char *type;
+	bool migration;
+};
+struct dive_conf {
+	struct dk_groups storages; /* struct dive_storage_conf */
+	int64_t move_bytes;
+};
+
+/* What a bucket is to this node. Two nodes never own one at a time, as long as they hear each other. */
+enum dive_role {
+	DIVE_NONE,
+	DIVE_OWNED,
+	DIVE_LEAVING, /* dive_move.c: on its way to another node; it stands still */
+	DIVE_LANDING /* on its way from another node */
+};
+struct dive_bucket {
+	uint8_t role;
+	uint32_t epoch; /* of its ownership, as far as is known here: one more with each change of owner */
+	uint32_t parts; /* LANDING: that have come */
+	uint64_t transfer; /* LANDING: which */
+	uint64_t since_ms; /* of this role */
+	uint64_t retry_ms; /* OWNED: not moved before */
+	struct dk_addr keeper; /* NONE: who was heard to own it; family 0 = not known */
+};
+
+struct dive_storage {
+	struct dive_storage *next;
+	struct dives *dives;
+	const char *name;
+	const char *type; /* "" = as this node */
+	bool migration;
+	uint32_t clean_s;
+	struct dive_store store;
+	struct dive_bucket buckets[DIVE_BUCKETS];
+	uint32_t owned; /* OWNED and LEAVING */
+	struct dive_claim *claim; /* NULL = none */
+	uint64_t claim_ms; /* no other one before */
+	/* dive_view.c: the nodes that hold it */
+	struct dk_addr *nodes;
+	uint64_t *weights;
+	size_t node_n, node_cap;
+	bool mine; /* this node is one of them */
+	uint64_t mark; /* of who they are */
+	uint16_t owners[DIVE_BUCKETS]; /* index of who should own it */
+};
+
+struct dives {
+	struct dk_self base;
+	struct dk_dive svc;
+	struct dk_carrier *carrier; /* NULL: this node is alone */
+	struct dk_cluster *cluster; /* likewise */
+	struct dive_storage *storages;
+	struct dk_table asks;
+	struct dk_timer tick, sweep;
+	struct dive_move *moves;
+	uint32_t move_n;
+	int64_t budget; /* bytes that may move now */
+	uint64_t budget_us;
+	uint64_t last_transfer;
+	bool up; /* it serves */
+	struct {
+		uint64_t asked, asked_away, answered, retried, refused, failed, maybe, malformed, stale;
+		uint64_t claimed, moved_out, moved_in, moved_bytes, moves_failed, expired;
+		int64_t keys, bytes, buckets;
+	} n;
+};
+
+static inline const struct dive_conf *dive_conf(const struct dives *d)
+{
+	return d->base.conf;
+}
+
+static inline bool dive_alone(const struct dives *d)
+{
+	return !d->carrier || !d->cluster;
+}
+
+/* ---- dive.c ---- */
+struct dive_storage *dive_find(struct dives *d, dk_str name);
+void dive_role(struct dive_storage *st, uint16_t bucket, enum dive_role role);
+/* Something changed: look at all buckets soon. */
+void dive_look(struct dives *d);
+
+/* ---- dive_ask.c ---- */
+void dive_ask_init(struct dives *d);
+void dive_ask_fini(struct dives *d);
+
+/* ---- dive_serve.c ---- */
+/* Does what is asked, at the owner, and runs the filters. ret_values is valid until the callback returns. */
+int dive_execute(struct dives *d, struct dive_storage *st, struct dive_order *o, struct dk_dive_list *ret_values);
+void dive_write_addr(struct dk_writer *w, const struct dk_addr *a);
+void dive_read_addr(struct dk_cursor *c, struct dk_addr *ret_addr);
+
+/* ---- dive_view.c ---- */
+/* Looks who holds it now, and who should own what. */
+void dive_view_refresh(struct dives *d, struct dive_storage *st);
+void dive_view_fini(struct dive_storage *st);
+/* Who should own that bucket; NULL = nobody does, or this node. */
+const struct dk_addr *dive_view_other(const struct dive_storage *st, uint16_t bucket);
+/* True when this node should. */
+bool dive_view_mine(const struct dive_storage *st, uint16_t bucket);
+/* A number for the set of all nodes that could be asked. */
+uint64_t dive_view_everybody(struct dives *d);
+static inline bool dive_there(const struct dk_cluster_node *n)
+{
+	return n && (n->health == DK_ALIVE || n->health == DK_SUSPECT);
+}
+
+/* ---- dive_claim.c ---- */
+void dive_claim_look(struct dives *d, struct dive_storage *st);
+void dive_claim_fini(struct dives *d);
+
+/* ---- dive_move.c ---- */
+void dive_move_look(struct dives *d, struct dive_storage *st);
+void dive_move_fini(struct dives *d);
+
+#endif

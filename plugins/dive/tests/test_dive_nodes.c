@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Three nodes and more: whoever asks gets the same answer; every bucket has one owner; keys move when nodes join and leave, and
+ * what is counted meanwhile is exact.
+ */
+#include "dive_nodes.h"
+
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define IS(text, expr) ck_assert_str_eq(expr, text)
+
+static const char *key_of(unsigned i)
+{
+	static char key[8][16];
+	char *k = key[i % 8];
+
+	snprintf(k, sizeof(key[0]), "key%u", i);
+	return k;
+}
+
+/* Every bucket is owned once. */
+static void check_buckets(void)
+{
+	int64_t n = 0;
+
+	for (unsigned i = 1; i < NODES; i++)
+		if (nodes[i].h)
+			n += count(i, "buckets");
+	ck_assert_int_eq(n, 1024);
+}
+
+START_TEST(any_node)
+{
+	unsigned owners[NODES] = { 0 };
+
+	together(3, 1, "s = { };");
+	check_buckets();
+	for (unsigned i = 1; i <= 3; i++) {
+		ck_assert_int_gt(count(i, "buckets"), 250);
+		ck_assert_uint_eq(nodes[i].dive->nodes(nodes[i].dive, dk_str_c("s")), 3);
+	}
+	for (unsigned i = 0; i < 60; i++) {
+		struct dk_addr at[3];
+		char text[16];
+
+		snprintf(text, sizeof(text), "%u", i);
+		IS("", asked(1 + i % 3, DK_DIVE_SET, key_of(i), 0, 0, 0, text));
+		for (unsigned k = 0; k < 3; k++) {
+			IS(text, asked(1 + k, DK_DIVE_GET, key_of(i), 0, 0, 0, ""));
+			ck_assert_int_eq(nodes[1 + k].dive->resolve(nodes[1 + k].dive, dk_str_c("s"), dk_str_c(key_of(i)), &at[k]),
+					 0);
+			ck_assert(dk_addr_eq(&at[0], &at[k]));
+		}
+		owners[at[0].ip[3] - 1]++;
+	}
+	for (unsigned i = 1; i <= 3; i++)
+		ck_assert_uint_gt(owners[i], 5);
+	IS("", asked(1, DK_DIVE_RPUSH, "l", 0, 0, 0, "1 two 3"));
+	IS("", asked(2, DK_DIVE_LPUSH, "l", 0, 0, 0, "0"));
+	IS("0 1", asked(3, DK_DIVE_LPOP, "l", 0, 2, 0, ""));
+	IS("3 two", asked(1, DK_DIVE_RPOP, "l", 0, 0, 0, ""));
+	apart();
+}
+END_TEST
+
+START_TEST(time_to_live)
+{
+	uint64_t began;
+
+	together(3, 2, "s = { };");
+	began = dk_sim_now(world);
+	for (unsigned i = 0; i < 12; i++)
+		asked(1 + i % 3, DK_DIVE_SET, key_of(i), 10, 0, 0, "1");
+	run(3000);
+	join(4);
+	run(2000);
+	for (unsigned i = 0; i < 12; i++)
+		IS("1", asked(1 + i % 4, DK_DIVE_GET, key_of(i), 0, 0, 0, ""));
+	run(began + 10200 - dk_sim_now(world));
+	for (unsigned i = 0; i < 12; i++)
+		IS("4: ", asked(1 + i % 4, DK_DIVE_GET, key_of(i), 0, 0, 0, ""));
+	apart();
+}
+END_TEST
+
+/* ---- counting while nodes come and go ---- */
+
+enum { COUNTERS = 40, COUNTS_MAX = 20000 };
+
+static struct answer counts[COUNTS_MAX];
+static unsigned counted[COUNTS_MAX], count_n;
+
+static void begin_counting(void)
+{
+	count_n = 0;
+	for (unsigned i = 0; i < COUNTERS; i++)
+		IS("", asked(1, DK_DIVE_SET, key_of(i), 0, 0, 0, "0"));
+}
+
+/* Every node that serves counts, a little more than once a millisecond, for so long. */
+static void keep_counting(uint64_t ms, unsigned without)
+{
+	for (uint64_t t = 0; t < ms; t += 5) {
+		for (unsigned i = 1; i < NODES; i++) {
+			unsigned k = (unsigned)(dk_sim_chance(world) % COUNTERS);
+			struct dk_dive_ask what = {
+				.op = DK_DIVE_INCR, .storage = dk_str_c("s"), .key = dk_str_c(key_of(k)), .a = 1
+			};
+
+			if (!nodes[i].h || i == without || count_n == COUNTS_MAX)
+				continue;
+			counted[count_n] = k;
+			ask(i, &what, &counts[count_n++]);
+		}
+		run(5);
+	}
+}
+
+/* What was said to be done was done once, what was not was not; nothing is left open, and nothing is lost. */
+static void check_counts(unsigned at)
+{
+	unsigned sums[COUNTERS] = { 0 };
+
+	run(6000);
+	ck_assert_uint_lt(count_n, COUNTS_MAX);
+	for (unsigned i = 0; i < count_n; i++) {
+		ck_assert(counts[i].there);
+		ck_assert_msg(counts[i].rc == 0, "increment %u of %u ended with %d", i, count_n, counts[i].rc);
+		sums[counted[i]]++;
+	}
+	for (unsigned k = 0; k < COUNTERS; k++) {
+		char text[16];
+
+		snprintf(text, sizeof(text), "%u", sums[k]);
+		IS(text, asked(at, DK_DIVE_GET, key_of(k), 0, 0, 0, ""));
+	}
+	check_buckets();
+}
+
+START_TEST(node_joins)
+{
+	together(2, 10 + (uint64_t)_i, "s = { };");
+	begin_counting();
+	keep_counting(300, 0);
+	join(3);
+	keep_counting(2000, 0);
+	join(4);
+	keep_counting(2000, 0);
+	check_counts(3);
+	ck_assert_int_gt(count(3, "moved_in"), 0);
+	ck_assert_int_gt(count(4, "buckets"), 150);
+	apart();
+}
+END_TEST
+
+/* Goes down as on SIGTERM, while the others count: it ends only when its buckets have gone over. */
+START_TEST(node_drains)
+{
+	struct dk_harness *h;
+	unsigned ms = 0;
+
+	together(3, 20 + (uint64_t)_i, "s = { };");
+	begin_counting();
+	keep_counting(300, 0);
+	keep_counting(100, 2);
+	h = nodes[2].h;
+	dk_stop(dk_harness_kernel(h));
+	while (!dk_finished(dk_harness_kernel(h), NULL)) {
+		keep_counting(20, 2);
+		ms += 20;
+		ck_assert_uint_lt(ms, 9000);
+	}
+	ck_assert_int_eq(dk_harness_free(h), 0);
+	nodes[2].h = NULL;
+	keep_counting(500, 0);
+	check_counts(1);
+	ck_assert_int_gt(count(1, "moved_in") + count(3, "moved_in"), 250);
+	apart();
+}
+END_TEST
+
+/* What a dead node owned is lost; the rest goes on, and within a few seconds so do its buckets. */
+START_TEST(node_dies)
+{
+	unsigned lost = 0;
+
+	together(3, 3, "s = { };");
+	begin_counting();
+	dk_harness_kill(nodes[3].h);
+	nodes[3].h = NULL;
+	run(5000);
+	check_buckets();
+	for (unsigned i = 0; i < COUNTERS; i++) {
+		const char *text = asked(1 + i % 2, DK_DIVE_GET, key_of(i), 0, 0, 0, "");
+
+		ck_assert_msg(!strcmp(text, "0") || !strcmp(text, "4: "), "%s is %s", key_of(i), text);
+		lost += *text == '4';
+		if (*text == '4')
+			IS("", asked(1, DK_DIVE_SET, key_of(i), 0, 0, 0, "1"));
+	}
+	ck_assert_uint_gt(lost, 2);
+	ck_assert_uint_lt(lost, COUNTERS / 2 + 5);
+	apart();
+}
+END_TEST
+
+/* Cut off, a node takes nothing over; healed, every bucket has one owner again. */
+START_TEST(cut_off)
+{
+	static const char *const one[] = { "10.0.0.4", NULL }, *const others[] = { "10.0.0.1", "10.0.0.2", "10.0.0.3", NULL };
+	int64_t before;
+
+	together(3, 4, "s = { };");
+	begin_counting();
+	before = count(3, "buckets");
+	dk_sim_partition(world, one, others, true);
+	run(6000);
+	ck_assert_int_eq(count(3, "buckets"), before);
+	ck_assert_int_eq(count(1, "buckets") + count(2, "buckets"), 1024);
+	dk_sim_partition(world, one, others, false);
+	run(12000);
+	check_buckets();
+	for (unsigned i = 0; i < 12; i++)
+		ck_assert_str_eq(asked(1, DK_DIVE_GET, key_of(i), 0, 0, 0, ""), asked(3, DK_DIVE_GET, key_of(i), 0, 0, 0, ""));
+	apart();
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("dive on several nodes");
+	TCase *tc = tcase_create("nodes");
+	SRunner *runner;
+	int failed;
+
+	tcase_set_timeout(tc, 120);
+	tcase_add_test(tc, any_node);
+	tcase_add_test(tc, time_to_live);
+	tcase_add_loop_test(tc, node_joins, 0, 3);
+	tcase_add_loop_test(tc, node_drains, 0, 3);
+	tcase_add_test(tc, node_dies);
+	tcase_add_test(tc, cut_off);
+	suite_add_tcase(suite, tc);
+	runner = srunner_create(suite);
+	srunner_run_all(runner, CK_ENV);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed != 0;
+}
