@@ -210,7 +210,8 @@ static void transmit(struct sim *sim, const struct dk_addr *from, const struct d
 		if (!p)
 			return;
 		*p = (struct packet){ { .fire = fire_packet, .drop = packet_drop }, .from = *from, .to = *to, .n = n };
-		memcpy(p->bytes, bytes, n);
+		if (n)
+			memcpy(p->bytes, bytes, n);
 		sim_event(sim, &p->e, at_us[i]);
 	}
 }
