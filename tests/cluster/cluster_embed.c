@@ -179,9 +179,12 @@ static bool both_over(void *arg)
 	return dk_finished(k, NULL) && dk_finished(other, NULL);
 }
 
-static void stop_both(void *arg)
+/* Of two nodes on one loop either may be the first to serve. */
+static void stop_when_both_are_up(void *arg)
 {
 	put(arg);
+	if (!strstr(trace, "first") || !strstr(trace, "second"))
+		return;
 	ck_assert(dk_is_running(other));
 	dk_stop(other);
 	dk_stop(k);
@@ -193,8 +196,8 @@ START_TEST(two_nodes)
 
 	begin(server);
 	ck_assert_int_eq(boot(server, &other), 0);
-	dk_on_started(k, plain, first);
-	dk_on_started(other, stop_both, second);
+	dk_on_started(k, stop_when_both_are_up, first);
+	dk_on_started(other, stop_when_both_are_up, second);
 	ck_assert_int_eq(dk_begin(k), 0);
 	ck_assert_int_eq(dk_begin(other), 0);
 	ck_assert_int_eq(dk_env_run(env, both_over, NULL), 0);
