@@ -157,6 +157,38 @@ void props_clear(void *self, struct props *ps)
 
 /* ---- as bytes ---- */
 
+static size_t width_of(const struct prop *p)
+{
+	switch (p->value.type) {
+	case DK_V_BOOL:
+	case DK_V_I8:
+	case DK_V_U8:
+		return 1;
+	case DK_V_I16:
+	case DK_V_U16:
+		return 2;
+	case DK_V_I32:
+	case DK_V_U32:
+	case DK_V_F32:
+		return 4;
+	case DK_V_INT:
+	case DK_V_U64:
+	case DK_V_F64:
+		return 8;
+	default:
+		return 4 + (size_t)p->n;
+	}
+}
+
+size_t props_packed_size(const struct props *ps)
+{
+	size_t n = 2;
+
+	for (const struct prop *p = ps->first; p; p = p->next)
+		n += 1 + (size_t)p->name_n + 1 + width_of(p);
+	return n;
+}
+
 void props_pack(const struct props *ps, struct dk_writer *w)
 {
 	dk_wr_u16(w, (uint16_t)ps->n);

@@ -32,6 +32,7 @@ bool props_next(const struct props *ps, const struct prop **at, dk_str *ret_name
 void props_clear(void *self, struct props *ps);
 
 /* As bytes: a packed capsule, <diarkis/packed.h>. */
+size_t props_packed_size(const struct props *ps);
 void props_pack(const struct props *ps, struct dk_writer *w);
 /* Into an empty one; on failure it is empty again. The cursor is left after the last property. Returns 0, DK_FULL, -EPROTO or
  * -ENOMEM. */

@@ -13,6 +13,13 @@ fuzz_programs += %D%/fuzz_answer
 %C%_fuzz_answer_LDADD = $(fuzz_libs)
 %C%_fuzz_answer_LDFLAGS = $(fuzz_ldflags)
 EXTRA_DIST += %D%/corpus/answer
+fuzz_programs += %D%/fuzz_capsule
+%C%_fuzz_capsule_SOURCES = %D%/fuzz_capsule.c plugins/datacapsule/json.c $(fuzz_main)
+## Its own objects: those of the plugin are made by libtool.
+%C%_fuzz_capsule_CPPFLAGS = $(AM_CPPFLAGS)
+%C%_fuzz_capsule_LDADD = $(JANSSON_LIBS) $(fuzz_libs)
+%C%_fuzz_capsule_LDFLAGS = $(fuzz_ldflags)
+EXTRA_DIST += %D%/corpus/capsule
 fuzz_programs += %D%/fuzz_client
 %C%_fuzz_client_SOURCES = %D%/fuzz_client.c $(fuzz_main)
 %C%_fuzz_client_LDADD = $(client_lib) $(wire_lib) $(fuzz_libs)
