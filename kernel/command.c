@@ -544,6 +544,12 @@ static bool may_call(const struct dk_command *row, uint8_t origin)
 	}
 }
 
+/* Other nodes go on calling until the carrier stops, which is later. */
+static bool has_stopped(const struct dk_plugin *p)
+{
+	return p->k->life >= LIFE_STOPPING && p != p->k->app && p->phase < PHASE_START;
+}
+
 int dk_dispatch(void *self, const struct dk_incoming *in)
 {
 	struct dk_plugin *owner = plugin_of(self);
@@ -555,7 +561,7 @@ int dk_dispatch(void *self, const struct dk_incoming *in)
 	dk_id id;
 	int rc;
 
-	if (!e || !may_call(&e->row, in->origin))
+	if (!e || !may_call(&e->row, in->origin) || has_stopped(e->plugin))
 		return DK_NOT_FOUND;
 	c = dk_table_add(&s->calls, &id);
 	if (!c)

@@ -324,8 +324,8 @@ static void arrive_again(struct rooms *s, dk_id user, const struct dk_id52 *id)
 	struct room *r = room_live(s, room);
 	bool new_owner;
 
-	if (!r)
-		return;
+	if (!r || room_store_of(&s->store, user) == room)
+		return; /* a member already: its copy waited here */
 	owner = r->owner;
 	room_relay_flush(s, r);
 	if (room_store_join(&s->store, r, user, s->user->uid(s->user, user))) {

@@ -149,7 +149,8 @@ int room_on_claim(struct rooms *s, struct dk_call *call, const struct dk_id52 *i
 
 /* ---- the end of an ownership ---- */
 
-/* The client is told to go where its user waits already. */
+/* The client is told to go where its user waits already. What it left here goes when it has been silent for long enough: until then
+ * the instruction may have to be repeated. */
 static void instruct(struct rooms *s, dk_id user, const struct dk_addr *owner)
 {
 	const struct dk_cluster_node *node = s->cluster->node(s->cluster, owner);
@@ -166,7 +167,6 @@ static void instruct(struct rooms *s, dk_id user, const struct dk_addr *owner)
 		       e->host, e->port);
 	s->user->push(s->user, user, 0, CMD_RECONNECT, dk_slice_n(text, sizeof(instruction) + (size_t)len), DK_RELIABLE);
 	s->user->flush(s->user, user);
-	s->user->disconnect(s->user, user, DK_REASON_MOVED);
 }
 
 static void sent_after(void *self, void *arg, dk_id user, int err)

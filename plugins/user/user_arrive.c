@@ -5,6 +5,9 @@
  * A settle that does not come within a second of its client is done without, and counted (move_unclean).
  *
  * Of two users of one uid the later login stands: an earlier one that is here is replaced, an earlier one that comes is refused.
+ *
+ * A copy of a user (user_unpack) may wait here for its client because the user's node was taken for dead. When that node proves to
+ * be alive and sends the user, the copy becomes the user: what the modules here know of it stays, and what was said there goes on.
  */
 #include <errno.h>
 
@@ -13,7 +16,10 @@
 
 DK_PACKERS(USER_NODE_COMMANDS)
 
-enum { SETTLE_MS = 1000 }; /* from the moment the client is here */
+enum {
+	SETTLE_MS = 1000, /* from the moment the client is here */
+	COPY_MS = 10000 /* for the client of a user that its node has begun to send */
+};
 
 struct user_arrival {
 	struct users *s;
@@ -163,6 +169,31 @@ static void tell_arrived(struct users *s, dk_id id, void *arg)
 	dk_emit(&s->svc.arrived, (const struct dk_user_arrived *)arg);
 }
 
+/* The copy of that user that waits here for its client; 0 = none. Two nodes may believe to have the user, one because it was held
+ * up for a while: the later one counts, and what the other says comes from where nobody is awaited. */
+static dk_id copy_of(struct users *s, const struct user_packed *p, const struct dk_addr *from)
+{
+	dk_id id = user_find_sid(s, p->cred.sid);
+	const struct user *u = user_get(s, id);
+	const struct user_arrival *a = u && u->more ? u->more->arrival : NULL;
+	bool again = a && a->settles && dk_addr_eq(&a->from, from);
+
+	return a && !a->here && !again && dk_str_eq(user_uid(u), p->uid) ? id : 0;
+}
+
+/* What it was pushed so far has left already, and comes first. */
+static void copy_becomes(struct users *s, struct user *u, const struct dk_addr *from)
+{
+	struct dk_transport *t = user_transport(s, u);
+	struct user_arrival *a = u->more->arrival;
+
+	a->from = *from;
+	a->settles = true;
+	u->flags |= USER_DIVERTED;
+	if (t->wait)
+		t->wait(t, u->peer, COPY_MS);
+}
+
 /* Whether the uid and the sid are free for it. Returns 0 or DK_EXISTS. */
 static int make_room(struct users *s, const struct user_packed *p, const struct dk_addr *from, dk_id *ret_old)
 {
@@ -214,7 +245,16 @@ int user_arrive(struct users *s, dk_slice bytes, dk_str type, const struct dk_ad
 
 	if (!user_packed_read(bytes, &p))
 		return -EPROTO;
-	rc = dk_node_state(s) == DK_OFFLINE ? DK_REFUSED : make_room(s, &p, from, &old);
+	rc = dk_node_state(s) == DK_OFFLINE ? DK_REFUSED : 0;
+	id = rc == 0 && settles ? copy_of(s, &p, from) : 0;
+	if (id) {
+		explicit_bzero(&p.cred, sizeof(p.cred));
+		u = user_get(s, id);
+		copy_becomes(s, u, from);
+		goto here;
+	}
+	if (rc == 0)
+		rc = make_room(s, &p, from, &old);
 	if (rc == 0)
 		rc = user_new(s, p.uid, type.n ? type : p.type, &p.cred, &id, &u);
 	explicit_bzero(&p.cred, sizeof(p.cred));
@@ -228,6 +268,7 @@ int user_arrive(struct users *s, dk_slice bytes, dk_str type, const struct dk_ad
 	t = user_transport(s, u);
 	if (ttl_ms && t->wait)
 		t->wait(t, u->peer, ttl_ms);
+here:
 	s->n.move_in++;
 	ev.user = id;
 	ev.uid = user_uid(u);

@@ -47,6 +47,7 @@ struct play {
 	bool away[TOWN_NODES]; /* killed, held for long, cut off or drained by the plan */
 	unsigned hit[TOWN_PLAYERS]; /* by room: how often its node was taken away */
 	uint64_t hit_ms[TOWN_PLAYERS]; /* the first time, ms of the world */
+	unsigned away_n; /* how many of them, MARS not counted: a room with that many replicas outlives all */
 	bool drains;
 };
 
@@ -112,6 +113,7 @@ static void plan(struct play *p, unsigned nodes)
 		}
 		if (takes_away(f.kind) || f.kind == KILL_MARS) {
 			p->away[f.a] = true;
+			p->away_n += f.a > 0;
 			may--;
 		}
 		p->drains |= f.kind == DRAIN;
@@ -165,8 +167,8 @@ static void hit(struct play *p, unsigned node)
 			there |= memcmp(t->player[r * t->o.room_size + s].server.ip, t->node[node].mesh.ip, 16) == 0;
 		if (!there)
 			continue;
-		if (!p->hit[r]++)
-			p->hit_ms[r] = town_now(t) - 1000;
+		if (!p->hit[r]++) /* under loss it takes longer until what was said is there */
+			p->hit_ms[r] = town_now(t) - (t->lossy ? 3000 : 1000);
 	}
 }
 
@@ -187,6 +189,9 @@ static void begin(struct play *p, struct fault *f)
 		return;
 	}
 	if (f->kind == KILL || f->kind == HOLD_LONG || (f->kind == ISOLATE && t->o.replicas))
+		hit(p, f->a);
+	/* What a node that goes down cannot hand over because the way is cut is lost with it. */
+	if (p->drains && (f->kind == CUT_PAIR || f->kind == CUT_ONE_WAY || f->kind == ISOLATE))
 		hit(p, f->a);
 	switch (f->kind) {
 	case KILL:
@@ -327,6 +332,17 @@ static void look_for_false_deaths(struct play *p, uint64_t now)
 		}
 }
 
+/* Whether links lost packets at some time since then (ms of the world). */
+static bool lossy_since(const struct play *p, uint64_t from)
+{
+	for (unsigned i = 0; i < p->fault_n; i++)
+		if (p->fault[i].began && (p->fault[i].kind == LOSS || p->fault[i].kind == BURST) &&
+		    p->began + p->fault[i].until >= from)
+			return true;
+	return false;
+}
+
+/* Who has a few seconds to find its room is not promised to, over links that lose a third of all packets. */
 static void look_at_players(struct play *p)
 {
 	struct town *t = p->t;
@@ -338,7 +354,7 @@ static void look_at_players(struct play *p)
 
 		if (pl->lost_ms && !p->hit[r])
 			town_fail(t, "player %u lost its room %u, whose node nothing happened to", i, r);
-		if (pl->lost_ms && p->hit[r] == 1 && t->o.replicas && !p->drains)
+		if (pl->lost_ms && p->hit[r] == 1 && p->away_n <= t->o.replicas && !p->drains && !lossy_since(p, p->hit_ms[r]))
 			town_fail(t, "player %u lost its room %u, of which there are replicas", i, r);
 	}
 	for (unsigned i = 0; i < p->fault_n; i++) {
@@ -352,7 +368,7 @@ static void look_at_players(struct play *p)
 
 			if (p->hit[pl->room] != 1 || pl->lost_ms || pl->heard_ms > at + STEP_MS)
 				continue;
-			if (now > at + (t->o.replicas ? RESUMED_MS : TOLD_MS))
+			if (now > at + (t->o.replicas ? RESUMED_MS : TOLD_MS) && !lossy_since(p, at))
 				town_fail(
 					t,
 					"player %u of room %u hears nothing since its node was killed at %llu ms, and was not told",

@@ -340,23 +340,27 @@ void town_start(struct town *t, unsigned i)
 {
 	struct town_node *n = &t->node[i];
 	char conf[1024], timeout[48];
-	const char *env[] = { timeout, NULL };
+	const char *env[] = { timeout, NULL }, *level = getenv("SIM_LOG");
 
+	if (!level || !*level)
+		level = "warn";
 	*n = (struct town_node){ .h = NULL };
 	snprintf(n->ip, sizeof(n->ip), "10.0.0.%u", i + 1);
 	snprintf(timeout, sizeof(timeout), "DIARKIS_SHUTDOWN_TIMEOUT=%u", t->o.grace_s);
 	if (i == 0)
 		snprintf(conf, sizeof(conf),
-			 "plugins = { mesh = { address = \"%s\"; marsAddress = \"10.0.0.1\"; mesh_insecure = true; };"
+			 "log = { level = \"%s\"; }; plugins = { mesh = { address = \"%s\"; marsAddress = \"10.0.0.1\"; "
+			 "mesh_insecure = true; };"
 			 " mars = { serve = true; address = \"10.0.0.1\"; }; };",
-			 n->ip);
+			 level, n->ip);
 	else
 		/* maxRetry: under loss, ten re-sends would now and then end a connection that is well. */
 		snprintf(conf, sizeof(conf),
-			 "plugins = { mesh = { address = \"%s\"; marsAddress = \"10.0.0.1\"; mesh_insecure = true; };"
-			 " mars = { }; user = { }; room = { };"
+			 "log = { level = \"%s\"; }; plugins = { mesh = { address = \"%s\"; marsAddress = \"10.0.0.1\"; "
+			 "mesh_insecure = true; };"
+			 " mars = { }; user = { }; room = { replicas = %u; };"
 			 " udp = { address = \"%s\"; maxRetry = 200; packetRate = 100000; }; };",
-			 n->ip, n->ip);
+			 level, n->ip, t->o.replicas, n->ip);
 	n->h = dk_harness_open(&(const struct dk_harness_opts){ .config = conf, .world = t->world, .env = env, .address = n->ip });
 	if (!n->h)
 		die(t, "a node did not start");
@@ -401,13 +405,24 @@ struct town *town_new(const struct town_opts *o)
 	return t;
 }
 
-/* Its last words, where SIM_LOG wants all of them. */
+static void print_counter(void *arg, const char *instance, const struct dk_counter *c, const void *value)
+{
+	(void)arg;
+	if (c->kind == DK_COUNTER_HISTOGRAM || !*(const uint64_t *)value)
+		return;
+	if (strcmp(instance, "user") == 0 || strcmp(instance, "room") == 0)
+		fprintf(stderr, "  %s %s %lld\n", instance, c->name, (long long)*(const int64_t *)value);
+}
+
+/* Its last words, where SIM_LOG, a level, wants them. */
 static void last_words(struct town *t, unsigned i)
 {
 	const char *want = getenv("SIM_LOG");
 
-	if (want && *want && t->node[i].h)
-		fprintf(stderr, "---- node %u, at %llu ms\n%s", i, (unsigned long long)town_now(t), dk_harness_log(t->node[i].h));
+	if (!want || !*want || !t->node[i].h)
+		return;
+	fprintf(stderr, "---- node %u, at %llu ms\n%s", i, (unsigned long long)town_now(t), dk_harness_log(t->node[i].h));
+	dk_counters_each(dk_app(dk_harness_kernel(t->node[i].h)), print_counter, NULL);
 }
 
 /* Those that were told to stop are looked at and freed when they have. */

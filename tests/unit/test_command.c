@@ -10,6 +10,7 @@
 struct shop {
 	struct dk_self base;
 	dk_id waiting; /* of the call that was deferred last */
+	struct dk_step *stopping;
 };
 
 /* What the shop does next; each hook and the handler look here. */
@@ -124,8 +125,19 @@ static const struct dk_hook hooks[] = { DK_HOOK_AFTER(2, 1, after_buy),
 					DK_HOOK_BEFORE(2, 1, before_buy),
 					DK_HOOK_BEFORE(DK_ANY_VER, DK_ANY_CMD, before_any),
 					{ .fn = NULL } };
+static void stop(void *self, struct dk_step *step)
+{
+	struct shop *s = self;
+
+	if (has(plan.later, "stop"))
+		s->stopping = step;
+	else
+		dk_step_done(step, 0);
+}
+
+static const struct dk_ops shop_ops = { .stop = stop };
 static const struct dk_plugin_desc shop = { DK_PLUGIN_HEAD("shop", "1.0.0", ""), .self_size = sizeof(struct shop),
-					    .commands = shop_commands, .hooks = hooks };
+					    .commands = shop_commands, .hooks = hooks, .ops = &shop_ops };
 
 /* A guard in front of the shop, and one behind it by name: hooks of other plugins. */
 static int guard(struct shop *s, struct dk_call *call)
@@ -551,6 +563,22 @@ START_TEST(waiting_at_the_end)
 }
 END_TEST
 
+/* Nothing would undo what it began now. */
+START_TEST(of_a_plugin_that_stopped)
+{
+	serve(config, NULL);
+	plan.later = "stop";
+	dk_stop(n.k);
+	ck_assert_int_eq(node_run(&n, 100), -1);
+	ck_assert_ptr_nonnull(the_shop->stopping);
+	ck_assert_int_eq(buy(3, "hat"), DK_NOT_FOUND);
+	traced("");
+	dk_step_done(the_shop->stopping, 0);
+	ck_assert_int_eq(node_run(&n, 100), 0);
+	node_fini(&n);
+}
+END_TEST
+
 /* ---- answers ---- */
 
 START_TEST(answer_too_long)
@@ -691,5 +719,5 @@ END_TEST
 
 UNIT_MAIN("command", answered, refused_and_failed, structured_errors, codes_of_16_bits, hostile_payloads, who_may_call,
 	  from_another_node, puffer_form, hooks_may_say_no, hooks_of_many, each_stage_may_wait, all_stages_wait, deadline,
-	  user_gone, dropped, user_gone_by_the_call_itself, waiting_at_the_end, answer_too_long, scratch_lasts, by_name,
-	  refused_tables, a_name_twice)
+	  user_gone, dropped, user_gone_by_the_call_itself, waiting_at_the_end, of_a_plugin_that_stopped, answer_too_long,
+	  scratch_lasts, by_name, refused_tables, a_name_twice)

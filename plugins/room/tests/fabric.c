@@ -209,7 +209,11 @@ static void dispatch(struct fabric *f, struct message *m)
 		in.token = (uint64_t)(uintptr_t)back;
 		in.finish = finish;
 	}
-	ck_assert_msg(dk_dispatch(f, &in) != DK_NOT_FOUND, "node %u knows no row %u.%u", f->at, m->ver, m->cmd);
+	if (dk_dispatch(f, &in) != DK_NOT_FOUND)
+		return;
+	ck_assert_msg(dk_is_terminating(f), "node %u knows no row %u.%u", f->at, m->ver, m->cmd);
+	if (m->request) /* its plugin has stopped before this one */
+		finish(f, &(struct dk_call){ .priv = (void *)(uintptr_t)in.token }, DK_STATUS_BAD, dk_slice_n(NULL, 0));
 }
 
 static void receive(struct fabric *f)

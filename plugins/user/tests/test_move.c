@@ -816,6 +816,39 @@ START_TEST(mangled)
 }
 END_TEST
 
+/* The node of a user was taken for dead, and comes back with the user and its client. */
+START_TEST(a_copy_becomes_the_user)
+{
+	uint8_t bytes[1024];
+	struct dk_writer w = dk_writer_on(bytes, sizeof(bytes));
+	struct client ann;
+	dk_id id;
+
+	come(&ann, a, "ann");
+	ck_assert_int_eq(a->users->pack(a->users, user_of(&ann, a), &w), 0);
+	ck_assert_int_eq(b->users->unpack(b->users, dk_written(&w), &a->addr, dk_slice_n(NULL, 0), 15000, &id), 0);
+	push(b, &ann, "early");
+	expect_events("b unpacked 7 knows\nb arrived ann ''\n");
+	ck_assert_int_eq(begin(&ann), 0);
+	say(&ann, "one");
+	push(a, &ann, "before");
+	pass(10);
+	expect_events("b arrived ann 'note'\na ready 0\n");
+	ck_assert_uint_eq(user_of(&ann, b), id);
+	ck_assert_int_eq(a->users->move_commit(a->users, a->probe, user_of(&ann, a), end_of, (void *)"done"), 0);
+	push(a, &ann, "late");
+	push(b, &ann, "there");
+	pass(10);
+	ck_assert_str_eq(hear(&ann), "9:255:before 2:255:go ");
+	come_to(&ann, b);
+	say(&ann, "two");
+	pass(10);
+	expect_events("b connected ann again\na done 0\na discarded ann 11\nb ran one\nb ran two\n");
+	ck_assert_str_eq(hear(&ann), "9:255:early 9:255:late 9:255:there 1:1:one 1:1:two ");
+	ck_assert_int_eq(counter(b, "move_refused") + counter(a, "move_lost") + counter(b, "move_lost"), 0);
+}
+END_TEST
+
 /* ---- by the client's wish ---- */
 
 START_TEST(asked_by_the_client)
@@ -875,6 +908,7 @@ int main(void)
 	tcase_add_test(t, the_client_key_was_shown);
 	tcase_add_test(t, packed_and_unpacked);
 	tcase_add_test(t, mangled);
+	tcase_add_test(t, a_copy_becomes_the_user);
 	tcase_add_test(t, asked_by_the_client);
 	suite_add_tcase(suite, t);
 	runner = srunner_create(suite);
