@@ -20,6 +20,7 @@ static int init(void *self)
 	room_relay_init(s);
 	room_alias_init(&s->aliases, s);
 	room_service_init(s);
+	room_look_init(s);
 	room_keep_init(s);
 	room_carry_init(s);
 	rc = dk_connect(s, &s->user->discarded, room_on_user_discarded);
@@ -68,7 +69,7 @@ static void fini(void *self)
 		room_strip(s, r);
 	room_client_fini(s);
 	room_land_fini(s);
-	room_takeover_fini(s);
+	room_errand_fini(s);
 	room_backup_fini(s);
 	room_remote_fini(s);
 	room_arrive_fini(s);

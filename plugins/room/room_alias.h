@@ -19,7 +19,8 @@ struct room_aliases {
 
 void room_alias_init(struct room_aliases *a, void *self);
 void room_alias_fini(struct room_aliases *a);
-/* An id that is known already gets the new meaning. Beyond ROOM_ALIASES_MAX the oldest is forgotten. Returns 0 or -ENOMEM. */
+/* For ten minutes from now_ms. An id that is known already gets the new meaning. Beyond ROOM_ALIASES_MAX the oldest is forgotten.
+ * Returns 0 or -ENOMEM. */
 int room_alias_put(struct room_aliases *a, const struct dk_id52 *old, const struct dk_id52 *now_called, uint64_t now_ms);
 /* The last name in the chain of names; false when the id is nobody's old one. */
 bool room_alias_get(struct room_aliases *a, const struct dk_id52 *old, uint64_t now_ms, struct dk_id52 *ret_id);

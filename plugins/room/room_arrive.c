@@ -320,12 +320,19 @@ static void arrive_to_join(struct rooms *s, dk_id user, const struct dk_id52 *id
 /* It was a member all the while, on a node that had lost the room. */
 static void arrive_again(struct rooms *s, dk_id user, const struct dk_id52 *id)
 {
-	dk_id room = s->svc.find(&s->svc, id), owner;
+	struct dk_id52 now_called;
+	dk_id room = 0, owner;
+	int rc = find(s, id, &room, &now_called);
 	struct room *r = room_live(s, room);
 	bool new_owner;
 
-	if (!r || room_store_of(&s->store, user) == room)
+	if (room && room_store_of(&s->store, user) == room)
 		return; /* a member already: its copy waited here */
+	if (!r) { /* it has moved on, and so will the user; or it has ended */
+		if (rc == DK_ROOM_GONE || !coming_add(s, user, 0, &now_called, dk_slice_n(NULL, 0)))
+			room_tell_refusal(s, user, ROOM_CMD_JOIN, ROOM_E_JOIN, DK_ROOM_GONE);
+		return;
+	}
 	owner = r->owner;
 	room_relay_flush(s, r);
 	if (room_store_join(&s->store, r, user, s->user->uid(s->user, user))) {
@@ -356,27 +363,56 @@ void room_on_user_arrived(struct rooms *s, const struct dk_user_arrived *ev)
 		arrive_again(s, ev->user, &id);
 }
 
+static void joined(struct rooms *s, const struct room_coming *c)
+{
+	if (room_store_of(&s->store, c->user) != c->room)
+		return;
+	s->n.came_to_join++;
+	room_tell_joined(s, c->room, c->user, c->new_owner);
+	room_welcome(s, c->room, ROOM_VER, ROOM_CMD_JOIN, dk_slice_n(c->message, c->n), c->new_owner);
+}
+
+/* The room went elsewhere while it was on its way here. */
+static void go_after(struct rooms *s, const struct room_coming *c)
+{
+	dk_slice message = dk_slice_n(c->message, c->n);
+	dk_id room = s->svc.find(&s->svc, &c->id);
+	struct room *r = room_live(s, room);
+	struct room_coming *here;
+	int rc;
+
+	if (!room)
+		rc = room_remote_join(s, c->user, 0, &c->id, message);
+	else
+		rc = r ? sit(s, r, c->user, message) : room_why_not(s, room);
+	here = rc ? NULL : coming_take(s, c->user);
+	if (here) {
+		joined(s, here);
+		coming_free(s, here);
+	}
+	if (rc && rc != DK_LATER)
+		room_tell_refusal(s, c->user, ROOM_CMD_JOIN, ROOM_E_JOIN, rc);
+}
+
+void room_left_behind(struct rooms *s, dk_id user, const struct dk_id52 *id)
+{
+	if (s->user->exists(s->user, user))
+		coming_add(s, user, 0, id, dk_slice_n(NULL, 0));
+}
+
 /* The client is here: now it has joined. */
 void room_on_user_connected(struct rooms *s, const struct dk_user_connected *ev)
 {
 	struct room_coming *c = s->coming_n ? coming_take(s, ev->user) : NULL;
-	dk_slice message;
 
 	if (s->landings)
 		room_land_connected(s, ev->user);
 	if (!c)
 		return;
-	message = dk_slice_n(c->message, c->n);
-	if (!c->room) {
-		int rc = room_remote_join(s, ev->user, 0, &c->id, message);
-
-		if (rc != DK_LATER)
-			room_tell_refusal(s, ev->user, ROOM_CMD_JOIN, ROOM_E_JOIN, rc);
-	} else if (room_store_of(&s->store, ev->user) == c->room) {
-		s->n.came_to_join++;
-		room_tell_joined(s, c->room, ev->user, c->new_owner);
-		room_welcome(s, c->room, ROOM_VER, ROOM_CMD_JOIN, message, c->new_owner);
-	}
+	if (c->room)
+		joined(s, c);
+	else
+		go_after(s, c);
 	coming_free(s, c);
 }
 

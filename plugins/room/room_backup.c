@@ -187,6 +187,7 @@ int room_on_copy(struct rooms *s, struct dk_call *call, const struct dk_id52 *id
 {
 	struct room_replica *rep = room_replica_find(s, id);
 	struct room *r = room_store_find(&s->store, id);
+	uint32_t mine = r ? r->epoch : room_claimed(s, id);
 	const dk_slice nobody = dk_slice_n(NULL, 0);
 	struct room_image m;
 	int rc = room_image_read(state, &m);
@@ -195,14 +196,16 @@ int room_on_copy(struct rooms *s, struct dk_call *call, const struct dk_id52 *id
 		rc = -EPROTO;
 	if (rc < 0)
 		return rc;
-	if (r && r->epoch >= epoch)
-		return answer_stale(s, call, r->epoch, &s->carrier->addr);
+	if (mine >= epoch)
+		return answer_stale(s, call, mine, &s->carrier->addr);
 	if (rep && (rep->epoch > epoch || (rep->epoch == epoch && !dk_addr_eq(&rep->owner, &call->from))))
 		return answer_stale(s, call, rep->epoch, &rep->owner);
 	if (r)
 		room_superseded(s, r, &call->from);
 	if (!whole && (!rep || rep->epoch != epoch))
 		return room_on_copy_answer(call, ROOM_WHOLE, epoch, nobody);
+	if (!whole && rep->version > version)
+		return room_on_copy_answer(call, 0, epoch, nobody);
 	rc = accept_copy(s, &call->from, &m, whole, state, rep);
 	return rc < 0 ? rc : room_on_copy_answer(call, (uint8_t)rc, epoch, nobody);
 }

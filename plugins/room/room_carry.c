@@ -111,6 +111,19 @@ static int pack_part(struct rooms *s, const struct room *r, const struct room_ca
 	return 0;
 }
 
+static void pack_former(struct rooms *s, const struct room *r, struct dk_writer *w)
+{
+	size_t at = room_section_begin(w, ROOM_SEC_FORMER);
+
+	for (uint8_t i = 0; i < r->former_n; i++) {
+		if (r->former[i].until_s <= room_unix_s(s))
+			continue;
+		dk_wr_slice(w, dk_slice_n(r->former[i].id.c, DK_ID52_LEN));
+		dk_wr_u32(w, r->former[i].until_s);
+	}
+	room_section_end(w, at);
+}
+
 static int pack(struct rooms *s, const struct room *r, struct dk_writer *w)
 {
 	struct room_image m = {
@@ -150,6 +163,7 @@ static int pack(struct rooms *s, const struct room *r, struct dk_writer *w)
 	for (uint16_t i = 0; i < s->part_n && rc == 0; i++)
 		rc = pack_part(s, r, s->parts[i], w);
 	room_section_end(w, at);
+	pack_former(s, r, w);
 	return rc;
 }
 
@@ -221,7 +235,9 @@ static int unpack_parts(struct rooms *s, const struct room *r, dk_slice list)
 int room_unpack(struct rooms *s, const struct room_image *m, const struct dk_id52 *id, struct room **ret_room)
 {
 	struct dk_cursor props = dk_cursor_of(m->props);
-	dk_slice reserved = m->reserved;
+	dk_slice reserved = m->reserved, former = m->former;
+	struct dk_id52 old;
+	uint32_t until_s;
 	struct room *r;
 	dk_str uid;
 	int rc = room_store_add(&s->store, id, m->max, &r);
@@ -237,6 +253,8 @@ int room_unpack(struct rooms *s, const struct room_image *m, const struct dk_id5
 	r->ttl_s = m->ttl_s < DK_ROOM_TTL_MIN_S ? DK_ROOM_TTL_MIN_S : m->ttl_s;
 	r->ttl_left_ms = m->ttl_left_ms;
 	r->created_s = m->created_s;
+	while (room_image_former(&former, &old, &until_s))
+		room_store_remember(&s->store, r, &old, until_s);
 	while (rc == 0 && room_image_uid(&reserved, &uid))
 		rc = room_store_reserve(&s->store, r, &uid, 1);
 	if (rc == 0 && m->props.n)
@@ -252,4 +270,10 @@ int room_unpack(struct rooms *s, const struct room_image *m, const struct dk_id5
 	}
 	*ret_room = r;
 	return 0;
+}
+
+void room_know_by_old_ids(struct rooms *s, const struct room *r)
+{
+	for (uint8_t i = 0; i < r->former_n; i++)
+		room_alias_put(&s->aliases, &r->former[i].id, &r->id, dk_now(s));
 }

@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A room that comes from another node. It is made at once, under an id of this node, but nobody knows it: its members arrive one by
- * one, and when the other node says so all of them are members again, in their old order, under their old owner, and hear the new
- * id. Until then it can be called off without a trace.
+ * A room that comes from another node. It is made at once, under an id of this node, but nobody knows it: its members arrive one
+ * by one, and when the other node says so all of them are members again, in their old order, under their old owner, and hear the
+ * new id. Until then it can be called off without a trace.
  *
- * A client that turns up says as much as that word: it was told to come. So a word that is lost with its node does not lose a
- * room. A landing of which nothing is heard for five seconds never was.
+ * A landing of which nothing is heard for five seconds never was; but when a client has turned up, it was told to come, or it
+ * could not reach the other node any more. Then the word is awaited for 30 s, and when the other node is dead and this one sees
+ * the majority, it is not needed: so a word that is lost with its node does not lose a room.
  */
 #include <errno.h>
 
 #include "room_state.h"
 
-enum { LANDING_MS = 5000 };
+enum { LANDING_MS = 5000, KNOCKED_MS = 30000 };
 
 struct room_landing {
 	struct room_landing *next;
@@ -20,6 +21,7 @@ struct room_landing {
 	struct dk_id52 old_id;
 	struct dk_addr from, old_backups[ROOM_BACKUPS_MAX];
 	uint8_t old_backup_n;
+	bool knocked; /* a client is here */
 	struct dk_timer timer;
 	char *words; /* the owner's uid, then that of whose client asked for the move */
 	uint16_t owner_n, asker_n, n;
@@ -240,7 +242,8 @@ static void live(struct rooms *s, struct room_landing *l)
 	r->ttl_left_ms = 0;
 	s->n.migrated_in++;
 	room_count(s);
-	room_alias_put(&s->aliases, &old_id, &r->id, dk_now(s));
+	room_store_remember(&s->store, r, &old_id, room_unix_s(s) + ROOM_ALIAS_MS / 1000);
+	room_know_by_old_ids(s, r);
 	room_copies_start(s, r);
 	tell_clients(s, r, &old_id, by && room_store_of(&s->store, by) == room ? by : 0);
 	room_tell_migrated(s, room, &old_id, false);
@@ -272,12 +275,31 @@ bool room_land_member(struct rooms *s, const struct dk_id52 *old_id, dk_id user,
 	return true;
 }
 
+/* Nobody will say the word any more. */
+static bool alone_with_it(struct rooms *s, const struct room_landing *l)
+{
+	return l->knocked && !room_node_alive(s, &l->from) && s->cluster->majority(s->cluster);
+}
+
 void room_land_connected(struct rooms *s, dk_id user)
 {
 	for (struct room_landing *l = s->landings; l; l = l->next)
-		for (uint16_t i = 0; i < l->n; i++)
-			if (l->users[i] == user) {
+		for (uint16_t i = 0; i < l->n; i++) {
+			if (l->users[i] != user)
+				continue;
+			l->knocked = true;
+			dk_timer_start(s, &l->timer, KNOCKED_MS, 0, time_is_up);
+			if (alone_with_it(s, l))
 				live(s, l);
-				return;
-			}
+			return;
+		}
+}
+
+void room_land_source_gone(struct rooms *s, const struct dk_addr *node)
+{
+	for (struct room_landing *l = s->landings, *next; l; l = next) {
+		next = l->next;
+		if (dk_addr_eq(&l->from, node) && alone_with_it(s, l))
+			live(s, l);
+	}
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A room that leaves for another node, with everybody in it. It is frozen: what it has gathered is pushed, its state is sent, and
- * each member begins to move. When all are ready over there, they are told in one turn, and the room here is gone; its id leads to
- * the new one from then on. When anything fails before that moment the room thaws, as if nothing had been, and it is tried again.
- * This node alone decides: the other one has nothing but a room that nobody knows until it is told.
+ * each member begins to move. When all are ready over there, they are told in one turn, and the room here is gone; its id leads
+ * to the new one from then on. When anything fails before that moment the room thaws, as if nothing had been, and it is tried
+ * again. This node alone decides: the other one has nothing but a room that nobody knows until it is told.
  *
  * What members say meanwhile is held by the plugin user and follows them. Joins meanwhile wait here until the room is somewhere.
  *
@@ -20,6 +20,8 @@ enum {
 	AGAIN_MS = 50, /* after a try that failed */
 	UNREADY_MS = 20, /* somebody is on the way here */
 	PATIENCE_MS = 3000, /* for those who are on the way here */
+	COMMIT_MS =
+		30000, /* for the other node to hear that the room is its own: as long as it remembers one that clients came to */
 	TYPES_MAX = 8
 };
 
@@ -142,7 +144,10 @@ static void tell_end(struct rooms *s, const struct room_move *m, bool commit)
 	struct dk_writer w = dk_writer_on(buf, sizeof(buf));
 
 	room_on_landed_pack(&w, &m->id, commit);
-	s->carrier->send(s->carrier, &m->to, DK_VER_NODE, 21, dk_written(&w), DK_RELIABLE);
+	if (commit)
+		room_errand(s, &m->to, ROOM_NODE_LANDED, &m->id, 0, COMMIT_MS, dk_written(&w));
+	else
+		s->carrier->send(s->carrier, &m->to, DK_VER_NODE, ROOM_NODE_LANDED, dk_written(&w), DK_RELIABLE);
 }
 
 static void measure(struct rooms *s, const struct room *r, const struct room_move *m, const char *what)
@@ -172,6 +177,7 @@ static void thaw(struct rooms *s, struct room *r, struct room_move *m)
 		room_arm_ttl(s, r, r->ttl_left_ms);
 	r->ttl_left_ms = 0;
 	s->n.thawed++;
+	room_copies_thawed(s, r);
 	let_in(s, list);
 }
 
@@ -258,8 +264,14 @@ static void commit(struct rooms *s, struct room *r, struct room_move *m)
 
 static void maybe_commit(struct rooms *s, struct room *r)
 {
-	if (r->move->made && !r->move->waiting)
+	if (r->move->made && !r->move->waiting && !room_copies_unconfirmed(r))
 		commit(s, r, r->move);
+}
+
+void room_move_confirmed(struct rooms *s, struct room *r)
+{
+	if (r->phase == ROOM_FROZEN)
+		maybe_commit(s, r);
 }
 
 static void ready(void *self, void *arg, dk_id user, int err)
@@ -326,6 +338,8 @@ static int send_state(struct rooms *s, struct room *r, struct room_move *m)
 	room_on_land_pack(&w, &m->id, asker, state);
 	rc = w.bad ? -ENOMEM : s->carrier->request(s->carrier, s, &m->to, DK_VER_NODE, 15, dk_written(&w), 0, made, m, &m->request);
 	dk_free(s, buf, cap);
+	if (rc == 0)
+		room_copies_confirm(s, r, state);
 	return rc > 0 ? -ENOBUFS : rc;
 }
 
@@ -373,83 +387,7 @@ static void freeze(struct rooms *s, struct room *r, struct room_move *m)
 	m->call = 0;
 }
 
-/* ---- where to, and when ---- */
-
-/* The types of transports that its members are on; false when there are more than that. */
-static bool types_of(struct rooms *s, const struct room *r, dk_str types[TYPES_MAX], size_t *ret_n)
-{
-	size_t n = 0;
-
-	for (uint16_t i = 0; i < r->member_n; i++) {
-		dk_str type = s->user->type(s->user, r->members[i]);
-		size_t k = 0;
-
-		while (k < n && !dk_str_eq(types[k], type))
-			k++;
-		if (k == n && n == TYPES_MAX)
-			return false;
-		if (k == n)
-			types[n++] = type;
-	}
-	*ret_n = n;
-	return true;
-}
-
-static bool takes(struct rooms *s, const struct dk_cluster_node *node, const dk_str *types, size_t n)
-{
-	if (node->state != DK_ONLINE || node->health != DK_ALIVE)
-		return false;
-	for (size_t i = 0; i < n; i++)
-		if (!s->cluster->endpoint(s->cluster, node, types[i], dk_str_n(NULL, 0)))
-			return false;
-	/* A room without members goes where users may. */
-	for (size_t i = 0; i < node->endpoint_n && !n; i++)
-		if (strcmp(node->endpoints[i].role, "HTTP") && strcmp(node->endpoints[i].role, "MARS"))
-			return true;
-	return n > 0;
-}
-
-static bool listed(const struct dk_addr *a, const struct dk_addr *list, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		if (dk_addr_eq(a, &list[i]))
-			return true;
-	return false;
-}
-
-bool room_pick(struct rooms *s, const struct room *r, dk_id user, const struct dk_addr *not_these, size_t not_n,
-	       struct dk_addr *ret_addr)
-{
-	const struct dk_cluster_node *node, *best = NULL;
-	dk_str types[TYPES_MAX];
-	uint32_t slot = 0, alike = 0;
-	size_t n = 0;
-
-	if (!s->carrier || !s->cluster || (r && !types_of(s, r, types, &n)))
-		return false;
-	if (user) {
-		types[n] = s->user->type(s->user, user);
-		n += types[n].n > 0;
-	}
-	while ((node = s->cluster->next(s->cluster, &slot))) {
-		if (!takes(s, node, types, n) || listed(&node->addr, not_these, not_n))
-			continue;
-		if (best && node->users > best->users)
-			continue;
-		alike = best && node->users == best->users ? alike + 1 : 1;
-		if (alike == 1 || dk_chance(s) % alike == 0)
-			best = node;
-	}
-	if (!best)
-		return false;
-	*ret_addr = best->addr;
-	return true;
-}
-
-bool room_target(struct rooms *s, const struct room *r, const struct dk_addr *not_this, struct dk_addr *ret_addr)
-{
-	return room_pick(s, r, 0, not_this, not_this ? 1 : 0, ret_addr);
-}
+/* ---- when ---- */
 
 /* Nobody is on the way here; blank users, who have no client to send, have left. */
 static bool all_here(struct rooms *s, struct room *r)
@@ -489,6 +427,7 @@ static void try_it(void *self, struct dk_timer *t)
 			r = room_any(s, m->room);
 			if (!r || r->move != m)
 				return;
+			room_left_behind(s, who, &r->id);
 		}
 	}
 	/* Another one than the last time, if there is another one. */

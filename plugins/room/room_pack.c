@@ -58,6 +58,20 @@ bool room_image_part(dk_slice *list, struct room_image_part *ret_part)
 	return true;
 }
 
+bool room_image_former(dk_slice *list, struct dk_id52 *ret_id, uint32_t *ret_until_s)
+{
+	struct dk_cursor c = dk_cursor_of(*list);
+	const uint8_t *id = dk_rd_take(&c, DK_ID52_LEN);
+	uint32_t until_s = dk_rd_u32(&c);
+
+	if (c.bad)
+		return false;
+	memcpy(ret_id->c, id, DK_ID52_LEN);
+	*ret_until_s = until_s;
+	*list = dk_rd_rest(&c);
+	return true;
+}
+
 /* How many there are; false when they do not fill the list. */
 static bool count_uids(dk_slice list, uint16_t *ret_n)
 {
@@ -137,6 +151,10 @@ static void read_section(struct dk_cursor *c, struct room_image *m, uint32_t *se
 	case ROOM_SEC_PARTS:
 		m->parts = bytes;
 		ok = count_parts(bytes, &m->part_n);
+		break;
+	case ROOM_SEC_FORMER:
+		m->former = bytes;
+		ok = bytes.n % (DK_ID52_LEN + 4) == 0;
 		break;
 	default:
 		break;

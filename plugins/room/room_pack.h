@@ -12,6 +12,7 @@
  *     2 reserved    {u16 length, uid}*
  *     3 properties  as props_pack() writes them
  *     4 parts       {u8 length, name, u16 version, u32 length, bytes}*
+ *     5 former ids  {id52, u32 unix seconds until which it is known}*, oldest first
  *
  * A section of another tag below 128 is passed over, so that nodes of the next version may say more; one from 128 up has to be
  * understood, so such bytes are refused.
@@ -25,7 +26,7 @@
 #define ROOM_BACKUPS_MAX 2
 #define ROOM_IMAGE_MAX (4u << 20) /* bytes at most */
 
-enum room_section { ROOM_SEC_MEMBERS = 1, ROOM_SEC_RESERVED, ROOM_SEC_PROPS, ROOM_SEC_PARTS };
+enum room_section { ROOM_SEC_MEMBERS = 1, ROOM_SEC_RESERVED, ROOM_SEC_PROPS, ROOM_SEC_PARTS, ROOM_SEC_FORMER };
 
 /* Borrowed from the bytes, as everything here. */
 struct room_image {
@@ -39,7 +40,7 @@ struct room_image {
 	dk_str owner;
 	struct dk_addr backups[ROOM_BACKUPS_MAX];
 	uint16_t member_n, reserved_n, part_n;
-	dk_slice members, reserved, props, parts; /* lists were walked; props is as it came */
+	dk_slice members, reserved, props, parts, former; /* lists were walked; props is as it came */
 };
 
 struct room_image_part {
@@ -53,6 +54,7 @@ int room_image_read(dk_slice bytes, struct room_image *ret_image);
 /* Walks members or reserved of an image: the list shrinks. False at its end. */
 bool room_image_uid(dk_slice *list, dk_str *ret_uid);
 bool room_image_part(dk_slice *list, struct room_image_part *ret_part);
+bool room_image_former(dk_slice *list, struct dk_id52 *ret_id, uint32_t *ret_until_s);
 
 /* The fields up to the sections. */
 void room_image_begin(struct dk_writer *w, const struct room_image *image);

@@ -30,6 +30,7 @@ struct backup {
 	bool whole; /* it knows nothing yet */
 	bool dirty; /* there is news for it */
 	bool there; /* it has a copy */
+	bool confirms; /* it is to say that this node still owns the room */
 };
 
 /* What was sent of a member. */
@@ -252,6 +253,11 @@ static void answered(void *self, void *arg, int err, int status, dk_slice body)
 		return;
 	}
 	if (err == 0 && status == DK_STATUS_OK && !outcome) {
+		if (b->confirms) {
+			b->confirms = false;
+			room_move_confirmed(s, r);
+			return; /* the room may be gone */
+		}
 		if (!b->there) {
 			b->there = true;
 			room_tell_backups(s, r);
@@ -273,6 +279,37 @@ static void answered(void *self, void *arg, int err, int status, dk_slice body)
 	backup_drop(s, r, i);
 	dk_timer_start(s, &r->copies->timer, EVERY_MS * 4, 0, push_copies);
 	room_tell_backups(s, r);
+}
+
+void room_copies_confirm(struct rooms *s, struct room *r, dk_slice state)
+{
+	for (uint8_t i = 0; r->copies && i < r->backup_n; i++) {
+		struct backup *b = &r->copies->at[i];
+
+		if (!b->there)
+			continue;
+		s->carrier->cancel(s->carrier, b->request);
+		b->request = 0;
+		send_state(s, r, b, state);
+		b->confirms = true;
+	}
+}
+
+bool room_copies_unconfirmed(const struct room *r)
+{
+	for (uint8_t i = 0; r->copies && i < r->backup_n; i++)
+		if (r->copies->at[i].confirms)
+			return true;
+	return false;
+}
+
+void room_copies_thawed(struct rooms *s, struct room *r)
+{
+	if (!r->copies)
+		return;
+	for (uint8_t i = 0; i < r->backup_n; i++)
+		r->copies->at[i].confirms = false;
+	room_copies_dirty(s, r);
 }
 
 /* ---- when ---- */

@@ -9,6 +9,8 @@
 #include <diarkis/room.h>
 #include <diarkis/room_commands.h>
 
+enum room_node_cmd { ROOM_NODE_LANDED = 21, ROOM_NODE_CLAIM = 22 };
+
 enum room_elsewhere {
 	ROOM_MOVED = 64, /* the room is called otherwise now: the answer's room says how */
 	ROOM_STALE, /* of a copy or a claim: there is a later epoch; the answer says which, and who owns the room */

@@ -128,18 +128,6 @@ static int create_check(struct rooms *s, dk_id user, const struct dk_room_opts *
 	return user && room_store_of(&s->store, user) ? DK_ROOM_IN_ANOTHER : 0;
 }
 
-uint8_t room_choose_backups(struct rooms *s, dk_id user, uint8_t wanted, struct dk_id52 *id,
-			    struct dk_addr backups[ROOM_BACKUPS_MAX])
-{
-	uint8_t n = 0;
-
-	while (n < wanted && room_pick(s, NULL, user, backups, n, &backups[n])) {
-		dk_id52_set_backup(id, n + 1u, &backups[n]);
-		n++;
-	}
-	return n;
-}
-
 static int svc_create(struct dk_room *svc, dk_id user, const struct dk_room_opts *o, dk_id *ret_room)
 {
 	struct rooms *s = rooms_of(svc);
@@ -163,7 +151,7 @@ static int svc_create(struct dk_room *svc, dk_id user, const struct dk_room_opts
 	r->allow_empty = o->allow_empty;
 	r->ttl_s = o->ttl_s < DK_ROOM_TTL_MIN_S ? DK_ROOM_TTL_MIN_S : o->ttl_s;
 	r->interval_ms = room_fit_interval(s, o->interval_ms);
-	r->created_s = (uint32_t)(dk_wall_ns(s) / 1000000000u);
+	r->created_s = room_unix_s(s);
 	r->owner = user;
 	r->epoch = 1;
 	room = r->handle;
@@ -448,92 +436,12 @@ static int svc_announce(struct dk_room *svc, dk_id room, const dk_id *to, size_t
 	return 0;
 }
 
-/* ---- looking ---- */
-
-static dk_id svc_find(struct dk_room *svc, const struct dk_id52 *id)
-{
-	struct rooms *s = rooms_of(svc);
-	const struct room *r = room_store_find(&s->store, id);
-	struct dk_id52 now_called;
-
-	if (!r && room_alias_get(&s->aliases, id, dk_now(s), &now_called))
-		r = room_store_find(&s->store, &now_called);
-	return r && r->phase <= ROOM_FROZEN ? r->handle : 0;
-}
-
-static dk_id svc_of_user(struct dk_room *svc, dk_id user)
-{
-	return room_store_of(&rooms_of(svc)->store, user);
-}
-
-static int svc_info(struct dk_room *svc, dk_id room, struct dk_room_info *ret_info)
-{
-	struct rooms *s = rooms_of(svc);
-	const struct room *r = room_any(s, room);
-
-	if (!r)
-		return DK_ROOM_GONE;
-	*ret_info = (struct dk_room_info){
-		.id = r->id,
-		/* the creator of a room that nobody has joined may be gone */
-		.owner = s->user->exists(s->user, r->owner) ? r->owner : 0,
-		.created_s = r->created_s,
-		.members = r->member_n,
-		.max_members = r->max,
-		.reserved = r->reserved_n,
-		.ttl_s = r->ttl_s,
-		.interval_ms = r->interval_ms,
-		.allow_empty = r->allow_empty,
-	};
-	return 0;
-}
-
-static bool svc_is_member(struct dk_room *svc, dk_id room, dk_id user)
-{
-	return room && room_store_of(&rooms_of(svc)->store, user) == room;
-}
-
-static const dk_id *svc_members(struct dk_room *svc, dk_id room, size_t *ret_n)
-{
-	const struct room *r = room_any(rooms_of(svc), room);
-
-	*ret_n = r ? r->member_n : 0;
-	return r ? r->members : NULL;
-}
-
-static size_t svc_count(struct dk_room *svc)
-{
-	return rooms_of(svc)->store.table.used;
-}
-
-static dk_id svc_next(struct dk_room *svc, uint32_t *slot)
-{
-	const struct room *r;
-	dk_id room = 0;
-
-	do
-		r = dk_table_next(&rooms_of(svc)->store.table, slot, &room);
-	while (r && r->phase == ROOM_LANDING);
-	return r ? room : 0;
-}
-
 static int svc_migrate(struct dk_room *svc, void *self, dk_id room, dk_room_migrate_fn *fn, void *arg)
 {
 	struct rooms *s = rooms_of(svc);
 	struct room *r = room_any(s, room);
 
 	return r ? room_move_by_code(s, self, r, fn, arg) : DK_ROOM_GONE;
-}
-
-static size_t svc_nodes(struct dk_room *svc, const struct dk_id52 *id, struct dk_addr ret_nodes[3])
-{
-	size_t n = 0;
-
-	(void)svc;
-	for (unsigned slot = 0; slot < 3; slot++)
-		if (dk_id52_addr(id, slot, &ret_nodes[n]) == 0)
-			n++;
-	return n;
 }
 
 void room_service_init(struct rooms *s)
@@ -547,13 +455,5 @@ void room_service_init(struct rooms *s)
 	svc->broadcast = svc_broadcast;
 	svc->message = svc_message;
 	svc->announce = svc_announce;
-	svc->find = svc_find;
-	svc->of_user = svc_of_user;
-	svc->info = svc_info;
-	svc->is_member = svc_is_member;
-	svc->members = svc_members;
-	svc->count = svc_count;
-	svc->next = svc_next;
-	svc->nodes = svc_nodes;
 	svc->migrate = svc_migrate;
 }

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * State of the plugin room, shared by its files: room.c (phases), room_client.c (commands of clients), room_service.c (what may
- * happen to a room), room_keep.c (what is kept in it), room_relay.c (who hears what, and when), room_carry.c (to bytes and back),
- * room_remote.c (rooms of other nodes), room_arrive.c (users of other nodes), room_migrate.c, room_land.c and room_drain.c (rooms
- * that change their node), room_replica.c, room_backup.c and room_takeover.c (copies on other nodes, and what they are for),
- * room_store.[ch] (the data), room_pack.[ch] (the layout of the bytes), room_alias.[ch] (ids that rooms had before).
+ * happen to a room), room_look.c (what can be seen of it), room_keep.c (what is kept in it), room_relay.c (who hears what, and
+ * when), room_carry.c (to bytes and back), room_remote.c (rooms of other nodes), room_arrive.c (users of other nodes),
+ * room_migrate.c, room_land.c and room_drain.c (rooms that change their node), room_replica.c, room_backup.c and room_takeover.c
+ * (copies on other nodes, and what they are for), room_store.[ch] (the data), room_pack.[ch] (the layout of the bytes),
+ * room_alias.[ch] (ids that rooms had before).
  */
 #ifndef ROOM_STATE_H
 #define ROOM_STATE_H
@@ -93,8 +94,8 @@ struct rooms {
 	uint32_t coming_n;
 	struct room_landing *landings; /* room_land.c: rooms that come from other nodes */
 	struct room_replica *replicas[ROOM_REPLICA_BUCKETS]; /* room_backup.c */
-	struct dk_timer replica_timer, orphan_timer, claim_timer;
-	struct room_claim *claims; /* room_takeover.c */
+	struct dk_timer replica_timer, orphan_timer, errand_timer;
+	struct room_errand *errands; /* room_errand.c */
 	struct dk_timer drain_timer;
 	struct dk_step *drain_step;
 	struct {
@@ -139,6 +140,11 @@ static inline int room_why_not(const struct rooms *s, dk_id room)
 	return r && r->phase == ROOM_FROZEN ? DK_ROOM_MOVING : DK_ROOM_GONE;
 }
 
+static inline uint32_t room_unix_s(struct rooms *s)
+{
+	return (uint32_t)(dk_wall_ns(s) / 1000000000u);
+}
+
 static inline void room_count(struct rooms *s)
 {
 	s->n.rooms = s->store.table.used;
@@ -148,9 +154,7 @@ static inline void room_count(struct rooms *s)
 /* ---- room_service.c ---- */
 
 void room_service_init(struct rooms *s);
-/* Nodes for copies of a room, into its id too; user: its creator, or 0. Returns how many. */
-uint8_t room_choose_backups(struct rooms *s, dk_id user, uint8_t wanted, struct dk_id52 *id,
-			    struct dk_addr backups[ROOM_BACKUPS_MAX]);
+void room_look_init(struct rooms *s); /* room_look.c */
 uint32_t room_fit_interval(const struct rooms *s, uint32_t ms);
 void room_arm_ttl(struct rooms *s, struct room *r, uint64_t ms);
 /* The time to live of an empty room begins anew. */
@@ -198,6 +202,8 @@ enum room_note {
 void room_note_write(struct dk_writer *w, enum room_note kind, const struct dk_id52 *id, dk_slice rest);
 void room_on_user_arrived(struct rooms *s, const struct dk_user_arrived *ev);
 void room_on_user_connected(struct rooms *s, const struct dk_user_connected *ev);
+/* Its room is about to leave without it, for its client is not here: it goes after the room when that comes. */
+void room_left_behind(struct rooms *s, dk_id user, const struct dk_id52 *id);
 /* It has a seat, and its client is on the way. */
 bool room_is_coming(struct rooms *s, dk_id user);
 /* The same, and it will not come any more. */
@@ -212,24 +218,34 @@ void room_arrive_fini(struct rooms *s);
 int room_move_by_command(struct rooms *s, struct room *r, const struct dk_call *call);
 /* As svc.migrate. */
 int room_move_by_code(struct rooms *s, void *mover, struct room *r, dk_room_migrate_fn *done, void *arg);
-/* A node for a room and its members, the one with the fewest users; not_this may be NULL. */
-bool room_target(struct rooms *s, const struct room *r, const struct dk_addr *not_this, struct dk_addr *ret_addr);
 /* A try to move it ends: something has happened to a frozen room. */
 void room_move_thaw(struct rooms *s, struct room *r);
+/* A node that has a copy has confirmed that this one owns the room. */
+void room_move_confirmed(struct rooms *s, struct room *r);
 /* It will not move: it ends. */
 void room_move_drop(struct rooms *s, struct room *r);
 /* A call of room.join or room.enter waits until the room is somewhere. Returns DK_LATER or -ENOMEM. */
 int room_wait(struct rooms *s, struct room *r, dk_id call);
 void room_move_free(struct rooms *s, struct room *r);
-/* A node that all members can go to, and the user, if it is not 0; r may be NULL. The one with the fewest users. */
+
+/* ---- room_pick.c: nodes ---- */
+
+/* The node with the fewest users of those that all members can go to, and the user, if it is not 0; r may be NULL. */
 bool room_pick(struct rooms *s, const struct room *r, dk_id user, const struct dk_addr *not_these, size_t not_n,
 	       struct dk_addr *ret_addr);
+/* For a room and its members; not_this may be NULL. */
+bool room_target(struct rooms *s, const struct room *r, const struct dk_addr *not_this, struct dk_addr *ret_addr);
+/* Nodes for copies of a room, into its id too; user: its creator, or 0. Returns how many. */
+uint8_t room_choose_backups(struct rooms *s, dk_id user, uint8_t wanted, struct dk_id52 *id,
+			    struct dk_addr backups[ROOM_BACKUPS_MAX]);
+bool room_node_alive(struct rooms *s, const struct dk_addr *a);
 
 /* ---- room_land.c: a room that comes ---- */
 
 /* A user that moves along with its room. False: no such room is on the way. */
 bool room_land_member(struct rooms *s, const struct dk_id52 *old_id, dk_id user, dk_slice rest);
 void room_land_connected(struct rooms *s, dk_id user);
+void room_land_source_gone(struct rooms *s, const struct dk_addr *node);
 void room_tell_migrated(struct rooms *s, dk_id room, const struct dk_id52 *old_id, bool takeover);
 void room_land_fini(struct rooms *s);
 
@@ -245,6 +261,11 @@ static inline void room_touched(struct rooms *s, struct room *r)
 	if (r->copies)
 		room_copies_dirty(s, r);
 }
+/* Before a room leaves: each node that has a copy is asked whether this one still owns it, and room_move_confirmed() told of each
+ * that says so. An owner that was stopped or cut off for a while may own nothing any more, and not know it yet. */
+void room_copies_confirm(struct rooms *s, struct room *r, dk_slice state);
+bool room_copies_unconfirmed(const struct room *r);
+void room_copies_thawed(struct rooms *s, struct room *r);
 /* A node is gone: where it had a copy another one gets it. */
 void room_copies_node(struct rooms *s, struct room *r, const struct dk_addr *gone);
 /* Where that user would find the copies; w is what the list lies in. */
@@ -263,7 +284,17 @@ void room_backup_fini(struct rooms *s);
 /* There is a later owner: the room ends here, and its members are sent there. */
 void room_superseded(struct rooms *s, struct room *r, const struct dk_addr *owner);
 void room_on_cluster_changed(struct rooms *s, const struct dk_cluster_event *ev);
-void room_takeover_fini(struct rooms *s);
+/* What a node says to a claim. */
+void room_claim_heard(struct rooms *s, const struct dk_id52 *id, dk_slice body);
+
+/* ---- room_errand.c ---- */
+
+/* A request to that node, again and again for for_ms until it is answered. Returns 0 or <0. */
+int room_errand(struct rooms *s, const struct dk_addr *to, uint16_t cmd, const struct dk_id52 *id, uint32_t epoch, uint32_t for_ms,
+		dk_slice payload);
+/* The epoch under which this node took that room over in the last ten minutes, even if it has it no more; 0 = it did not. */
+uint32_t room_claimed(const struct rooms *s, const struct dk_id52 *id);
+void room_errand_fini(struct rooms *s);
 
 /* ---- room_drain.c ---- */
 
@@ -287,6 +318,8 @@ void room_carry_init(struct rooms *s);
 /* All of a room. The bytes are valid until the next call. Returns 0 or <0, after logging. */
 int room_pack(struct rooms *s, const struct room *r, dk_slice *ret_bytes);
 uint64_t room_state_hash(struct rooms *s, dk_slice state);
+/* The room lives here now: whoever knows it by an old id finds it. */
+void room_know_by_old_ids(struct rooms *s, const struct room *r);
 /* A room with that id, landing: without members, owner and timers. Returns 0, DK_FULL, DK_REFUSED (a plugin's part) or <0. */
 int room_unpack(struct rooms *s, const struct room_image *image, const struct dk_id52 *id, struct room **ret_room);
 

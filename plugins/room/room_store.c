@@ -71,6 +71,7 @@ static void forget(struct room_store *s, struct room *r)
 	dk_free(s->self, r->reserved, r->reserved_cap * sizeof(*r->reserved));
 	dk_free(s->self, r->members, r->member_cap * sizeof(*r->members));
 	props_clear(s->self, &r->props);
+	dk_free(s->self, r->former, r->former ? ROOM_FORMER_MAX * sizeof(*r->former) : 0);
 }
 
 void room_store_fini(struct room_store *s)
@@ -118,6 +119,17 @@ struct room *room_store_find(const struct room_store *s, const struct dk_id52 *i
 	uint32_t slot = dk_map_find(&s->by_id, id_hash(s, id), id_eq, s, id);
 
 	return slot == DK_MAP_NONE ? NULL : room_store_get(s, dk_table_id_at(&s->table, slot));
+}
+
+void room_store_remember(struct room_store *s, struct room *r, const struct dk_id52 *id, uint32_t until_s)
+{
+	if (!r->former)
+		r->former = dk_alloc(s->self, ROOM_FORMER_MAX * sizeof(*r->former));
+	if (!r->former)
+		return;
+	if (r->former_n == ROOM_FORMER_MAX)
+		memmove(&r->former[0], &r->former[1], --r->former_n * sizeof(*r->former));
+	r->former[r->former_n++] = (struct room_former){ *id, until_s };
 }
 
 /* ---- reservations ---- */

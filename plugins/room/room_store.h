@@ -22,6 +22,13 @@ struct room_reservation {
 	uint8_t why;
 };
 
+/* An id that the room had before it moved. */
+enum { ROOM_FORMER_MAX = 8 };
+struct room_former {
+	struct dk_id52 id;
+	uint32_t until_s; /* unix time */
+};
+
 enum room_phase {
 	ROOM_LIVE,
 	ROOM_FROZEN, /* room_migrate.c: on its way to another node */
@@ -52,6 +59,8 @@ struct room {
 	void **attached; /* room_keep.c: by plugin */
 	struct props props;
 	struct dk_timer ttl;
+	struct room_former *former; /* ROOM_FORMER_MAX of them, oldest first; NULL = none */
+	uint8_t former_n;
 	struct room_copies *copies; /* room_replica.c: NULL = there are none */
 	struct room_move *move; /* room_migrate.c: NULL = it stays */
 	struct room_waiting *waiting; /* room_migrate.c: joins, while it is frozen */
@@ -86,6 +95,9 @@ static inline struct room *room_store_get(const struct room_store *s, dk_id hand
 	return (struct room *)dk_table_get(&s->table, handle);
 }
 struct room *room_store_find(const struct room_store *s, const struct dk_id52 *id); /* NULL = none */
+
+/* It was called so; the oldest name goes when there are too many. Without memory it is not remembered. */
+void room_store_remember(struct room_store *s, struct room *r, const struct dk_id52 *id, uint32_t until_s);
 
 /* The room that a user is in, or 0. */
 static inline dk_id room_store_of(const struct room_store *s, dk_id user)

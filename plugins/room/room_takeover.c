@@ -18,118 +18,46 @@ enum {
 	SWEEP_MS = 50,
 	TURN_MS = 2000, /* for a backup before this one to take it */
 	CLIENTS_MS = 15000,
-	CLAIM_MS = 500,
-	CLAIM_ANSWER_MS = 2000,
 	CMD_RECONNECT = 2 /* of version 0 */
 };
 
 static const uint8_t instruction[4] = { 0xbe, 0xef, 0xfe, 0xed };
 
-static bool alive(struct rooms *s, const struct dk_addr *a)
-{
-	const struct dk_cluster_node *node = s->cluster->node(s->cluster, a);
-
-	return node && (node->health == DK_ALIVE || node->health == DK_SUSPECT);
-}
-
 /* ---- claims ---- */
 
-struct room_claim {
-	struct room_claim *next;
-	struct dk_id52 id;
-	uint32_t epoch;
-	struct dk_addr to;
-	dk_id request;
-};
-
-static void claim_free(struct rooms *s, struct room_claim *c)
+void room_claim_heard(struct rooms *s, const struct dk_id52 *id, dk_slice body)
 {
-	struct room_claim **at = &s->claims;
-
-	while (*at != c)
-		at = &(*at)->next;
-	*at = c->next;
-	s->carrier->cancel(s->carrier, c->request);
-	dk_free(s, c, sizeof(*c));
-}
-
-void room_takeover_fini(struct rooms *s)
-{
-	while (s->claims) {
-		struct room_claim *c = s->claims;
-
-		s->claims = c->next;
-		dk_free(s, c, sizeof(*c));
-	}
-}
-
-/* dk_carrier_done_fn */
-static void heard_claim(void *self, void *arg, int err, int status, dk_slice body)
-{
-	struct rooms *s = self;
-	struct room_claim *claim = arg;
 	struct dk_cursor c = dk_cursor_of(body);
 	uint8_t outcome = dk_rd_u8(&c);
 	uint32_t epoch = dk_rd_u32(&c);
-	struct room *r = room_store_find(&s->store, &claim->id);
+	struct room *r = room_store_find(&s->store, id);
 	struct dk_addr owner;
 
-	claim->request = 0;
-	if (err || status != DK_STATUS_OK || c.bad)
-		return; /* again, as long as it is a node of the cluster */
-	if (outcome == ROOM_STALE)
-		room_addr_read(&c, &owner);
-	claim_free(s, claim);
-	if (outcome == ROOM_STALE && !c.bad && r && r->epoch <= epoch)
+	if (outcome != ROOM_STALE)
+		return;
+	room_addr_read(&c, &owner);
+	if (!c.bad && r && r->epoch <= epoch)
 		room_superseded(s, r, &owner);
 }
 
-static void claim_all(void *self, struct dk_timer *t)
-{
-	struct rooms *s = self;
-	uint8_t buf[DK_ID52_LEN + 4];
-
-	for (struct room_claim *c = s->claims, *next; c; c = next) {
-		const struct room *r = room_store_find(&s->store, &c->id);
-		struct dk_writer w = dk_writer_on(buf, sizeof(buf));
-
-		next = c->next;
-		if (!r || r->epoch != c->epoch || !s->cluster->node(s->cluster, &c->to)) {
-			claim_free(s, c);
-			continue;
-		}
-		if (c->request || !alive(s, &c->to))
-			continue;
-		room_on_claim_pack(&w, &c->id, c->epoch);
-		if (s->carrier->request(s->carrier, s, &c->to, DK_VER_NODE, 22, dk_written(&w), CLAIM_ANSWER_MS, heard_claim, c,
-					&c->request))
-			c->request = 0;
-	}
-	if (!s->claims)
-		dk_timer_stop(t);
-}
-
+/* For ten minutes, whatever becomes of the room here: it may move on, and the old owner come back after that. */
 static void claim(struct rooms *s, const struct room *r, const struct dk_addr *to)
 {
-	struct room_claim *c;
+	uint8_t buf[DK_ID52_LEN + 4];
+	struct dk_writer w = dk_writer_on(buf, sizeof(buf));
 
 	if (dk_addr_eq(to, &s->carrier->addr))
 		return;
-	c = dk_alloc(s, sizeof(*c));
-	if (!c)
-		return;
-	*c = (struct room_claim){ .next = s->claims, .id = r->id, .epoch = r->epoch, .to = *to };
-	s->claims = c;
-	if (!dk_timer_armed(&s->claim_timer))
-		dk_timer_start(s, &s->claim_timer, 0, CLAIM_MS, claim_all);
+	room_on_claim_pack(&w, &r->id, r->epoch);
+	room_errand(s, to, ROOM_NODE_CLAIM, &r->id, r->epoch, ROOM_ALIAS_MS, dk_written(&w));
 }
 
 int room_on_claim(struct rooms *s, struct dk_call *call, const struct dk_id52 *id, uint32_t epoch)
 {
 	struct room *r = room_store_find(&s->store, id);
 	struct room_replica *rep = room_replica_find(s, id);
-	uint32_t known = r ? r->epoch : rep ? rep->epoch : 0;
-	const struct dk_addr *owner = r ? &s->carrier->addr : rep ? &rep->owner : NULL;
+	uint32_t mine = r ? r->epoch : room_claimed(s, id), known = mine ? mine : rep ? rep->epoch : 0;
+	const struct dk_addr *owner = mine ? &s->carrier->addr : rep ? &rep->owner : NULL;
 	uint8_t buf[32];
 	struct dk_writer w = dk_writer_on(buf, sizeof(buf));
 
@@ -268,7 +196,7 @@ static void keep_backups(struct rooms *s, struct room *r, const struct room_imag
 {
 	r->backup_n = 0;
 	for (uint8_t i = 0; i < image->backup_n; i++)
-		if (alive(s, &image->backups[i]) && !dk_addr_eq(&image->backups[i], &s->carrier->addr))
+		if (room_node_alive(s, &image->backups[i]) && !dk_addr_eq(&image->backups[i], &s->carrier->addr))
 			r->backups[r->backup_n++] = image->backups[i];
 }
 
@@ -299,6 +227,7 @@ static void take_over(struct rooms *s, struct room_replica *rep, const struct ro
 	room_count(s);
 	dk_log(s, DK_NOTICE, "room " DK_STR_FMT " of node %s, which is gone, is owned here now; %u members, epoch %u",
 	       DK_STR_ARG(dk_str_n(id.c, DK_ID52_LEN)), text, r->member_n, r->epoch);
+	room_know_by_old_ids(s, r);
 	claim(s, r, &rep->owner);
 	for (uint8_t i = 0; i < image->backup_n; i++)
 		claim(s, r, &image->backups[i]);
@@ -315,7 +244,7 @@ static bool my_turn(struct rooms *s, const struct room_replica *rep, const struc
 			*ret_index = i;
 			return true;
 		}
-		if (alive(s, &image->backups[i]) && dk_now(s) - rep->orphan_ms < TURN_MS)
+		if (room_node_alive(s, &image->backups[i]) && dk_now(s) - rep->orphan_ms < TURN_MS)
 			return false;
 	}
 	return false;
@@ -404,6 +333,7 @@ void room_on_cluster_changed(struct rooms *s, const struct dk_cluster_event *ev)
 	case DK_NODE_REMOVED:
 		backup_gone(s, &ev->node->addr);
 		owner_gone(s, ev->node);
+		room_land_source_gone(s, &ev->node->addr);
 		break;
 	case DK_NODE_RECOVERED:
 		owner_back(s, ev->node);

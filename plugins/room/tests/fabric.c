@@ -778,9 +778,14 @@ static void listen(struct player *p)
 			hear(p, &f);
 		if (f.ver != 0 || f.cmd != 2)
 			continue;
-		for (unsigned j = 0; j < node_n; j++)
-			if (j != p->node && player_turn_to(p, j))
+		/* mem's clients have no addresses: it goes where it is waited for */
+		for (unsigned j = 0; j < node_n; j++) {
+			struct dk_user *users = fabric[j].users;
+
+			if (j != p->node && fabric[j].h && users->by_sid(users, p->sid) &&
+			    !users->is_connected(users, users->by_sid(users, p->sid)) && player_turn_to(p, j))
 				break;
+		}
 	}
 	if (p->end && fabric[p->node].h && fabric[p->node].mem->ended(fabric[p->node].mem, p->end))
 		p->gone = true;

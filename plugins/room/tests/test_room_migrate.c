@@ -308,6 +308,34 @@ START_TEST(what_was_gathered_goes_first)
 }
 END_TEST
 
+START_TEST(found_by_all_its_names)
+{
+	struct player *ann = player_new(0, "ann"), *bob;
+	struct dk_id52 first;
+	unsigned to = 0;
+
+	make_room(0, ann, 4, 0);
+	first = the_id;
+	for (unsigned i = 0; i < 5; i++) {
+		say_migrate(ann);
+		fabric_run(100);
+		ck_assert_uint_ne(ann->node, to);
+		to = ann->node;
+	}
+	the_id = first;
+	ck_assert_uint_ne(room_at(to), 0);
+	bob = player_new(to == 2 ? 1 : 2, "bob");
+	say_id(bob, ROOM_CMD_JOIN, "");
+	fabric_run(100);
+	ck_assert_uint_eq(bob->node, to);
+	/* for ten minutes */
+	fabric_run(1000);
+	player_send(ann, 1, ROOM_CMD_MIGRATE, dk_slice_n(NULL, 0));
+	fabric_run(100);
+	ck_assert_uint_ne(room_at(ann->node), 0);
+}
+END_TEST
+
 START_TEST(not_by_everybody)
 {
 	struct player *ann = player_new(0, "ann"), *bob = player_new(0, "bob"), *eve = player_new(0, "eve");
@@ -600,7 +628,7 @@ START_TEST(source_dies_at_the_end)
 		unsigned here = 0;
 
 		fabric_close();
-		open_cluster(2, ms);
+		open_cluster(3, ms);
 		all[0] = player_new(0, "ann");
 		all[1] = player_new(0, "bob");
 		all[2] = player_new(0, "eve");
@@ -612,13 +640,16 @@ START_TEST(source_dies_at_the_end)
 		fabric_run(ms);
 		fabric_kill(0);
 		fabric_run(100);
+		fabric_believe(1, 0, DK_DEAD);
+		fabric_believe(2, 0, DK_DEAD);
+		fabric_run(100);
 		for (unsigned i = 0; i < 3; i++)
-			here += all[i]->node == 1;
+			here += all[i]->node != 0;
 		/* all of them or none: they are told in one turn */
 		ck_assert(here == 0 || here == 3);
 		fabric_run(12000);
-		ck_assert_int_eq(fabric_count(1, "members"), here);
-		ck_assert_int_eq(fabric_count(1, "rooms"), here ? 1 : 0);
+		ck_assert_int_eq(fabric_count(1, "members") + fabric_count(2, "members"), here);
+		ck_assert_int_eq(fabric_count(1, "rooms") + fabric_count(2, "rooms"), here ? 1 : 0);
 		if (ms == 1)
 			ck_assert_uint_eq(here, 0);
 		if (ms == 11)
@@ -638,6 +669,7 @@ int main(void)
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, by_the_owners_client);
 	tcase_add_test(t, what_was_gathered_goes_first);
+	tcase_add_test(t, found_by_all_its_names);
 	tcase_add_test(t, not_by_everybody);
 	tcase_add_test(t, the_way_breaks);
 	tcase_add_test(t, refused_by_one);

@@ -73,6 +73,14 @@ static dk_slice whole(void)
 	dk_wr_u16(&w, 9);
 	dk_wr_bytes32(&w, dk_slice_n("state", 5));
 	room_section_end(&w, at);
+	at = room_section_begin(&w, ROOM_SEC_FORMER);
+	for (unsigned i = 1; i < 3; i++) {
+		struct dk_id52 id = id_of(i);
+
+		dk_wr_slice(&w, dk_slice_n(id.c, DK_ID52_LEN));
+		dk_wr_u32(&w, 1000 + i);
+	}
+	room_section_end(&w, at);
 	ck_assert(!w.bad);
 	return dk_written(&w);
 }
@@ -82,6 +90,7 @@ START_TEST(there_and_back)
 	struct room_image_part part;
 	struct room_image m;
 	struct dk_id52 id = id_of(7);
+	uint32_t until_s;
 	dk_str uid;
 
 	ck_assert_int_eq(room_image_read(whole(), &m), 0);
@@ -109,6 +118,14 @@ START_TEST(there_and_back)
 	ck_assert(dk_str_eq(part.name, dk_str_c("game")) && part.version == 9);
 	ck_assert(dk_str_eq(dk_str_of(part.bytes), dk_str_c("state")));
 	ck_assert(!room_image_part(&m.parts, &part));
+	for (unsigned i = 1; i < 3; i++) {
+		struct dk_id52 want = id_of(i);
+
+		ck_assert(room_image_former(&m.former, &id, &until_s));
+		ck_assert_mem_eq(&id, &want, sizeof(id));
+		ck_assert_uint_eq(until_s, 1000 + i);
+	}
+	ck_assert(!room_image_former(&m.former, &id, &until_s));
 }
 END_TEST
 
@@ -123,7 +140,7 @@ START_TEST(cut_short)
 	/* Where a section ends the bytes are whole; nowhere else. */
 	for (size_t n = 0; n < all.n; n++)
 		good += room_image_read(dk_slice_n(all.p, n), &m) == 0;
-	ck_assert_uint_eq(good, 4);
+	ck_assert_uint_eq(good, 5);
 	ck_assert_int_eq(room_image_read(dk_slice_n(all.p, sections), &m), 0);
 }
 END_TEST

@@ -504,6 +504,65 @@ START_TEST(stopped_and_continued)
 }
 END_TEST
 
+/* What is not its own any more it does not give away either. */
+START_TEST(a_stale_owner_moves_nothing)
+{
+	struct player *ann = player_new(0, "ann"), *bob = player_new(0, "bob");
+	unsigned first;
+
+	make_room(0, ann, 2);
+	join_here(bob);
+	fabric_run(100);
+	first = backup_of(1);
+	fabric_pause(0, true);
+	fabric_run(2500);
+	believe(3, 0, DK_DEAD);
+	fabric_run(100);
+	player_send(ann, 1, ROOM_CMD_MIGRATE, dk_slice_n(NULL, 0));
+	fabric_pause(0, false);
+	fabric_run(200);
+	ck_assert_int_eq(fabric_count(0, "migrated_out"), 0);
+	ck_assert_int_eq(fabric_count(0, "superseded"), 1);
+	ck_assert_uint_eq(ann->node, first);
+	ck_assert_uint_eq(bob->node, first);
+	ck_assert_uint_eq(info_at(first).members, 2);
+	fabric_run(6000);
+	ck_assert_int_eq(fabric_count(1, "rooms") + fabric_count(2, "rooms"), 1);
+}
+END_TEST
+
+/* The new owner's room has moved on before the old one comes back. */
+START_TEST(claimed_for_what_it_became)
+{
+	struct player *ann, *bob;
+	unsigned first, to;
+
+	fabric_close();
+	open_cluster(4, "");
+	ann = player_new(0, "ann");
+	bob = player_new(0, "bob");
+	make_room(0, ann, 1);
+	join_here(bob);
+	fabric_run(100);
+	first = backup_of(1);
+	fabric_pause(0, true);
+	believe(4, 0, DK_DEAD);
+	fabric_run(100);
+	ck_assert(player_turn_to(ann, first));
+	fabric_run(100);
+	player_send(ann, 1, ROOM_CMD_MIGRATE, dk_slice_n(NULL, 0));
+	fabric_run(6000); /* it waits for bob, and then no longer */
+	to = ann->node;
+	ck_assert_uint_ne(to, first);
+	fabric_pause(0, false);
+	believe(4, 0, DK_ALIVE);
+	fabric_run(2000);
+	ck_assert_uint_eq(room_at(0), 0);
+	ck_assert_uint_eq(bob->node, to);
+	ck_assert_uint_eq(info_at(to).members, 2);
+}
+END_TEST
+
 /* Both sides go on; when they see each other again the later epoch stays, and everybody meets there. */
 START_TEST(cut_off_and_joined_again)
 {
@@ -635,6 +694,8 @@ int main(void)
 	tcase_add_test(t, node_comes_back_at_once);
 	tcase_add_test(t, outlives_its_id);
 	tcase_add_test(t, stopped_and_continued);
+	tcase_add_test(t, a_stale_owner_moves_nothing);
+	tcase_add_test(t, claimed_for_what_it_became);
 	tcase_add_test(t, cut_off_and_joined_again);
 	tcase_add_test(t, joined_again_after_long);
 	tcase_add_test(t, moves_and_dies);
