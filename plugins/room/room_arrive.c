@@ -245,9 +245,12 @@ static struct room_coming *coming_add(struct rooms *s, dk_id user, dk_id room, c
 
 	if (!c)
 		return NULL;
+	if (*at) /* what it came for before is no more */
+		coming_free(s, coming_take(s, user));
 	*c = (struct room_coming){ .user = user, .room = room, .id = *id, .n = (uint32_t)message.n };
 	if (message.n)
 		memcpy(c->message, message.p, message.n);
+	c->next = *at;
 	*at = c;
 	s->coming_n++;
 	return c;

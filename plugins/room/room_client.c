@@ -53,6 +53,8 @@ static const char *why(int rc, uint32_t *code)
 		return "the room is on its way to another node; try again in a moment";
 	case DK_ROOM_NO_NODE:
 		return "no other node can take this room now";
+	case ROOM_NOT_TAKEN:
+		return "the node of the room could not take the user in";
 	case DK_ROOM_NO_RESERVATION:
 		return "nothing is reserved for one of these users";
 	default:

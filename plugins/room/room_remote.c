@@ -15,7 +15,9 @@
 enum {
 	ASK_MS = 2000, /* for one node to answer */
 	HOPS_MAX = 4, /* names of one room */
-	AROUND_PER_S = 20
+	AROUND_PER_S = 20,
+	AGAIN_MS = 50, /* for a user that cannot be moved yet */
+	AGAIN_MAX = 30 /* times: for less than its seat is kept */
 };
 
 struct room_journey {
@@ -28,6 +30,8 @@ struct room_journey {
 	uint32_t around; /* the next node of the cluster to ask */
 	bool look; /* how many there are; else a join */
 	bool kept; /* at keeps a seat */
+	struct dk_timer again; /* the user has hardly come itself */
+	unsigned tries;
 	uint32_t uid_n, n;
 	uint8_t words[]; /* the uid, then the message */
 };
@@ -68,6 +72,7 @@ static struct room_journey *journey_new(struct rooms *s, dk_id user, dk_id call,
 
 static void journey_free(struct rooms *s, struct room_journey *j)
 {
+	dk_timer_stop(&j->again);
 	*j->link = j->next;
 	if (j->next)
 		j->next->link = j->link;
@@ -194,7 +199,16 @@ static void moved(void *self, void *arg, dk_id user, int err)
 		journey_free(s, j);
 		return;
 	}
-	end(s, j, err > 0 ? err : DK_ROOM_NO_NODE);
+	end(s, j, err == DK_GONE ? err : ROOM_NOT_TAKEN);
+}
+
+static void go(struct rooms *s, struct room_journey *j);
+
+static void go_again(void *self, struct dk_timer *t)
+{
+	struct room_journey *j = dk_container_of(t, struct room_journey, again);
+
+	go(self, j);
 }
 
 /* A seat is kept there. */
@@ -210,8 +224,12 @@ static void go(struct rooms *s, struct room_journey *j)
 	}
 	room_note_write(&w, ROOM_NOTE_JOIN, &j->id, message_of(j));
 	rc = w.bad ? -ENOMEM : s->user->move(s->user, s, j->user, &j->at, dk_str_n(NULL, 0), dk_written(&w), moved, j);
+	if (rc == DK_USER_MOVING && j->tries++ < AGAIN_MAX) {
+		dk_timer_start(s, &j->again, AGAIN_MS, 0, go_again);
+		return;
+	}
 	if (rc) {
-		end(s, j, rc > 0 ? rc : DK_ROOM_NO_NODE);
+		end(s, j, rc == DK_GONE ? rc : ROOM_NOT_TAKEN);
 		return;
 	}
 	/* The move waits for the user's command, so that ends here; it is answered over there. */

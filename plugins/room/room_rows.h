@@ -14,7 +14,8 @@ enum room_node_cmd { ROOM_NODE_LANDED = 21, ROOM_NODE_CLAIM = 22 };
 enum room_elsewhere {
 	ROOM_MOVED = 64, /* the room is called otherwise now: the answer's room says how */
 	ROOM_STALE, /* of a copy or a claim: there is a later epoch; the answer says which, and who owns the room */
-	ROOM_WHOLE /* of a copy: nothing is known of it here, so everything is wanted */
+	ROOM_WHOLE, /* of a copy: nothing is known of it here, so everything is wanted */
+	ROOM_NOT_TAKEN /* the user could not be moved to the node of the room */
 };
 
 #define ROOM_NODE_COMMANDS(X, R)                                                                                                   \
