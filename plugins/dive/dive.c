@@ -71,6 +71,7 @@ static int add_storage(struct dives *d, dk_str name, dk_str type, const struct d
 		return -ENOMEM;
 	st->dives = d;
 	st->migration = c->migration;
+	st->copies = c->copies != 0;
 	st->clean_s = (uint32_t)c->clean_interval;
 	dive_store_init(&st->store, d, &limits, (uint32_t)c->default_ttl);
 	for (uint16_t b = 0; b < DIVE_BUCKETS; b++)
@@ -133,6 +134,8 @@ static void on_tick(void *self, struct dk_timer *t)
 		dive_claim_look(d, st);
 		if (!dive_alone(d))
 			dive_move_look(d, st);
+		if (!dive_alone(d))
+			dive_copy_look(d, st);
 	}
 }
 
@@ -231,6 +234,7 @@ static void fini(void *self)
 	struct dive_storage *st;
 
 	dive_claim_fini(d);
+	dive_copy_fini(d);
 	dive_move_fini(d);
 	dive_ask_fini(d);
 	while ((st = d->storages)) {
@@ -254,6 +258,8 @@ static const struct dk_option storage_options[] = {
 	DK_INT(struct dive_storage_conf, clean_interval, "cleanInterval", NUMBER(DEFAULT_CLEAN), 1, 86400,
 	       "the memory of keys that have ended is free within this; nobody sees them meanwhile", .unit = "s"),
 	DK_BOOL(struct dive_storage_conf, migration, "migration", "true", "keys move when nodes come and go; false: they are lost"),
+	DK_INT(struct dive_storage_conf, copies, "copies", "0", 0, 1,
+	       "copies of each key on another node, for the case that its owner dies; a change waits for its copy"),
 	DK_INT(struct dive_storage_conf, max_keys, "max_keys", NUMBER(DEFAULT_KEYS), 1, 100000000,
 	       "keys of it that this node takes at most"),
 	DK_INT(struct dive_storage_conf, max_value, "max_value_bytes", NUMBER(DEFAULT_VALUE), 16, 262144, "longest value",
@@ -290,6 +296,9 @@ static const struct dk_counter counters[] = {
 	DK_COUNTER(struct dives, malformed, "messages of other nodes that cannot be read"),
 	DK_COUNTER(struct dives, stale, "buckets of this node that another one owns in a later epoch"),
 	DK_COUNTER(struct dives, claimed, "buckets that nobody owned, and this node does now"),
+	DK_COUNTER(struct dives, copied, "times a copy on another node was brought up to date"),
+	DK_COUNTER(struct dives, copies_failed, "changes of which it is not known whether their copy has them"),
+	DK_COUNTER(struct dives, taken_over, "buckets of nodes that are gone, owned here from a copy"),
 	DK_COUNTER(struct dives, moved_out, "buckets handed over to another node"),
 	DK_COUNTER(struct dives, moved_in, "buckets that came from another node"),
 	DK_COUNTER(struct dives, moved_bytes, "bytes of keys handed over"),

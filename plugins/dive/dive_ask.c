@@ -165,9 +165,22 @@ static void here(struct asking *a)
 	struct dive_order o = a->order;
 	int rc = dive_execute(a->d, a->st, &o, &values);
 
-	if (rc)
+	if (rc) {
 		a->d->n.refused++;
+	} else if (dive_copy_changes(a->st, &o)) {
+		rc = dive_copy_begin(a->d, a->st, o.key, 0, a->id, values);
+		if (rc == DK_LATER)
+			return;
+	}
 	finish(a, rc, values);
+}
+
+void dive_ask_copied(struct dives *d, dk_id ask, int rc, struct dk_dive_list values)
+{
+	struct asking *a = dk_table_get(&d->asks, ask);
+
+	if (a)
+		finish(a, rc, values);
 }
 
 static void away(struct asking *a, const struct dk_addr *to)
@@ -187,20 +200,21 @@ static void attempt(struct asking *a)
 	struct dives *d = a->d;
 	const struct dive_bucket *b = &a->st->buckets[a->bucket];
 	const struct dk_addr *to = NULL;
+	bool none = b->role == DIVE_NONE || b->role == DIVE_COPY;
 
 	if (dk_now(d) >= a->until_ms) {
 		finish_bare(a, DK_DIVE_NO_NODE);
 		return;
 	}
-	if (b->role == DIVE_OWNED) {
+	if (dive_serves(d, b)) {
 		here(a);
 		return;
 	}
 	if (a->hint.family)
 		to = &a->hint;
-	else if (b->role == DIVE_NONE && b->keeper.family && dive_view_mine(a->st, a->bucket))
+	else if (none && b->keeper.family && dive_view_mine(a->st, a->bucket))
 		to = &b->keeper;
-	else if (b->role == DIVE_NONE)
+	else if (none)
 		to = dive_view_other(a->st, a->bucket);
 	if (to && !dk_addr_eq(to, dk_node_addr(d)))
 		away(a, to);

@@ -27,6 +27,8 @@ struct dive_claim {
 	bool failed;
 	uint8_t sent[DIVE_BUCKETS / 8], left[DIVE_BUCKETS / 8];
 	uint32_t epochs[DIVE_BUCKETS];
+	uint64_t copies[DIVE_BUCKETS]; /* the best copy of the latest epoch elsewhere: its version and 1; 0 = none */
+	struct dk_addr copy_at[DIVE_BUCKETS];
 	struct dk_addr keepers[DIVE_BUCKETS];
 };
 
@@ -80,15 +82,39 @@ static bool wanted(struct dives *d, const struct dive_storage *st, uint16_t i)
 
 	if (!dive_view_mine(st, i))
 		return false;
-	return b->role == DIVE_NONE || (b->role == DIVE_LANDING && dk_now(d) - b->since_ms > LANDED_MS);
+	return b->role == DIVE_NONE || b->role == DIVE_COPY || (b->role == DIVE_LANDING && dk_now(d) - b->since_ms > LANDED_MS);
 }
 
 static void own(struct dives *d, struct dive_storage *st, uint16_t i, uint32_t epoch)
 {
-	dive_store_empty(&st->store, i);
+	if (st->buckets[i].role != DIVE_COPY)
+		dive_store_empty(&st->store, i);
+	else
+		d->n.taken_over++;
 	st->buckets[i].epoch = epoch;
 	dive_role(st, i, DIVE_OWNED);
 	d->n.claimed++;
+}
+
+/* Nobody owns it. A copy of the latest epoch is worth more than none; of two copies the one that saw more. */
+static void settle(struct dives *d, struct dive_claim *c, uint16_t i)
+{
+	struct dive_bucket *b = &c->st->buckets[i];
+	uint64_t here = b->role == DIVE_COPY && b->epoch >= c->epochs[i] ? b->version + 1 : 0;
+	uint64_t there = c->epochs[i] >= b->epoch ? c->copies[i] : 0;
+	uint32_t epoch = (c->epochs[i] > b->epoch ? c->epochs[i] : b->epoch) + 1;
+	uint8_t buf[2 + DK_DIVE_STORAGE_MAX + 8];
+	struct dk_writer w = dk_writer_on(buf, sizeof(buf));
+
+	if (there > here || (there && b->epoch < c->epochs[i])) {
+		dive_on_promote_pack(&w, dk_str_c(c->st->name), i, epoch);
+		d->carrier->send(d->carrier, &c->copy_at[i], DK_VER_NODE, 643, dk_written(&w), DK_RELIABLE);
+		b->left_ms = dk_now(d);
+		return;
+	}
+	if (!here && b->role == DIVE_COPY) /* of an epoch that has passed */
+		dive_role(c->st, i, DIVE_NONE);
+	own(d, c->st, i, epoch);
 }
 
 static void conclude(struct dives *d, struct dive_claim *c)
@@ -103,7 +129,7 @@ static void conclude(struct dives *d, struct dive_claim *c)
 			continue;
 		b->keeper = c->keepers[i];
 		if (good && bit(c->left, i))
-			own(d, st, i, (c->epochs[i] > b->epoch ? c->epochs[i] : b->epoch) + 1);
+			settle(d, c, i);
 	}
 	st->claim_ms = dk_now(d) + PAUSE_MS;
 	claim_free(d, c);
@@ -122,17 +148,25 @@ static void answered(void *self, void *arg, int err, int status, dk_slice body)
 	for (uint16_t i = 0; !err && status == DK_STATUS_OK && in.p < in.end && i < DIVE_BUCKETS; i++) {
 		uint8_t objection;
 		uint32_t epoch;
+		uint64_t copy;
 
 		if (!bit(c->sent, i))
 			continue;
 		objection = dk_rd_u8(&in);
 		epoch = dk_rd_u32(&in);
+		copy = dk_rd_u64(&in);
 		if (in.bad) {
 			c->failed = true;
 			break;
 		}
-		if (epoch > c->epochs[i])
+		if (epoch > c->epochs[i]) {
 			c->epochs[i] = epoch;
+			c->copies[i] = 0;
+		}
+		if (epoch == c->epochs[i] && copy > c->copies[i]) {
+			c->copies[i] = copy;
+			c->copy_at[i] = p->at;
+		}
 		if (objection)
 			clear_bit(c->left, i);
 		if (objection == OWNED_HERE)
@@ -225,7 +259,7 @@ static enum objection objection(struct dives *d, struct dive_storage *st, uint16
 	default:
 		break;
 	}
-	if (b->since_ms && dk_now(d) - b->since_ms < LEFT_MS)
+	if (b->left_ms && dk_now(d) - b->left_ms < LEFT_MS)
 		return SPOKEN_FOR;
 	if (!st->claim || !bit(st->claim->left, i))
 		return FREE;
@@ -237,7 +271,7 @@ static enum objection objection(struct dives *d, struct dive_storage *st, uint16
 
 int dive_on_claim(struct dives *d, struct dk_call *call, dk_str storage, dk_slice buckets)
 {
-	uint8_t buf[DIVE_BUCKETS * 5];
+	uint8_t buf[DIVE_BUCKETS * 13];
 	struct dk_writer w = dk_writer_on(buf, sizeof(buf));
 	struct dive_storage *st = dive_find(d, storage);
 	uint64_t caller = dive_hrw_node(&call->from);
@@ -252,6 +286,7 @@ int dive_on_claim(struct dives *d, struct dk_call *call, dk_str storage, dk_slic
 			continue;
 		dk_wr_u8(&w, (uint8_t)objection(d, st, i, caller));
 		dk_wr_u32(&w, st->buckets[i].epoch);
+		dk_wr_u64(&w, st->buckets[i].role == DIVE_COPY ? st->buckets[i].version + 1 : 0);
 	}
 	return dive_on_claim_answer(call, dk_written(&w));
 }

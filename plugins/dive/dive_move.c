@@ -11,6 +11,7 @@ enum {
 	PART_BYTES = 256 << 10,
 	ANSWER_MS = 2000,
 	ASK_AGAIN_MS = 100,
+	HOLD_MS = 50,
 	PAUSE_MS = 200 /* after a move that came to nothing */
 };
 
@@ -52,15 +53,23 @@ void dive_move_fini(struct dives *d)
 
 /* ---- ends ---- */
 
-static void gone_over(struct dive_move *m, uint32_t epoch)
+/* What the other node owns now stays here as its copy, where this node is to have that. */
+static void gone_over(struct dive_move *m, uint32_t epoch, bool stale)
 {
 	struct dives *d = m->d;
 	struct dive_bucket *b = &m->st->buckets[m->bucket];
+	bool keep = m->st->copies && !stale && dive_view_second(m->st, m->bucket);
 
-	dive_store_empty(&m->st->store, m->bucket);
+	if (b->copy.family && !dk_addr_eq(&b->copy, &m->to))
+		dive_copy_drop(d, m->st, m->bucket, &b->copy);
+	b->copy.family = 0;
 	if (epoch > b->epoch)
 		b->epoch = epoch;
-	dive_role(m->st, m->bucket, DIVE_NONE);
+	if (!keep)
+		dive_store_empty(&m->st->store, m->bucket);
+	dive_role(m->st, m->bucket, keep ? DIVE_COPY : DIVE_NONE);
+	b->version = 0; /* the new owner counts anew */
+	b->left_ms = dk_now(d);
 	b->keeper = m->to;
 	d->n.moved_out++;
 	d->n.moved_bytes += m->size;
@@ -74,6 +83,7 @@ static void stays(struct dive_move *m, uint32_t past)
 	struct dive_bucket *b = &m->st->buckets[m->bucket];
 
 	b->epoch += past;
+	b->copy.family = 0;
 	dive_role(m->st, m->bucket, DIVE_OWNED);
 	b->retry_ms = dk_now(m->d) + PAUSE_MS;
 	m->d->n.moves_failed++;
@@ -161,9 +171,9 @@ static void answered(void *self, void *arg, int err, int status, dk_slice body)
 		stays(m, 0);
 	} else if (outcome == DIVE_STALE) {
 		m->d->n.stale++;
-		gone_over(m, epoch);
+		gone_over(m, epoch, true);
 	} else if (last) {
-		gone_over(m, epoch);
+		gone_over(m, epoch, false);
 	} else {
 		m->at = m->sent;
 		m->part++;
@@ -235,12 +245,16 @@ void dive_move_look(struct dives *d, struct dive_storage *st)
 {
 	refill(d);
 	for (uint16_t i = 0; i < DIVE_BUCKETS && st->owned && d->move_n < AT_ONCE && d->budget > 0; i++) {
-		const struct dive_bucket *b = &st->buckets[i];
+		struct dive_bucket *b = &st->buckets[i];
 		const struct dk_addr *to;
 
 		if (b->role != DIVE_OWNED || b->retry_ms > dk_now(d))
 			continue;
 		to = dive_view_other(st, i);
+		if (to && b->copying) {
+			b->hold_ms = dk_now(d) + HOLD_MS; /* changes that wait for their copy come first */
+			continue;
+		}
 		if (to && !begin(d, st, i, to))
 			return;
 	}
@@ -297,7 +311,6 @@ int dive_on_migrate(struct dives *d, struct dk_call *call, dk_str storage, uint1
 		if (outcome != DIVE_STALE && b->role == DIVE_LANDING && b->transfer == transfer) {
 			dive_store_empty(&st->store, bucket);
 			dive_role(st, bucket, DIVE_NONE);
-			b->since_ms = 0;
 		}
 		return dive_on_migrate_answer(call, (uint8_t)outcome, b->epoch);
 	}
@@ -305,6 +318,9 @@ int dive_on_migrate(struct dives *d, struct dk_call *call, dk_str storage, uint1
 	b->since_ms = dk_now(d);
 	if (last) {
 		b->epoch = epoch + 1;
+		b->version = 0;
+		b->copy.family = 0;
+		b->hold_ms = 0;
 		dive_role(st, bucket, DIVE_OWNED);
 		d->n.moved_in++;
 	}

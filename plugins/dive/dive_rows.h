@@ -12,7 +12,8 @@ enum dive_elsewhere {
 	DIVE_NOT_MINE = 64, /* nothing was done; who owns it is not known here, or it is on its way */
 	DIVE_ELSEWHERE, /* nothing was done; values: the address of who owns it */
 	DIVE_NO_MEMORY,
-	DIVE_STALE /* of a bucket on its way: there is a later epoch here */
+	DIVE_STALE, /* of a bucket on its way: there is a later epoch here */
+	DIVE_WHOLE /* of a copy: something is missing here, so everything is wanted */
 };
 
 #define DIVE_ASKS DK_IN(str16(storage), str16(key), u32(ttl_s), i32(a), i32(b), u32(n), rest(values))
@@ -40,8 +41,13 @@ enum dive_elsewhere {
 	  DK_IN(str16(storage), u16(bucket), u32(epoch), u64(transfer), u32(part), flag(last), flag(ask), rest(keys)),             \
 	  DK_OUT(u8(outcome), u32(epoch)))                                                                                         \
 	X(struct dives, DK_VER_NODE, 641, "dive.claim", dive_on_claim, DK_INTERNAL,                                                \
-	  "the calling node wants to own buckets (a bit each): for each one, what stands against it, and the epoch",               \
-	  DK_IN(str16(storage), rest(buckets)), DK_OUT(rest(objections)))
+	  "the calling node wants to own buckets (a bit each): for each one, what stands against it, epoch and copy",              \
+	  DK_IN(str16(storage), rest(buckets)), DK_OUT(rest(objections)))                                                          \
+	X(struct dives, DK_VER_NODE, 642, "dive.copy", dive_on_copy, DK_INTERNAL,                                                  \
+	  "keys of a bucket that is copied here, or that the copy is of no use any more",                                          \
+	  DK_IN(str16(storage), u16(bucket), u32(epoch), u64(version), flag(whole), flag(drop), rest(keys)), DK_OUT(u8(outcome)))  \
+	X(struct dives, DK_VER_NODE, 643, "dive.promote", dive_on_promote, DK_INTERNAL,                                            \
+	  "the called node owns a bucket of which it has a copy", DK_IN(str16(storage), u16(bucket), u32(epoch)), DK_OUT())
 
 #define DIVE_DECL_(self, ver, cmd, name, fn, flags, help, in, out)                                                                 \
 	int fn(self *, struct dk_call *DK_EACH_(DK_AC_, in));                                                                      \

@@ -48,6 +48,8 @@ int dive_execute(struct dives *d, struct dive_storage *st, struct dive_order *o,
 	size_t cap;
 	int rc = dive_store_check(&st->store, &o->values);
 
+	if (rc == 0 && dive_copy_changes(st, o) && !d->cluster->majority(d->cluster))
+		rc = DK_DIVE_MINORITY;
 	if (rc == 0 && pushes(o))
 		rc = ask_push(d, st, o);
 	if (rc)
@@ -112,14 +114,19 @@ static int serve(struct dives *d, struct dk_call *call, enum dk_dive_op op)
 	if (!st)
 		return say(call, DK_DIVE_NO_STORAGE);
 	b = &st->buckets[dive_hrw_bucket(o.key)];
-	if (b->role == DIVE_NONE && b->keeper.family)
+	if ((b->role == DIVE_NONE || b->role == DIVE_COPY) && b->keeper.family)
 		return say_where(call, &b->keeper);
-	if (b->role != DIVE_OWNED)
+	if (!dive_serves(d, b))
 		return say(call, DIVE_NOT_MINE);
 	rc = dive_execute(d, st, &o, &values);
 	if (rc) {
 		d->n.refused++;
 		return say(call, rc);
+	}
+	if (dive_copy_changes(st, &o)) {
+		rc = dive_copy_begin(d, st, o.key, call->id, 0, values);
+		if (rc)
+			return rc == DK_LATER ? rc : say(call, rc);
 	}
 	return dive_on_get_answer(call, 0, values.n, values.bytes);
 }

@@ -2,7 +2,8 @@
 /*
  * State of the plugin dive, shared by its files: dive.c (options, phases), dive_ask.c (who asks: the service), dive_serve.c (who
  * owns: what other nodes ask), dive_view.c (which nodes hold a storage), dive_claim.c (buckets that nobody owns), dive_move.c
- * (buckets that change their owner), dive_store.[ch] (the keys), dive_hrw.[ch] (who owns what).
+ * (buckets that change their owner), dive_copy.c (copies of buckets on one more node), dive_store.[ch] (the keys), dive_hrw.[ch]
+ * (who owns what).
  */
 #ifndef DIVE_STATE_H
 #define DIVE_STATE_H
@@ -19,7 +20,7 @@
 
 struct dive_storage_conf {
 	int64_t multiple_index, ring_size, clean_interval, default_ttl, batch, interval;
-	int64_t max_keys, max_value, max_list_bytes, max_list_items;
+	int64_t max_keys, max_value, max_list_bytes, max_list_items, copies;
 	const char *type;
 	bool migration;
 };
@@ -33,7 +34,8 @@ enum dive_role {
 	DIVE_NONE,
 	DIVE_OWNED,
 	DIVE_LEAVING, /* dive_move.c: on its way to another node; it stands still */
-	DIVE_LANDING /* on its way from another node */
+	DIVE_LANDING, /* on its way from another node */
+	DIVE_COPY /* dive_copy.c: of what another node owns */
 };
 struct dive_bucket {
 	uint8_t role;
@@ -42,7 +44,13 @@ struct dive_bucket {
 	uint64_t transfer; /* LANDING: which */
 	uint64_t since_ms; /* of this role */
 	uint64_t retry_ms; /* OWNED: not moved before */
-	struct dk_addr keeper; /* NONE: who was heard to own it; family 0 = not known */
+	uint64_t left_ms; /* when it was given to another node; 0 = never */
+	uint64_t hold_ms; /* OWNED: nothing is done before, so that it can leave */
+	uint64_t version; /* OWNED, COPY: changes that it has seen */
+	struct dk_addr copy; /* OWNED: who has a copy, and of which version; family 0 = nobody */
+	uint64_t copy_boot, copied;
+	uint32_t copying; /* OWNED: changes that wait for the copy */
+	struct dk_addr keeper; /* NONE, COPY: who was heard to own it; family 0 = not known */
 };
 
 struct dive_storage {
@@ -50,7 +58,7 @@ struct dive_storage {
 	struct dives *dives;
 	const char *name;
 	const char *type; /* "" = as this node */
-	bool migration;
+	bool migration, copies;
 	uint32_t clean_s;
 	struct dive_store store;
 	struct dive_bucket buckets[DIVE_BUCKETS];
@@ -64,6 +72,7 @@ struct dive_storage {
 	bool mine; /* this node is one of them */
 	uint64_t mark; /* of who they are */
 	uint16_t owners[DIVE_BUCKETS]; /* index of who should own it */
+	uint16_t seconds[DIVE_BUCKETS]; /* and of who should if that one is gone */
 };
 
 struct dives {
@@ -74,6 +83,8 @@ struct dives {
 	struct dive_storage *storages;
 	struct dk_table asks;
 	struct dk_timer tick, sweep;
+	struct dive_copying *copyings;
+	uint32_t copy_n; /* that nobody waits for */
 	struct dive_move *moves;
 	uint32_t move_n;
 	int64_t budget; /* bytes that may move now */
@@ -82,7 +93,7 @@ struct dives {
 	bool up; /* it serves */
 	struct {
 		uint64_t asked, asked_away, answered, retried, refused, failed, maybe, malformed, stale;
-		uint64_t claimed, moved_out, moved_in, moved_bytes, moves_failed, expired;
+		uint64_t claimed, copied, copies_failed, taken_over, moved_out, moved_in, moved_bytes, moves_failed, expired;
 		int64_t keys, bytes, buckets;
 	} n;
 };
@@ -107,7 +118,15 @@ void dive_look(struct dives *d);
 void dive_ask_init(struct dives *d);
 void dive_ask_fini(struct dives *d);
 
+/* A change that was asked for here has its copy, or has none. */
+void dive_ask_copied(struct dives *d, dk_id ask, int rc, struct dk_dive_list values);
+
 /* ---- dive_serve.c ---- */
+static inline bool dive_serves(const struct dives *d, const struct dive_bucket *b)
+{
+	return b->role == DIVE_OWNED && dk_now(d) >= b->hold_ms;
+}
+
 /* Does what is asked, at the owner, and runs the filters. ret_values is valid until the callback returns. */
 int dive_execute(struct dives *d, struct dive_storage *st, struct dive_order *o, struct dk_dive_list *ret_values);
 void dive_write_addr(struct dk_writer *w, const struct dk_addr *a);
@@ -119,6 +138,10 @@ void dive_view_refresh(struct dives *d, struct dive_storage *st);
 void dive_view_fini(struct dive_storage *st);
 /* Who should own that bucket; NULL = nobody does, or this node. */
 const struct dk_addr *dive_view_other(const struct dive_storage *st, uint16_t bucket);
+/* The node that should have the copy of what this node owns; NULL = there is no other one. */
+const struct dk_addr *dive_view_backup(const struct dive_storage *st, uint16_t bucket);
+/* True when this node should have the copy of a bucket that another one owns. */
+bool dive_view_second(const struct dive_storage *st, uint16_t bucket);
 /* True when this node should. */
 bool dive_view_mine(const struct dive_storage *st, uint16_t bucket);
 /* A number for the set of all nodes that could be asked. */
@@ -131,6 +154,14 @@ static inline bool dive_there(const struct dk_cluster_node *n)
 /* ---- dive_claim.c ---- */
 void dive_claim_look(struct dives *d, struct dive_storage *st);
 void dive_claim_fini(struct dives *d);
+
+/* ---- dive_copy.c ---- */
+bool dive_copy_changes(const struct dive_storage *st, const struct dive_order *o);
+/* A change was done. Returns 0 (there is nobody to copy it to), DK_LATER (call or ask will be answered) or DK_DIVE_MAYBE. */
+int dive_copy_begin(struct dives *d, struct dive_storage *st, dk_str key, dk_id call, dk_id ask, struct dk_dive_list values);
+void dive_copy_drop(struct dives *d, struct dive_storage *st, uint16_t bucket, const struct dk_addr *at);
+void dive_copy_look(struct dives *d, struct dive_storage *st);
+void dive_copy_fini(struct dives *d);
 
 /* ---- dive_move.c ---- */
 void dive_move_look(struct dives *d, struct dive_storage *st);

@@ -86,6 +86,17 @@ static uint64_t mark_of(struct dives *d, struct dive_storage *st)
 	return mark;
 }
 
+static uint16_t second(const struct dive_storage *st, uint16_t bucket)
+{
+	uint16_t best = DIVE_NOBODY, first = st->owners[bucket];
+
+	for (uint16_t i = 0; i < st->node_n; i++)
+		if (i != first &&
+		    (best == DIVE_NOBODY || dive_hrw_weight(st->weights[i], bucket) > dive_hrw_weight(st->weights[best], bucket)))
+			best = i;
+	return best;
+}
+
 void dive_view_refresh(struct dives *d, struct dive_storage *st)
 {
 	const struct dk_cluster_node *n;
@@ -101,6 +112,7 @@ void dive_view_refresh(struct dives *d, struct dive_storage *st)
 			return; /* no memory: again with the next look */
 	for (uint16_t b = 0; b < DIVE_BUCKETS; b++) {
 		st->owners[b] = dive_hrw_owner(st->weights, st->node_n, b);
+		st->seconds[b] = second(st, b);
 		st->buckets[b].retry_ms = 0;
 	}
 	st->claim_ms = 0;
@@ -117,6 +129,18 @@ const struct dk_addr *dive_view_other(const struct dive_storage *st, uint16_t bu
 	uint16_t i = st->owners[bucket];
 
 	return i >= st->node_n || (st->mine && i == 0) ? NULL : &st->nodes[i];
+}
+
+const struct dk_addr *dive_view_backup(const struct dive_storage *st, uint16_t bucket)
+{
+	uint16_t i = dive_view_mine(st, bucket) ? st->seconds[bucket] : st->owners[bucket];
+
+	return i >= st->node_n ? NULL : &st->nodes[i];
+}
+
+bool dive_view_second(const struct dive_storage *st, uint16_t bucket)
+{
+	return st->mine && st->seconds[bucket] == 0;
 }
 
 void dive_view_fini(struct dive_storage *st)

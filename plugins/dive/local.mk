@@ -3,7 +3,7 @@
 plugin_includes += -I$(top_srcdir)/%D%
 diarkisinclude_HEADERS += %D%/diarkis/dive.h
 plugin_LTLIBRARIES += plugins/dive.la
-plugins_dive_la_SOURCES = %D%/dive.c %D%/dive_ask.c %D%/dive_claim.c %D%/dive_hrw.c %D%/dive_hrw.h %D%/dive_move.c %D%/dive_rows.h \
+plugins_dive_la_SOURCES = %D%/dive.c %D%/dive_ask.c %D%/dive_claim.c %D%/dive_copy.c %D%/dive_hrw.c %D%/dive_hrw.h %D%/dive_move.c %D%/dive_rows.h \
 	%D%/dive_serve.c %D%/dive_state.h %D%/dive_store.c %D%/dive_store.h %D%/dive_view.c
 plugins_dive_la_LIBADD = $(kernel_lib)
 plugins_dive_la_LDFLAGS = $(plugin_ldflags)

@@ -33,7 +33,8 @@ enum dk_dive_outcome {
 	DK_DIVE_BAD_TTL, /* more than a day */
 	DK_DIVE_BAD_VALUE, /* no value, one too many, or one that is none */
 	DK_DIVE_NO_NODE, /* no node took it in time: there is none, or the key was on its way */
-	DK_DIVE_MAYBE, /* the owner did not answer: it may have been done */
+	DK_DIVE_MAYBE, /* the owner or its copy did not answer: it may have been done */
+	DK_DIVE_MINORITY, /* copies are wanted, and this side of the cluster is the smaller one: nothing was changed */
 	DK_DIVE_OUTCOME_END
 };
 
