@@ -369,6 +369,9 @@ int room_on_backups(struct rooms *s, struct dk_call *call, dk_str id)
 		return refuse_hidden(call);
 	if (rc)
 		return room_refuse(call, ROOM_E_OTHER, rc);
+	/* Clients of a node without a cluster do not look for their room elsewhere: they wait for the node as long as they can. */
+	if (!s->cluster)
+		return dk_refuse(call, ROOM_E_OTHER, "this node belongs to no cluster; nobody keeps copies of its rooms");
 	r = room_any(s, room);
 	return room_on_backups_answer(call, room_addresses(s, r, call->user, &w), dk_str_n(r->id.c, DK_ID52_LEN));
 }

@@ -841,6 +841,8 @@ START_TEST(other_commands)
 	ck_assert(mem->next(mem, eve.end, &f, NULL) && f.status == DK_STATUS_OK);
 	in = dk_cursor_of(f.payload);
 	ck_assert(dk_rd_u16(&in) == 2 && dk_rd_u16(&in) == 3 && dk_rd_bytes16(&in).n == 52 && dk_rd_done(&in));
+	say_bytes(&bob, ROOM_CMD_BACKUPS, &just_room);
+	HEARS(bob, "!30 4: this node belongs to no cluster; nobody keeps copies of its rooms\n");
 
 	w = puffer(buf, 200, (const char *const[]){ "ann", "nobody", "eve", NULL });
 	dk_wr_bytes16(&w, dk_slice_of(dk_str_c("psst")));
