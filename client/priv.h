@@ -38,9 +38,6 @@ struct pending {
 	bool held; /* its frame has not left yet */
 };
 
-/* room.backups, version 1: question, answer and push. */
-#define CLIENT_ROOM_BACKUPS 30
-
 #define CLIENT_BACKUPS 2
 #define CLIENT_HELD_COST 16 /* what a held frame is charged beside its payload */
 

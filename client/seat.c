@@ -50,7 +50,7 @@ void client_seat_ask(struct dkc_client *c)
 	if (!c->seat || !c->quiet_ms)
 		return;
 	dk_wr_bytes16(&w, dk_slice_n(c->seat->id.c, DK_ID52_LEN));
-	dkc_request(c, ROOM_VER, CLIENT_ROOM_BACKUPS, dk_written(&w), on_answer, NULL);
+	dkc_request(c, ROOM_VER, ROOM_CMD_BACKUPS, dk_written(&w), on_answer, NULL);
 }
 
 void client_seat_migrate(struct dkc_client *c)
@@ -125,9 +125,9 @@ bool client_seat_push(struct dkc_client *c, uint16_t cmd, dk_slice item)
 {
 	if (cmd == ROOM_CMD_OWNER_CHANGED)
 		read_owner(c, item);
-	if (cmd == CLIENT_ROOM_BACKUPS)
+	if (cmd == ROOM_CMD_BACKUPS)
 		read_backups(c, item);
-	return cmd == CLIENT_ROOM_BACKUPS;
+	return cmd == ROOM_CMD_BACKUPS;
 }
 
 bool client_seat_frame(struct dkc_client *c, const struct dk_frame *f)
@@ -155,7 +155,7 @@ bool client_seat_frame(struct dkc_client *c, const struct dk_frame *f)
 		if (ok)
 			client_seat_free(c);
 		return false;
-	case CLIENT_ROOM_BACKUPS:
+	case ROOM_CMD_BACKUPS:
 		if (ok)
 			read_backups(c, f->payload);
 		else if (c->seat && c->seat->watched)
