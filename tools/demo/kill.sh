@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154
 # SPDX-License-Identifier: Apache-2.0
 # ./dev demo --kill: a cluster of real processes with players in its rooms. One node is killed, another one drained; the terminal shows
 # where the players are, once a second, and what became of their rooms and messages. Sourced by ./dev, after its functions.
