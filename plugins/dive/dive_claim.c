@@ -5,8 +5,8 @@
  * nobody does it is owned from then on, with an epoch above all that were heard of. Of two nodes that claim one bucket the heavier
  * gets it.
  *
- * A claim counts only if every node answered, if they are still the same nodes, and if this one is with the majority: a node that
- * is cut off takes nothing over.
+ * A claim counts only if every node answered and sees the same nodes, if they are still the same, and if this one is with the
+ * majority: a node that is cut off takes nothing over.
  */
 #include "dive_state.h"
 
@@ -143,7 +143,8 @@ static void answered(void *self, void *arg, int err, int status, dk_slice body)
 	struct dk_cursor in = dk_cursor_of(body);
 
 	p->request = 0;
-	if (err)
+	/* Whoever sees other nodes knows of owners that were not asked. Who has no dive answers with an error. */
+	if (err || (status == DK_STATUS_OK && dk_rd_u64(&in) != c->everybody))
 		c->failed = true;
 	for (uint16_t i = 0; !err && status == DK_STATUS_OK && in.p < in.end && i < DIVE_BUCKETS; i++) {
 		uint8_t objection;
@@ -288,5 +289,5 @@ int dive_on_claim(struct dives *d, struct dk_call *call, dk_str storage, dk_slic
 		dk_wr_u32(&w, st->buckets[i].epoch);
 		dk_wr_u64(&w, st->buckets[i].role == DIVE_COPY ? st->buckets[i].version + 1 : 0);
 	}
-	return dive_on_claim_answer(call, dk_written(&w));
+	return dive_on_claim_answer(call, dive_alone(d) ? 0 : dive_view_everybody(d), dk_written(&w));
 }

@@ -42,7 +42,7 @@ enum dive_elsewhere {
 	  DK_OUT(u8(outcome), u32(epoch)))                                                                                         \
 	X(struct dives, DK_VER_NODE, 641, "dive.claim", dive_on_claim, DK_INTERNAL,                                                \
 	  "the calling node wants to own buckets (a bit each): for each one, what stands against it, epoch and copy",              \
-	  DK_IN(str16(storage), rest(buckets)), DK_OUT(rest(objections)))                                                          \
+	  DK_IN(str16(storage), rest(buckets)), DK_OUT(u64(nodes), rest(objections)))                                              \
 	X(struct dives, DK_VER_NODE, 642, "dive.copy", dive_on_copy, DK_INTERNAL,                                                  \
 	  "keys of a bucket that is copied here, or that the copy is of no use any more",                                          \
 	  DK_IN(str16(storage), u16(bucket), u32(epoch), u64(version), flag(whole), flag(drop), rest(keys)), DK_OUT(u8(outcome)))  \

@@ -144,7 +144,7 @@ const struct dk_addr *dive_view_backup(const struct dive_storage *st, uint16_t b
 bool dive_view_second(const struct dive_storage *st, uint16_t bucket);
 /* True when this node should. */
 bool dive_view_mine(const struct dive_storage *st, uint16_t bucket);
-/* A number for the set of all nodes that could be asked. */
+/* A number for the set of all nodes that are there, this one included: alike on nodes that see the same. Not alone. */
 uint64_t dive_view_everybody(struct dives *d);
 static inline bool dive_there(const struct dk_cluster_node *n)
 {

@@ -40,7 +40,7 @@ static uint64_t add_to_mark(uint64_t mark, uint64_t node)
 uint64_t dive_view_everybody(struct dives *d)
 {
 	const struct dk_cluster_node *n;
-	uint64_t mark = 0;
+	uint64_t mark = add_to_mark(0, dive_hrw_node(dk_node_addr(d)) ^ d->carrier->boot);
 	uint32_t slot = 0;
 
 	while ((n = d->cluster->next(d->cluster, &slot)))
