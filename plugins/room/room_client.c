@@ -231,6 +231,19 @@ int room_on_migrate(struct rooms *s, struct dk_call *call)
 
 /* ---- speaking ---- */
 
+/* An id that is not the one of the caller's room, or not its present one. Returns 0, DK_ROOM_NOT_MEMBER or DK_ROOM_GONE. */
+static __attribute__((noinline)) int by_other_id(struct rooms *s, dk_id room, const uint8_t *bytes)
+{
+	struct dk_id52 id;
+	dk_id by_name;
+
+	memcpy(id.c, bytes, DK_ID52_LEN);
+	by_name = s->svc.find(&s->svc, &id);
+	if (!by_name)
+		return DK_ROOM_GONE;
+	return by_name == room ? 0 : DK_ROOM_NOT_MEMBER;
+}
+
 /* The hottest path of the node: no allocation, no hash, one comparison of ids. */
 int room_on_broadcast(struct rooms *s, struct dk_call *call)
 {
@@ -240,23 +253,17 @@ int room_on_broadcast(struct rooms *s, struct dk_call *call)
 	dk_slice message = dk_rd_rest(&c);
 	dk_id room = room_store_of(&s->store, call->user);
 	const struct room *r = room_store_get(&s->store, room);
-	struct dk_id52 other;
-	int rc;
+	int rc = 0;
 
 	if (!id)
 		return dk_refuse(call, DK_E_SHORT, "room.broadcast: the payload of %zu bytes ends before parameter room",
 				 call->payload.n);
 	if (hidden(s, call))
 		return refuse_hidden(call);
-	if (!r || memcmp(r->id.c, id, DK_ID52_LEN) != 0) {
-		dk_id by_name;
-
-		memcpy(other.c, id, DK_ID52_LEN);
-		by_name = s->svc.find(&s->svc, &other);
-		if (!r || by_name != room) /* it may go by its old name */
-			return room_refuse(call, ROOM_E_OTHER, by_name ? DK_ROOM_NOT_MEMBER : DK_ROOM_GONE);
-	}
-	rc = s->svc.broadcast(&s->svc, room, call->user, ROOM_VER, ROOM_CMD_BROADCAST, message, reliable);
+	if (!r || memcmp(r->id.c, id, DK_ID52_LEN) != 0)
+		rc = by_other_id(s, room, id);
+	if (rc == 0)
+		rc = s->svc.broadcast(&s->svc, room, call->user, ROOM_VER, ROOM_CMD_BROADCAST, message, reliable);
 	return rc ? room_refuse(call, ROOM_E_OTHER, rc) : 0;
 }
 

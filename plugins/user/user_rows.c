@@ -12,11 +12,6 @@ dk_str user_uid(const struct user *u)
 	return dk_str_n(u->uid_n > USER_UID_NEAR ? u->uid.far : u->uid.near, u->uid_n);
 }
 
-struct dk_transport *user_transport(const struct users *s, const struct user *u)
-{
-	return u->transport == USER_NO_TRANSPORT ? NULL : s->transports.at[u->transport];
-}
-
 struct dk_transport *user_transport_of_type(const struct users *s, dk_str type, uint8_t *ret_index)
 {
 	for (size_t i = 0; i < s->transports.n; i++)

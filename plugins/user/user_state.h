@@ -137,7 +137,10 @@ static inline struct users *users_of(struct dk_user *svc)
 
 dk_str user_uid(const struct user *u);
 /* NULL for a blank user. */
-struct dk_transport *user_transport(const struct users *s, const struct user *u);
+static inline struct dk_transport *user_transport(const struct users *s, const struct user *u)
+{
+	return u->transport == USER_NO_TRANSPORT ? NULL : s->transports.at[u->transport];
+}
 struct dk_transport *user_transport_of_type(const struct users *s, dk_str type, uint8_t *ret_index);
 dk_id user_find_uid(struct users *s, dk_str uid);
 dk_id user_find_sid(struct users *s, const uint8_t sid[16]);
