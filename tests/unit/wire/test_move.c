@@ -123,7 +123,7 @@ static void carry(struct pair *t, struct wire_peer *from, struct wire_peer *to, 
 	struct bytes b;
 
 	for (unsigned i = 0; (b = take_out(t->ctx, from, now, NULL)).n; i++)
-		if (!(lose >> i & 1))
+		if (i >= 32 || !(lose >> i & 1))
 			wire_peer_recv(t->ctx, to, now, at, slice_of(&b), &seen->ev);
 }
 
