@@ -97,9 +97,12 @@ static void answered(void *self, void *arg, int err, int status, dk_slice body);
 /* Whole keys only. */
 static size_t part_end(const struct dive_move *m)
 {
-	struct dk_cursor c = dk_cursor_of(dk_slice_n(m->bytes + m->at, m->size - m->at));
+	struct dk_cursor c;
 	size_t end = m->at;
 
+	if (!m->bytes) /* an empty bucket */
+		return end;
+	c = dk_cursor_of(dk_slice_n(m->bytes + m->at, m->size - m->at));
 	while (c.p < c.end && end - m->at < PART_BYTES) {
 		dk_rd_bytes16(&c);
 		dk_rd_take(&c, 9);
