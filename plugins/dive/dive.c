@@ -206,6 +206,7 @@ static void started(void *self)
 	struct dives *d = self;
 
 	d->up = true;
+	d->up_ms = dk_now(d);
 	d->budget_us = dk_now_us(d);
 	dive_look(d);
 }

@@ -14,6 +14,7 @@ enum {
 	ANSWER_MS = 1000,
 	PAUSE_MS = 250, /* after a claim that left something */
 	LEFT_MS = 5000, /* a bucket given away is spoken for by its new owner or nobody for that long */
+	FIRST_MS = 3000, /* a node that serves since less may not have heard of the others yet */
 	LANDED_MS = 5000 /* one that began to come and stopped is given up */
 };
 
@@ -206,6 +207,8 @@ static void take_all(struct dives *d, struct dive_storage *st)
 static bool may_claim(struct dives *d, const struct dive_storage *st)
 {
 	if (!d->up || st->claim || dk_now(d) < st->claim_ms)
+		return false;
+	if (st->node_n < 2 && dk_now(d) - d->up_ms < FIRST_MS)
 		return false;
 	return d->cluster->synced_once(d->cluster) && d->cluster->majority(d->cluster);
 }

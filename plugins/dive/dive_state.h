@@ -91,6 +91,7 @@ struct dives {
 	uint64_t budget_us;
 	uint64_t last_transfer;
 	bool up; /* it serves */
+	uint64_t up_ms; /* since when */
 	struct {
 		uint64_t asked, asked_away, answered, retried, refused, failed, maybe, malformed, stale;
 		uint64_t claimed, copied, copies_failed, taken_over, moved_out, moved_in, moved_bytes, moves_failed, expired;
