@@ -26,6 +26,7 @@ struct user_arrival {
 	dk_id user;
 	struct dk_addr from;
 	bool settles; /* the other node has something to say yet */
+	bool copy; /* it was made without the other node, and can do without it */
 	bool here; /* the client is */
 	struct dk_timer timer;
 	struct user_queue *out; /* what it was pushed */
@@ -155,8 +156,11 @@ int user_arrival_settle(struct users *s, const struct dk_addr *from, dk_slice si
 int user_arrival_abandon(struct users *s, const struct dk_addr *from, dk_slice sid)
 {
 	dk_id id;
+	struct user *u = arrival_from(s, from, sid, &id);
 
-	if (arrival_from(s, from, sid, &id))
+	if (u && u->more->arrival->copy)
+		settled(s, id, u);
+	else if (u)
 		user_discard(s, id, DK_REASON_NEVER);
 	return 0;
 }
@@ -222,7 +226,7 @@ static int furnish(struct users *s, dk_id id, struct user *u, const struct user_
 
 	if (!a)
 		return -ENOMEM;
-	*a = (struct user_arrival){ .s = s, .user = id, .from = *from, .settles = settles };
+	*a = (struct user_arrival){ .s = s, .user = id, .from = *from, .settles = settles, .copy = !settles };
 	more->arrival = a;
 	u->login_s = p->login_s;
 	u->flags |= USER_HELD | (settles ? USER_DIVERTED : 0) | (p->keyed ? USER_KEYED : 0);

@@ -74,13 +74,15 @@ static bool to_be_moved(struct users *s, dk_id id, struct user *u)
 {
 	struct dk_user_keep keep = { id };
 
-	if (!u->peer || (u->flags & (USER_DYING | USER_SLOW)) || (u->more && (u->more->move || u->more->arrival)))
+	if (!u->peer || (u->flags & (USER_DYING | USER_SLOW)) || (u->more && u->more->move))
 		return false;
-	if (!(u->flags & USER_CONNECTED)) {
+	if (!(u->flags & USER_CONNECTED)) { /* made here, or come from another node */
 		if (dk_now(s) - s->drain.since_ms >= NEVER_MS)
 			user_discard(s, id, DK_REASON_SHUTDOWN);
 		return false;
 	}
+	if (u->more && u->more->arrival)
+		return false;
 	return dk_ask(&s->svc.keeping, &keep) == 0;
 }
 

@@ -206,6 +206,8 @@ static bool stream_goes_on(struct users *s, const struct user *u)
 	return u->peer && t->info(t, u->peer, &info) == 0 && info.unacked > t->unacked(t, u->peer, ignore, NULL);
 }
 
+static dk_timer_fn time_is_up;
+
 /* The other node has it from here on. untold: the client went there by itself, before it was told. */
 static void finish(struct users *s, dk_id id, struct user *u, bool untold)
 {
@@ -242,10 +244,12 @@ void user_move_finish(struct users *s, dk_id id, struct user *u)
 
 bool user_move_left(struct users *s, struct user *u)
 {
-	const struct user_move *m = move_of(u);
+	struct user_move *m = move_of(u);
 
-	(void)s;
-	return m && m->state == MOVE_TOLD;
+	if (!m || m->state != MOVE_TOLD)
+		return false;
+	dk_timer_start(s, &m->timer, 0, 0, time_is_up); /* nothing more will be heard of it here */
+	return true;
 }
 
 static void time_is_up(void *self, struct dk_timer *t)
