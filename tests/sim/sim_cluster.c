@@ -159,6 +159,7 @@ static void links(struct play *p)
 static void hit(struct play *p, unsigned node)
 {
 	struct town *t = p->t;
+	uint64_t before = t->lossy ? 6000 : 1000; /* under loss it takes longer until what was said is there */
 
 	for (unsigned r = 0; r < t->o.rooms; r++) {
 		bool there = town_owner(t, r) == node || p->drains; /* on its way from or to that node, perhaps */
@@ -167,8 +168,8 @@ static void hit(struct play *p, unsigned node)
 			there |= memcmp(t->player[r * t->o.room_size + s].server.ip, t->node[node].mesh.ip, 16) == 0;
 		if (!there)
 			continue;
-		if (!p->hit[r]++) /* under loss it takes longer until what was said is there */
-			p->hit_ms[r] = town_now(t) - (t->lossy ? 3000 : 1000);
+		if (!p->hit[r]++)
+			p->hit_ms[r] = town_now(t) > before ? town_now(t) - before : 0;
 	}
 }
 
@@ -455,7 +456,7 @@ static void judge_history(struct play *p, uint64_t settled_ms)
 }
 
 struct outcome {
-	uint64_t hash, heard, virtual_ms;
+	uint64_t hash, heard, doubled, virtual_ms;
 	unsigned faults, hits;
 	bool good;
 };
@@ -478,9 +479,11 @@ static struct outcome play(uint64_t seed)
 	run(&p, 1000, true);
 	run(&p, 2000, false);
 	judge_history(&p, settled);
-	r = (struct outcome){
-		.hash = dk_sim_hash(p.t->world), .heard = p.t->heard, .virtual_ms = town_now(p.t), .faults = p.fault_n
-	};
+	r = (struct outcome){ .hash = dk_sim_hash(p.t->world),
+			      .heard = p.t->heard,
+			      .doubled = p.t->doubled,
+			      .virtual_ms = town_now(p.t),
+			      .faults = p.fault_n };
 	for (unsigned i = 0; i < o.rooms; i++)
 		r.hits += p.hit[i] > 0;
 	r.good = !*p.t->trouble;
@@ -535,9 +538,9 @@ int main(int argc, char **argv)
 		for (uint64_t seed = strtoull(argv[1], NULL, 10); seed <= strtoull(argv[2], NULL, 10); seed++) {
 			struct outcome r = play(seed);
 
-			printf("seed %llu %s %u faults, %u rooms hit, %llu heard, %llu ms, log %016llx\n", (unsigned long long)seed,
-			       r.good ? "ok" : "FAILED", r.faults, r.hits, (unsigned long long)r.heard,
-			       (unsigned long long)r.virtual_ms, (unsigned long long)r.hash);
+			printf("seed %llu %s %u faults, %u rooms hit, %llu heard, %llu doubled, %llu ms, log %016llx\n",
+			       (unsigned long long)seed, r.good ? "ok" : "FAILED", r.faults, r.hits, (unsigned long long)r.heard,
+			       (unsigned long long)r.doubled, (unsigned long long)r.virtual_ms, (unsigned long long)r.hash);
 			fflush(stdout);
 			if (!r.good)
 				return 1;

@@ -171,7 +171,7 @@ static void doubled(struct town_player *p, const struct town_player *speaker, ui
 	uint64_t since = p->moved_ms > speaker->moved_ms ? p->moved_ms : speaker->moved_ms;
 
 	t->doubled++;
-	if (!t->lossy || !since || town_now(t) - since > 2000)
+	if (!t->lossy || !since || town_now(t) - since > 6000)
 		town_fail(t, "player %u heard number %u of player %u twice", p->index, number, speaker->index);
 }
 
