@@ -126,7 +126,7 @@ static int send_part(struct dive_move *m)
 	cap = 2 + DK_DIVE_STORAGE_MAX + 2 + 4 + 8 + 4 + 2 + n;
 	w = dk_writer_on(dk_scratch(d, cap), cap);
 	dive_on_migrate_pack(&w, dk_str_c(m->st->name), m->bucket, epoch, m->transfer, m->part, m->sent == m->size, m->asks,
-			     dk_slice_n(m->bytes + m->at, n));
+			     dk_slice_n(n ? m->bytes + m->at : NULL, n));
 	if (w.bad)
 		return -ENOMEM;
 	d->budget -= (int64_t)cap;
