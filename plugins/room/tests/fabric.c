@@ -767,13 +767,19 @@ static void hear(struct player *p, const struct dk_frame *f)
 	}
 }
 
+/* A node that has ended by itself took its clients' ends along. */
+static bool is_up(unsigned node)
+{
+	return fabric[node].h && !dk_finished(dk_harness_kernel(fabric[node].h), NULL);
+}
+
 /* All that came; after an instruction, on from the node that knows it. */
 static void listen(struct player *p)
 {
 	struct dk_frame f;
 	bool reliable;
 
-	while (p->end && fabric[p->node].h && fabric[p->node].mem->next(fabric[p->node].mem, p->end, &f, &reliable)) {
+	while (p->end && is_up(p->node) && fabric[p->node].mem->next(fabric[p->node].mem, p->end, &f, &reliable)) {
 		if (f.ver != 0)
 			hear(p, &f);
 		if (f.ver != 0 || f.cmd != 2)
@@ -787,7 +793,7 @@ static void listen(struct player *p)
 				break;
 		}
 	}
-	if (p->end && fabric[p->node].h && fabric[p->node].mem->ended(fabric[p->node].mem, p->end))
+	if (p->end && is_up(p->node) && fabric[p->node].mem->ended(fabric[p->node].mem, p->end))
 		p->gone = true;
 }
 
