@@ -24,6 +24,21 @@ static bool types_of(struct rooms *s, const struct room *r, dk_str types[TYPES_M
 	return true;
 }
 
+/* What this node serves: a room that comes here has members on some of it, nobody knows yet on which. */
+static size_t types_here(struct rooms *s, dk_str types[TYPES_MAX])
+{
+	const struct dk_cluster_node *self = s->cluster->self(s->cluster);
+	size_t n = 0;
+
+	for (size_t i = 0; self && i < self->endpoint_n && n < TYPES_MAX; i++) {
+		const struct dk_endpoint *e = &self->endpoints[i];
+
+		if (strcmp(e->role, "HTTP") && strcmp(e->role, "MARS"))
+			types[n++] = dk_str_c(e->type);
+	}
+	return n;
+}
+
 static bool takes(struct rooms *s, const struct dk_cluster_node *node, const dk_str *types, size_t n)
 {
 	if (node->state != DK_ONLINE || node->health != DK_ALIVE)
@@ -60,6 +75,8 @@ bool room_pick(struct rooms *s, const struct room *r, dk_id user, const struct d
 		types[n] = s->user->type(s->user, user);
 		n += types[n].n > 0;
 	}
+	if (!r && !n)
+		n = types_here(s, types);
 	while ((node = s->cluster->next(s->cluster, &slot))) {
 		if (!takes(s, node, types, n) || listed(&node->addr, not_these, not_n))
 			continue;

@@ -495,6 +495,14 @@ static void describe(struct fabric *f, unsigned j)
 	f->told[j] = DK_ALIVE;
 }
 
+void fabric_serves(unsigned i, const char *type)
+{
+	for (unsigned j = 0; j < FABRIC_NODES; j++)
+		if (fabric[j].h)
+			snprintf(fabric[j].state->view[i].endpoints[0].type, sizeof(fabric[j].state->view[i].endpoints[0].type),
+				 "%s", type);
+}
+
 static void start(unsigned i)
 {
 	const struct dk_plugin_desc *plugins[8] = { &dk_plugin_fabric };

@@ -50,6 +50,8 @@ void fabric_believe(unsigned i, unsigned j, enum dk_health health);
 /* Node i forgets j; and hears of the same one again. */
 void fabric_remove(unsigned i, unsigned j);
 void fabric_rejoin(unsigned i, unsigned j);
+/* Node i serves nothing but transports of that type, says the cluster. */
+void fabric_serves(unsigned i, const char *type);
 /* Says that node i has gone offline. */
 void fabric_offline(unsigned i);
 /* Each message takes 1 ms and up to this more. */

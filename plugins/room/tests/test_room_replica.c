@@ -122,6 +122,28 @@ static unsigned backup_of(unsigned slot)
 
 /* ---- copies ---- */
 
+/* A room that moves gets copies where its members can go, not where there merely are the fewest users. */
+START_TEST(copies_of_a_room_that_moves)
+{
+	struct player *ann = player_new(0, "ann"), *bob = player_new(0, "bob");
+
+	fabric_serves(2, "OTHER");
+	for (int i = 0; i < 3; i++)
+		player_new(0, (const char *const[]){ "carl", "dan", "eve" }[i]); /* so that node 2 has fewer users */
+	make_room(0, ann, 1);
+	ck_assert_uint_eq(backup_of(1), 1);
+	join_here(bob);
+	fabric_run(100);
+	player_heard(bob);
+	player_send(ann, 1, ROOM_CMD_MIGRATE, dk_slice_n(NULL, 0));
+	fabric_run(3000);
+	ck_assert_uint_eq(bob->node, 1);
+	the_id = info_at(1).id;
+	ck_assert_uint_eq(backup_of(1), 0);
+	ck_assert(heard(bob, "10.0.0.1:7000"));
+}
+END_TEST
+
 START_TEST(copies)
 {
 	struct player *ann = player_new(0, "ann"), *bob = player_new(0, "bob");
@@ -682,6 +704,7 @@ int main(void)
 
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_set_timeout(t, 60);
+	tcase_add_test(t, copies_of_a_room_that_moves);
 	tcase_add_test(t, copies);
 	tcase_add_test(t, by_option);
 	tcase_add_test(t, no_room_for_copies);
