@@ -811,6 +811,9 @@ void fabric_run(uint64_t ms)
 		bool echo = dk_sim_now(fabric_world) % 2000 == 0;
 
 		dk_sim_run(fabric_world, 1);
+		for (unsigned k = 0; k < node_n; k++)
+			if (fabric[k].h && dk_finished(dk_harness_kernel(fabric[k].h), &(int){ 0 }))
+				drop_ends(k, true); /* the transport has freed them */
 		for (unsigned k = 0; k < player_n; k++) {
 			struct player *p = players[k];
 
