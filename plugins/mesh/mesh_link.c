@@ -22,6 +22,7 @@
 #define IN_NEW_MAX 64
 #define IN_PROOF_MS 5000
 #define SKEW_SPELL_MS 10000
+#define HUNG_MS 500 /* a record that took this much longer than others was held up on its way */
 
 static void out_connect(struct mesh *m, struct peer *p);
 static void out_timer(void *self, struct dk_timer *t);
@@ -199,6 +200,37 @@ static void acked(struct mesh *m, struct peer *p, uint64_t session, uint64_t upt
 	mesh_stopped(m);
 }
 
+/*
+ * How long the record was on its way, beyond the fastest of the last seconds: a stream that hung, or this node that slept. The
+ * fastest are remembered for two spells, which only records end: what comes after a sleep is held against what came before it. A
+ * clock that stood still, as that of a suspended machine does, is believed again after two spells.
+ */
+static uint32_t lateness(struct mesh *m, struct peer *p, uint64_t their_ms)
+{
+	uint64_t now = dk_now(m);
+	int64_t skew = (int64_t)(now - their_ms), best;
+
+	if (!p->skew_at_ms) {
+		p->skew_before_ms = p->skew_ms = skew;
+		p->skew_at_ms = now;
+	} else if (now - p->skew_at_ms >= SKEW_SPELL_MS) {
+		p->skew_before_ms = p->skew_ms;
+		p->skew_ms = skew;
+		p->skew_at_ms = now;
+	} else if (skew < p->skew_ms) {
+		p->skew_ms = skew;
+	}
+	best = p->skew_before_ms < p->skew_ms ? p->skew_before_ms : p->skew_ms;
+	return skew - best > UINT32_MAX ? UINT32_MAX : (uint32_t)(skew - best);
+}
+
+/* A stream delivers what its writer wrote long ago, even when that is dead: no sign of life. */
+static void heard_by_record(struct mesh *m, struct peer *p, uint32_t late)
+{
+	if (late < HUNG_MS)
+		peer_heard(m, p);
+}
+
 static bool out_unit(struct mesh *m, void *arg, dk_slice unit)
 {
 	struct peer *p = arg;
@@ -234,7 +266,7 @@ static bool out_unit(struct mesh *m, void *arg, dk_slice unit)
 		m->n.links++;
 		m->n.links_made++;
 		acked(m, p, o->session, got);
-		peer_heard(m, p);
+		heard_by_record(m, p, (uint32_t)(dk_now(m) - o->tried_ms));
 		if (o->stream == s)
 			mesh_dirty(m, p);
 		return o->stream == s;
@@ -253,7 +285,7 @@ static bool out_unit(struct mesh *m, void *arg, dk_slice unit)
 	m->n.records_in++;
 	o->progress_ms = dk_now(m);
 	acked(m, p, h.session, h.acked);
-	peer_heard(m, p);
+	heard_by_record(m, p, lateness(m, p, h.now_ms));
 	return o->stream == s;
 }
 
@@ -553,30 +585,6 @@ static void owe_ack(struct mesh *m, struct peer *p, size_t bytes)
 		dk_timer_start(m, &p->ack_timer, ACK_MS, 0, ack_later);
 }
 
-/*
- * How long the record was on its way, beyond the fastest of the last seconds: a stream that hung, or this node that slept. The
- * fastest are remembered for two spells, which only records end: what comes after a sleep is held against what came before it. A
- * clock that stood still, as that of a suspended machine does, is believed again after two spells.
- */
-static uint32_t lateness(struct mesh *m, struct peer *p, uint64_t their_ms)
-{
-	uint64_t now = dk_now(m);
-	int64_t skew = (int64_t)(now - their_ms), best;
-
-	if (!p->skew_at_ms) {
-		p->skew_before_ms = p->skew_ms = skew;
-		p->skew_at_ms = now;
-	} else if (now - p->skew_at_ms >= SKEW_SPELL_MS) {
-		p->skew_before_ms = p->skew_ms;
-		p->skew_ms = skew;
-		p->skew_at_ms = now;
-	} else if (skew < p->skew_ms) {
-		p->skew_ms = skew;
-	}
-	best = p->skew_before_ms < p->skew_ms ? p->skew_before_ms : p->skew_ms;
-	return skew - best > UINT32_MAX ? UINT32_MAX : (uint32_t)(skew - best);
-}
-
 static void whole_reset(struct mesh *m, struct in *in)
 {
 	dk_free(m, in->whole, in->whole_cap);
@@ -632,6 +640,9 @@ static bool run_record(struct mesh *m, struct in *in, dk_slice plain)
 		return false;
 	acked(m, p, h.session, h.acked);
 	late = lateness(m, p, h.now_ms);
+	heard_by_record(m, p, late);
+	if (in->state != IN_OPEN || p->life != life)
+		return false; /* somebody who was told that it is up wants it down */
 	number = h.base;
 	while (wire_unit_read(&r, &u)) {
 		bool last = true;
@@ -749,7 +760,6 @@ static bool in_unit(struct mesh *m, void *arg, dk_slice unit)
 	if (!in_prove(m, in))
 		return false;
 	m->n.records_in++;
-	peer_heard(m, in->peer);
 	return in->state == IN_OPEN && run_record(m, in, plain);
 }
 

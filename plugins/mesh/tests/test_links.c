@@ -101,6 +101,33 @@ START_TEST(a_request_that_comes_too_late_is_not_run)
 }
 END_TEST
 
+/* What a node wrote before it died may arrive long after, and makes nobody believe that it lives. */
+START_TEST(what_hung_is_no_sign_of_life)
+{
+	struct dk_carrier *c;
+	struct nodes w;
+	uint64_t heard;
+
+	nodes_make(&w, 2, 3, NULL);
+	c = dk_harness_service(w.at[1], DK_CARRIER_NAME);
+	ck_assert_int_eq(node_note(&w, 0, 1, "link", DK_RELIABLE), 0);
+	dk_sim_run(w.world, 100);
+	heard = c->heard(c, &w.addr[0]);
+	ck_assert_uint_gt(heard, 0);
+	dk_sim_cut(w.world, ip[0], ip[1], true);
+	ck_assert_int_eq(node_note(&w, 0, 1, "last words", DK_RELIABLE), 0);
+	dk_sim_run(w.world, 100);
+	dk_harness_kill(w.at[0]);
+	w.at[0] = NULL;
+	dk_sim_run(w.world, 600);
+	dk_sim_cut(w.world, ip[0], ip[1], false);
+	dk_sim_run(w.world, 500);
+	ck_assert_ptr_nonnull(strstr(w.probe[1]->got, "last words\n"));
+	ck_assert_uint_eq(c->heard(c, &w.addr[0]), heard);
+	nodes_free(&w);
+}
+END_TEST
+
 START_TEST(a_handler_may_answer_later)
 {
 	struct nodes w;
@@ -429,6 +456,7 @@ int main(void)
 	tcase_add_test(t, a_short_cut_loses_nothing);
 	tcase_add_test(t, a_long_cut_drops_what_is_too_old);
 	tcase_add_test(t, a_request_that_comes_too_late_is_not_run);
+	tcase_add_test(t, what_hung_is_no_sign_of_life);
 	tcase_add_test(t, a_handler_may_answer_later);
 	tcase_add_test(t, a_cancelled_request_is_not_heard_of_again);
 	tcase_add_test(t, a_node_that_began_anew_is_another_node);
