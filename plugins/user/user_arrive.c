@@ -2,7 +2,7 @@
 /*
  * Users that come from another node. Such a user is made before its client is told, and until the other node has said what waited
  * there (settle), what it is pushed here and what its client sends here wait too: first goes what was pushed and said over there.
- * A settle that does not come within a second of its client is done without, and counted (move_unclean).
+ * A settle that does not come within three seconds of its client is done without, and counted (move_unclean).
  *
  * Of two users of one uid the later login stands: an earlier one that is here is replaced, an earlier one that comes is refused.
  *
@@ -17,7 +17,7 @@
 DK_PACKERS(USER_NODE_COMMANDS)
 
 enum {
-	SETTLE_MS = 1000, /* from the moment the client is here */
+	SETTLE_MS = 3000, /* from the moment the client is here: as long as the carrier tries */
 	COPY_MS = 10000 /* for the client of a user that its node has begun to send */
 };
 

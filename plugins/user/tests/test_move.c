@@ -651,7 +651,7 @@ START_TEST(unsettled)
 	come_to(&ann, b);
 	say(&ann, "held");
 	push(b, &ann, "held too");
-	pass(900);
+	pass(2900);
 	expect_events("b unpacked 7 knows\nb arrived ann 'note'\nb connected ann again\na done 0\na discarded ann 11\n");
 	ck_assert_str_eq(hear(&ann), "");
 	pass(200);
@@ -665,10 +665,10 @@ START_TEST(unsettled)
 	pass(10);
 	push(a, &ann, "late");
 	come_to(&ann, b);
-	pass(2000);
+	pass(4000);
 	ck_assert_int_eq(counter(b, "move_unclean"), 2);
 	ck_assert_uint_ne(user_of(&ann, a), 0);
-	pass(8000); /* a goes by its own clock */
+	pass(6000); /* a goes by its own clock */
 	ck_assert_uint_eq(user_of(&ann, a), 0);
 	ck_assert_int_eq(counter(b, "move_lost"), 1);
 }
