@@ -21,6 +21,6 @@ check_PROGRAMS += %D%/sim_carrier
 %C%_sim_carrier_SOURCES = %D%/sim_carrier.c $(carrier_nodes)
 %C%_sim_carrier_LDADD = $(harness_lib) $(kernel_lib) $(test_libs)
 ## Whole clusters under random faults.
-noinst_PROGRAMS += %D%/sim_cluster
+check_PROGRAMS += %D%/sim_cluster
 %C%_sim_cluster_SOURCES = %D%/sim_cluster.c %D%/town.c %D%/town.h
 %C%_sim_cluster_LDADD = $(harness_lib) $(client_lib) $(kernel_lib) $(test_libs)
