@@ -117,6 +117,22 @@ again_within()
 	[ $took -le "$1" ] || { echo "worker $3 was away for $took ms"; cat "$work/$2.log"; return 1; }
 }
 
+# views_agree COUNTS: all who accept see so many servers of the type UDP; within a second of a change they should.
+views_agree()
+{
+	local tries=0 same=0
+
+	while [ $same -lt 8 ]; do
+		if curl -sSf -m 10 "$url/state/noderole/UDP" | grep -qF "$1"; then
+			same=$((same + 1))
+		else
+			same=0 tries=$((tries + 1))
+			[ $tries -lt 50 ] || return 1
+			sleep 0.1
+		fi
+	done
+}
+
 # ---- beginning
 
 conf_of 2 ''
@@ -165,6 +181,7 @@ claim "nothing happened to the other one" said one "worker 0 is process" 1
 task one 'crash.worker\n0'
 claim "the first worker, too, which is the registry" again_within 1999 one 0
 task one 'crash.taken\n1' # users come to the first one from now on
+claim "both see the first as ONLINE and the second as TAKEN" views_agree '"onlineCnt":1,"takenCnt":1'
 "${bot[@]}" room --endpoint "$url" --bots 16 --room-size 4 --messages 60 --rate 20 --reliable \
 	>"$work/bot.out" 2>"$work/bot.log" </dev/null &
 pid[bot]=$!
