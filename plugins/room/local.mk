@@ -37,3 +37,7 @@ check_PROGRAMS += %D%/tests/test_room_replica
 check_PROGRAMS += %D%/tests/test_room_walk
 %C%_tests_test_room_walk_SOURCES = %D%/tests/test_room_walk.c %D%/tests/fabric.c %D%/tests/fabric.h
 %C%_tests_test_room_walk_LDADD = $(harness_lib) $(kernel_lib) $(test_libs)
+check_PROGRAMS += %D%/tests/sim_migrate
+%C%_tests_sim_migrate_SOURCES = %D%/tests/sim_migrate.c tests/sim/town.c tests/sim/town.h
+%C%_tests_sim_migrate_CPPFLAGS = $(AM_CPPFLAGS)
+%C%_tests_sim_migrate_LDADD = $(harness_lib) $(client_lib) $(kernel_lib) $(test_libs)
