@@ -174,7 +174,8 @@ static void tell_arrived(struct users *s, dk_id id, void *arg)
 }
 
 /* The copy of that user that waits here for its client; 0 = none. Two nodes may believe to have the user, one because it was held
- * up for a while: the later one counts, and what the other says comes from where nobody is awaited. */
+ * up for a while: the later one counts, and what the other says comes from where nobody is awaited. Of one that a node has sent
+ * nothing more is taken: what comes from elsewhere then was called off there, and was only long on its way. */
 static dk_id copy_of(struct users *s, const struct user_packed *p, const struct dk_addr *from)
 {
 	dk_id id = user_find_sid(s, p->cred.sid);
@@ -182,7 +183,7 @@ static dk_id copy_of(struct users *s, const struct user_packed *p, const struct 
 	const struct user_arrival *a = u && u->more ? u->more->arrival : NULL;
 	bool again = a && a->settles && dk_addr_eq(&a->from, from);
 
-	return a && !a->here && !again && dk_str_eq(user_uid(u), p->uid) ? id : 0;
+	return a && a->copy && !a->here && !again && dk_str_eq(user_uid(u), p->uid) ? id : 0;
 }
 
 /* What it was pushed so far has left already, and comes first. */

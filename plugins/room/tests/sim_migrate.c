@@ -55,7 +55,9 @@ static int64_t all(const struct town *t, const char *counter)
 
 static void wander(uint64_t seed, double loss, unsigned replicas)
 {
-	struct town_opts o = { .seed = seed, .nodes = NODES, .rooms = ROOMS, .room_size = SIZE, .grace_s = 10, .replicas = replicas };
+	struct town_opts o = {
+		.seed = seed, .nodes = NODES, .rooms = ROOMS, .room_size = SIZE, .grace_s = 10, .replicas = replicas
+	};
 	struct dk_sim_link l = { .loss = loss, .delay_ms = 5, .jitter_ms = 5 };
 	struct slowest s = { 0, 0 };
 	struct town *t;
