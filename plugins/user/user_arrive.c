@@ -200,13 +200,13 @@ static void copy_becomes(struct users *s, struct user *u, const struct dk_addr *
 }
 
 /* Whether the uid and the sid are free for it. Returns 0 or DK_EXISTS. */
-static int make_room(struct users *s, const struct user_packed *p, const struct dk_addr *from, dk_id *ret_old)
+static int make_room(struct users *s, const struct user_packed *p, const struct dk_addr *from, bool settles, dk_id *ret_old)
 {
 	dk_id id = user_find_sid(s, p->cred.sid);
 	const struct user *u;
 
 	/* A first try of the same move, of which the other node has not heard. */
-	if (arrival_from(s, from, dk_slice_n(p->cred.sid, 16), &id))
+	if (settles && arrival_from(s, from, dk_slice_n(p->cred.sid, 16), &id))
 		user_discard(s, id, DK_REASON_NEVER);
 	if (user_find_sid(s, p->cred.sid))
 		return DK_EXISTS;
@@ -259,7 +259,7 @@ int user_arrive(struct users *s, dk_slice bytes, dk_str type, const struct dk_ad
 		goto here;
 	}
 	if (rc == 0)
-		rc = make_room(s, &p, from, &old);
+		rc = make_room(s, &p, from, settles, &old);
 	if (rc == 0)
 		rc = user_new(s, p.uid, type.n ? type : p.type, &p.cred, &id, &u);
 	explicit_bzero(&p.cred, sizeof(p.cred));
