@@ -52,6 +52,11 @@ static struct room_landing *find(struct rooms *s, const struct dk_id52 *old_id)
 	return l;
 }
 
+bool room_land_expects(struct rooms *s, const struct dk_id52 *old_id)
+{
+	return find(s, old_id) != NULL;
+}
+
 /* Out of the list; its room is the caller's. */
 static void landing_free(struct rooms *s, struct room_landing *l)
 {
@@ -224,6 +229,7 @@ static void live(struct rooms *s, struct room_landing *l)
 {
 	struct room *r = room_any(s, l->room);
 	struct dk_id52 old_id = l->old_id;
+	struct room_replica *copy = room_replica_find(s, &old_id);
 	dk_id room = l->room, by = l->asker_n ? s->user->by_uid(s->user, asker_of(l)) : 0;
 
 	for (uint16_t i = 0; i < l->n; i++) {
@@ -235,6 +241,8 @@ static void live(struct rooms *s, struct room_landing *l)
 			r->owner = l->users[i];
 	}
 	end_old_copies(s, l, r->epoch);
+	if (copy)
+		room_replica_free(s, copy);
 	landing_free(s, l);
 	r->phase = ROOM_LIVE;
 	if (!r->member_n)

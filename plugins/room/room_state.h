@@ -64,6 +64,7 @@ struct room_replica {
 	struct dk_id52 id;
 	uint32_t epoch;
 	uint64_t version, owner_boot, renewed_ms, orphan_ms; /* orphan_ms 0: its owner lives */
+	bool left; /* its owner went in good order, and may have given the room to somebody else */
 	struct dk_addr owner;
 	dk_slice state;
 	struct room_replica_member *members;
@@ -246,6 +247,8 @@ bool room_node_alive(struct rooms *s, const struct dk_addr *a);
 bool room_land_member(struct rooms *s, const struct dk_id52 *old_id, dk_id user, dk_slice rest);
 void room_land_connected(struct rooms *s, dk_id user);
 void room_land_source_gone(struct rooms *s, const struct dk_addr *node);
+/* Whether the room of that id is about to live here under another one. */
+bool room_land_expects(struct rooms *s, const struct dk_id52 *old_id);
 void room_tell_migrated(struct rooms *s, dk_id room, const struct dk_id52 *old_id, bool takeover);
 void room_land_fini(struct rooms *s);
 

@@ -17,6 +17,7 @@
 enum {
 	SWEEP_MS = 50,
 	TURN_MS = 2000, /* for a backup before this one to take it */
+	LEFT_MS = 3000,
 	CLIENTS_MS = 15000,
 	CMD_RECONNECT = 2 /* of version 0 */
 };
@@ -204,6 +205,7 @@ static void take_over(struct rooms *s, struct room_replica *rep, const struct ro
 {
 	struct dk_id52 id = rep->id;
 	char text[DK_ADDR_TEXT];
+	struct dk_addr maker;
 	struct room *r;
 	dk_id room;
 	int rc = room_unpack(s, image, &id, &r);
@@ -231,14 +233,21 @@ static void take_over(struct rooms *s, struct room_replica *rep, const struct ro
 	claim(s, r, &rep->owner);
 	for (uint8_t i = 0; i < image->backup_n; i++)
 		claim(s, r, &image->backups[i]);
+	/* The last owner may have died before it had told an earlier one: the one that made the room, more often than not. */
+	for (unsigned slot = 0; slot < 3; slot++)
+		if (dk_id52_addr(&id, slot, &maker) == 0 && !dk_addr_eq(&maker, &rep->owner))
+			claim(s, r, &maker);
 	room_copies_start(s, r);
 	room_replica_free(s, rep);
 	room_tell_migrated(s, room, &id, true);
 }
 
-/* Whether it is this node's turn; index: its place among the backups. */
+/* Whether it is this node's turn; index: its place among the backups. Who left in good order has moved its rooms, or has told their
+ * members that they end: word of that is awaited for as long as the carrier tries. */
 static bool my_turn(struct rooms *s, const struct room_replica *rep, const struct room_image *image, uint8_t *ret_index)
 {
+	if (room_land_expects(s, &rep->id) || (rep->left && dk_now(s) - rep->orphan_ms < LEFT_MS))
+		return false;
 	for (uint8_t i = 0; i < image->backup_n; i++) {
 		if (dk_addr_eq(&image->backups[i], &s->carrier->addr)) {
 			*ret_index = i;
@@ -288,6 +297,7 @@ static void owner_gone(struct rooms *s, const struct dk_cluster_node *node)
 				continue;
 			if (!rep->orphan_ms)
 				rep->orphan_ms = dk_now(s);
+			rep->left = node->health == DK_LEFT;
 			if (!dk_timer_armed(&s->orphan_timer))
 				dk_timer_start(s, &s->orphan_timer, 0, SWEEP_MS, sweep);
 		}
