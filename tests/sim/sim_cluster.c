@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Whole clusters under random faults: MARS and 3 or 7 realtime nodes with their real plugins, players in rooms who never stop
- * talking. Nodes are killed, held, cut off and drained, links lose packets; everything, the plan of faults included, comes from
- * the seed. Then the history is judged:
+ * talking. Nodes are killed, begun anew, held, cut off and drained, links lose packets; everything, the plan of faults included,
+ * comes from the seed. Then the history is judged:
  *
  *   - nobody hears a message twice or out of order, whatever happens, except for the few that a move under loss must repeat
  *   - no message is lost, except what was said to a room while its node was killed, held or cut off
@@ -35,6 +35,7 @@ struct fault {
 	enum kind kind;
 	unsigned a, b;
 	double loss;
+	uint64_t boot; /* of what was killed */
 	uint64_t at, until; /* ms after the beginning */
 	bool began, ended, seen;
 };
@@ -93,7 +94,7 @@ static void plan(struct play *p, unsigned nodes)
 			f.a = 0;
 			if (p->away[0])
 				continue;
-			f.until = f.at;
+			f.until = f.at + between(p, 0, 1) * between(p, 500, 4000);
 			break;
 		case HOLD:
 			f.until = f.at + between(p, 200, 1300);
@@ -105,6 +106,8 @@ static void plan(struct play *p, unsigned nodes)
 			f.until = f.at + between(p, 200, 900);
 			break;
 		case KILL:
+			f.until = f.at + between(p, 0, 1) * between(p, 500, 4000);
+			break;
 		case DRAIN:
 			f.until = f.at;
 			break;
@@ -197,6 +200,7 @@ static void begin(struct play *p, struct fault *f)
 	switch (f->kind) {
 	case KILL:
 	case KILL_MARS:
+		f->boot = t->node[f->a].boot;
 		town_kill(t, f->a);
 		break;
 	case HOLD:
@@ -226,6 +230,11 @@ static void end(struct play *p, struct fault *f)
 
 	f->ended = true;
 	switch (f->kind) {
+	case KILL:
+	case KILL_MARS:
+		if (f->until > f->at)
+			town_start(t, f->a);
+		break;
 	case HOLD:
 	case HOLD_LONG:
 		if (t->node[f->a].h)
@@ -254,15 +263,17 @@ static void end(struct play *p, struct fault *f)
 /* Whether that node ran, and was in touch with the others, all that time (ms after the beginning). */
 static bool ran(const struct play *p, unsigned node, uint64_t from, uint64_t to)
 {
-	if (!p->t->node[node].h || p->t->node[node].drained_ms)
+	const struct town_node *n = &p->t->node[node];
+
+	if (!n->h || n->drained_ms || !dk_is_started(dk_harness_kernel(n->h)))
 		return false;
 	for (unsigned i = 0; i < p->fault_n; i++) {
 		const struct fault *f = &p->fault[i];
-		uint64_t until = f->until;
+		bool killed = f->kind == KILL || f->kind == KILL_MARS;
+		uint64_t until = f->until + (killed ? SEEN_MS : 0); /* begun anew, it has to find the others */
 
-		if (f->a != node || (f->kind != HOLD && f->kind != HOLD_LONG && f->kind != ISOLATE))
-			continue;
-		if (f->began && f->at <= to && until >= from)
+		if (f->a == node && (killed || f->kind == HOLD || f->kind == HOLD_LONG || f->kind == ISOLATE) && f->began &&
+		    f->at <= to && until >= from)
 			return false;
 	}
 	return true;
@@ -281,7 +292,7 @@ static void look_at_kills(struct play *p, uint64_t now)
 
 			if (n == f->a || !ran(p, n, f->at, now))
 				continue;
-			h = town_sees(p->t, n, f->a);
+			h = town_sees_boot(p->t, n, f->a, f->boot);
 			if (h != 0 && h != DK_DEAD)
 				town_fail(p->t, "node %u does not see after 3 s that node %u was killed", n, f->a);
 		}

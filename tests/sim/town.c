@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "town.h"
 
+#include <diarkis/carrier.h>
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -139,7 +141,7 @@ static void on_datagram(void *arg, struct dk_sim_udp *u, const struct dk_addr *f
 void town_say(struct town *t, unsigned player)
 {
 	struct town_player *p = &t->player[player];
-	uint8_t buf[40];
+	uint8_t buf[40] = { 0 };
 	struct dk_writer w = dk_writer_on(buf, sizeof(buf));
 
 	if (!p->in_room || p->lost_ms || p->said == TOWN_NUMBERS)
@@ -361,28 +363,35 @@ void town_start(struct town *t, unsigned i)
 			 " mars = { }; user = { }; room = { replicas = %u; };"
 			 " udp = { address = \"%s\"; maxRetry = 200; packetRate = 100000; }; };",
 			 level, n->ip, t->o.replicas, n->ip);
-	n->h = dk_harness_open(&(const struct dk_harness_opts){ .config = conf, .world = t->world, .env = env, .address = n->ip });
-	if (!n->h)
+	n->h = dk_harness_open(
+		&(const struct dk_harness_opts){ .config = conf, .world = t->world, .env = env, .address = n->ip, .stay = true });
+	if (!n->h || dk_begin(dk_harness_kernel(n->h)))
 		die(t, "a node did not start");
 	n->cluster = dk_harness_service(n->h, DK_CLUSTER_NAME);
 	n->rooms = dk_harness_service(n->h, DK_ROOM_NAME);
 	n->users = dk_harness_service(n->h, DK_USER_NAME);
-	n->mesh = *dk_harness_addr(n->h, "mesh");
+	n->boot = ((struct dk_carrier *)dk_harness_service(n->h, DK_CARRIER_NAME))->boot;
+	dk_addr_parse(dk_str_c(n->ip), 8000, &n->mesh);
 }
 
-enum dk_health town_sees(struct town *t, unsigned a, unsigned b)
+enum dk_health town_sees_boot(struct town *t, unsigned a, unsigned b, uint64_t boot)
 {
 	struct dk_cluster *c = t->node[a].cluster;
 	const struct dk_cluster_node *n = c->node(c, &t->node[b].mesh);
 
-	return n ? n->health : (enum dk_health)0;
+	return n && n->boot == boot ? n->health : (enum dk_health)0;
+}
+
+enum dk_health town_sees(struct town *t, unsigned a, unsigned b)
+{
+	return town_sees_boot(t, a, b, t->node[b].boot);
 }
 
 static bool all_see(struct town *t)
 {
 	for (unsigned a = 0; a < t->node_n; a++)
 		for (unsigned b = 0; b < t->node_n; b++)
-			if (a != b && town_sees(t, a, b) != DK_ALIVE)
+			if (!dk_is_started(dk_harness_kernel(t->node[a].h)) || (a != b && town_sees(t, a, b) != DK_ALIVE))
 				return false;
 	return true;
 }
@@ -431,7 +440,7 @@ static void bury(struct town *t)
 	for (unsigned i = 0; i < t->node_n; i++) {
 		struct town_node *n = &t->node[i];
 
-		if (!n->h || !n->drained_ms || !dk_finished(dk_harness_kernel(n->h), NULL))
+		if (!n->h || !dk_finished(dk_harness_kernel(n->h), NULL))
 			continue;
 		last_words(t, i);
 		if (dk_harness_free(n->h))
@@ -453,7 +462,6 @@ void town_kill(struct town *t, unsigned node)
 	last_words(t, node);
 	dk_harness_kill(n->h);
 	n->h = NULL;
-	n->killed_ms = town_now(t);
 }
 
 void town_pause(struct town *t, unsigned node, bool on)

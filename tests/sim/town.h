@@ -36,7 +36,7 @@ struct town_node {
 	struct dk_user *users;
 	struct dk_addr mesh; /* as the others name it */
 	char ip[16];
-	uint64_t killed_ms, drained_ms; /* when; 0 = not */
+	uint64_t boot, drained_ms; /* drained_ms: when it was told to stop; 0 = it was not */
 	bool paused;
 };
 
@@ -87,13 +87,15 @@ bool town_heard(const struct town_player *p, const struct town_player *speaker, 
 /* The node that owns the room which these players sit in: its number; 0 = none, TOWN_NODES = several. */
 unsigned town_owner(struct town *t, unsigned room);
 
-/* A node that was killed or has ended begins anew, under its old address; it serves when this returns. */
+/* A node that was killed begins anew, under its old address; it serves a little later. */
 void town_start(struct town *t, unsigned node);
 void town_kill(struct town *t, unsigned node);
 void town_pause(struct town *t, unsigned node, bool on);
 /* SIGTERM; the node is gone, and looked at, when it has ended. */
 void town_drain(struct town *t, unsigned node);
-/* How node a sees node b; 0 = it does not know it (any more). */
+/* How node a sees that boot of node b; 0 = it does not know it (any more). */
+enum dk_health town_sees_boot(struct town *t, unsigned a, unsigned b, uint64_t boot);
+/* The same of the boot that runs, or ran last. */
 enum dk_health town_sees(struct town *t, unsigned a, unsigned b);
 
 #endif
