@@ -55,6 +55,13 @@ static void mix_bytes(struct sim *sim, const void *p, size_t n)
 	mix(sim, v);
 }
 
+/* Field by field: what pads an address is nobody's. */
+static void mix_addr(struct sim *sim, const struct dk_addr *a)
+{
+	mix_bytes(sim, a->ip, sizeof(a->ip));
+	mix(sim, (uint64_t)a->port << 8 | a->family);
+}
+
 void sim_note(struct sim *sim, const char *what, const struct dk_addr *from, const struct dk_addr *to, const uint8_t *p, size_t n)
 {
 	char from_text[DK_ADDR_TEXT] = "-", to_text[DK_ADDR_TEXT] = "-";
@@ -62,9 +69,9 @@ void sim_note(struct sim *sim, const char *what, const struct dk_addr *from, con
 	mix(sim, sim->now_us);
 	mix_bytes(sim, what, strlen(what));
 	if (from)
-		mix_bytes(sim, from, sizeof(*from));
+		mix_addr(sim, from);
 	if (to)
-		mix_bytes(sim, to, sizeof(*to));
+		mix_addr(sim, to);
 	if (p)
 		mix_bytes(sim, p, n);
 	if (!sim->trace)
