@@ -210,6 +210,7 @@ struct room_coming {
 	dk_id user, room; /* room 0: it has gone elsewhere, and so will the user */
 	struct dk_id52 id;
 	bool new_owner;
+	bool again; /* it is a member of a room of which there is a copy here */
 	uint32_t n;
 	uint8_t message[];
 };
@@ -331,8 +332,14 @@ static void arrive_again(struct rooms *s, dk_id user, const struct dk_id52 *id)
 
 	if (room && room_store_of(&s->store, user) == room)
 		return; /* a member already: its copy waited here */
-	if (!r) { /* it has moved on, and so will the user; or it has ended */
-		if (rc == DK_ROOM_GONE || !coming_add(s, user, 0, &now_called, dk_slice_n(NULL, 0)))
+	if (!r) { /* it has moved on, or was taken over once more, and the user will follow; or it has ended */
+		struct room_coming *c = NULL;
+
+		if (rc != DK_ROOM_GONE || room_replica_find(s, id))
+			c = coming_add(s, user, 0, &now_called, dk_slice_n(NULL, 0));
+		if (c)
+			c->again = rc == DK_ROOM_GONE;
+		else
 			room_tell_refusal(s, user, ROOM_CMD_JOIN, ROOM_E_JOIN, DK_ROOM_GONE);
 		return;
 	}
@@ -381,9 +388,14 @@ static void go_after(struct rooms *s, const struct room_coming *c)
 	dk_slice message = dk_slice_n(c->message, c->n);
 	dk_id room = s->svc.find(&s->svc, &c->id);
 	struct room *r = room_live(s, room);
+	const struct room_replica *copy = c->again ? room_replica_find(s, &c->id) : NULL;
 	struct room_coming *here;
 	int rc;
 
+	if (!room && copy) {
+		room_send_after(s, c->user, &c->id, &copy->owner);
+		return;
+	}
 	if (!room)
 		rc = room_remote_join(s, c->user, 0, &c->id, message);
 	else

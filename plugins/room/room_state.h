@@ -286,6 +286,8 @@ void room_backup_fini(struct rooms *s);
 
 /* There is a later owner: the room ends here, and its members are sent there. */
 void room_superseded(struct rooms *s, struct room *r, const struct dk_addr *owner);
+/* A user that is, or was, a member of the room here goes to its owner, as a member. */
+void room_send_after(struct rooms *s, dk_id user, const struct dk_id52 *id, const struct dk_addr *to);
 void room_on_cluster_changed(struct rooms *s, const struct dk_cluster_event *ev);
 /* What a node says to a claim. */
 void room_claim_heard(struct rooms *s, const struct dk_id52 *id, dk_slice body);

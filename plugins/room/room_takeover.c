@@ -108,7 +108,7 @@ static void sent_after(void *self, void *arg, dk_id user, int err)
 	dk_free(s, owner, sizeof(*owner));
 }
 
-static void send_after(struct rooms *s, dk_id user, const struct dk_id52 *id, const struct dk_addr *to)
+void room_send_after(struct rooms *s, dk_id user, const struct dk_id52 *id, const struct dk_addr *to)
 {
 	uint8_t buf[ROOM_NOTE_MIN];
 	struct dk_writer w = dk_writer_on(buf, sizeof(buf));
@@ -151,7 +151,7 @@ void room_superseded(struct rooms *s, struct room *r, const struct dk_addr *owne
 	room_copies_stop(s, r, false);
 	room_leave_behind(s, r);
 	for (uint16_t i = 0; i < n; i++)
-		send_after(s, users[i], &id, &to);
+		room_send_after(s, users[i], &id, &to);
 	dk_free(s, users, (n + 1u) * sizeof(*users));
 }
 
