@@ -520,7 +520,7 @@ int mars_agent_start(struct mars *m)
 
 	m->me.node.addr = m->carrier->addr;
 	m->me.node.boot = m->carrier->boot;
-	m->started_at = m->changed_at = dk_now(m);
+	m->started_at = dk_now(m);
 	mars_detector_init(&m->detector, &conf, dk_now(m));
 	read_endpoints(m, &m->me.node);
 	fit(m, &m->me);

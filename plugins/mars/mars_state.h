@@ -46,6 +46,11 @@ struct mars_place {
 	bool asking, full;
 };
 
+/* A boot of which the majority is counted. */
+struct mars_stable {
+	uint64_t boot, dead_at; /* dead_at: node clock; 0 = not dead */
+};
+
 struct mars {
 	struct dk_self base;
 	struct dk_cluster svc;
@@ -69,9 +74,8 @@ struct mars {
 	struct dk_step *stopping;
 
 	/* boots of the last stable view, this node's included */
-	uint64_t stable[MARS_STABLE_MAX];
+	struct mars_stable stable[MARS_STABLE_MAX];
 	size_t stable_n;
-	uint64_t changed_at; /* when a node came, went, or changed its health */
 
 	struct dk_timer tick, beat, copies, metrics;
 	unsigned copies_left; /* of an announcement to everybody */

@@ -4,8 +4,9 @@
  * of the majority.
  *
  * The stable view is the set of boots that a majority is counted of. It grows with every node that joins and loses those that say
- * goodbye or are replaced; those that died leave it when nothing changed for a while, and only on a side that is the majority: a
- * side that is cut off never comes to think that it is all there is.
+ * goodbye or are replaced. Who died leaves it after a while, when nobody is suspect, and only on a side that is the majority: a
+ * side that is cut off never comes to think that it is all there is. Each death has a clock of its own, so that a node which keeps
+ * dying does not keep the others' dead in the view.
  */
 #include "mars_state.h"
 
@@ -23,16 +24,16 @@ bool mars_view_alive(const struct mars_member *member)
 static void stable_add(struct mars *m, uint64_t boot)
 {
 	for (size_t i = 0; i < m->stable_n; i++)
-		if (m->stable[i] == boot)
+		if (m->stable[i].boot == boot)
 			return;
 	if (m->stable_n < MARS_STABLE_MAX)
-		m->stable[m->stable_n++] = boot;
+		m->stable[m->stable_n++] = (struct mars_stable){ .boot = boot };
 }
 
 static void stable_remove(struct mars *m, uint64_t boot)
 {
 	for (size_t i = 0; i < m->stable_n; i++)
-		if (m->stable[i] == boot) {
+		if (m->stable[i].boot == boot) {
 			m->stable[i] = m->stable[--m->stable_n];
 			return;
 		}
@@ -51,8 +52,8 @@ static bool majority(const struct mars *m)
 	size_t alive = 0;
 
 	for (size_t i = 0; i < m->stable_n; i++) {
-		alive += alive_boot(m, m->stable[i]);
-		lowest = m->stable[i] < lowest ? m->stable[i] : lowest;
+		alive += alive_boot(m, m->stable[i].boot);
+		lowest = m->stable[i].boot < lowest ? m->stable[i].boot : lowest;
 	}
 	if (2 * alive != m->stable_n)
 		return 2 * alive > m->stable_n;
@@ -61,9 +62,26 @@ static bool majority(const struct mars *m)
 
 static void stable_shrink(struct mars *m)
 {
+	uint64_t now = dk_now(m);
+	bool due = false, suspects = false;
+
+	for (size_t i = 0; i < m->stable_n; i++) {
+		struct mars_stable *stable = &m->stable[i];
+		const struct mars_member *member = mars_table_boot(&m->table, stable->boot);
+		bool suspect = member && !member->foreign && member->rec.node.health == DK_SUSPECT;
+
+		suspects |= suspect;
+		if (suspect || alive_boot(m, stable->boot))
+			stable->dead_at = 0;
+		else if (!stable->dead_at)
+			stable->dead_at = now;
+		due |= stable->dead_at && now - stable->dead_at >= STABLE_MS;
+	}
+	if (!due || suspects || !majority(m))
+		return;
 	for (size_t i = m->stable_n; i-- > 0;)
-		if (!alive_boot(m, m->stable[i]))
-			stable_remove(m, m->stable[i]);
+		if (m->stable[i].dead_at && now - m->stable[i].dead_at >= STABLE_MS)
+			m->stable[i] = m->stable[--m->stable_n];
 }
 
 /* ---- signals ---- */
@@ -99,8 +117,6 @@ void mars_view_event(struct mars *m, struct mars_member *member, enum dk_cluster
 	char text[DK_ADDR_TEXT];
 
 	count_event(m, change);
-	if (change != DK_NODE_CHANGED)
-		m->changed_at = dk_now(m);
 	if (change == DK_NODE_JOINED || change == DK_NODE_RECOVERED)
 		stable_add(m, node->boot);
 	else if (change == DK_NODE_LEFT || (change == DK_NODE_REMOVED && member->rec.state == MARS_GONE))
@@ -118,16 +134,14 @@ void mars_view_event(struct mars *m, struct mars_member *member, enum dk_cluster
 
 void mars_view_settle(struct mars *m, bool agreed)
 {
-	uint64_t now = dk_now(m);
 	struct dk_step *step = m->ready;
 	struct dk_cluster_event ev = { &m->me.node, DK_NODE_JOINED };
 
 	if (m->synced) {
-		if (now - m->changed_at >= STABLE_MS && majority(m))
-			stable_shrink(m);
+		stable_shrink(m);
 		return;
 	}
-	if (!agreed && now - m->started_at < MARS_SYNC_MS)
+	if (!agreed && dk_now(m) - m->started_at < MARS_SYNC_MS)
 		return;
 	m->synced = true;
 	stable_add(m, m->me.node.boot);

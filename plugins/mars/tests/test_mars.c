@@ -288,6 +288,36 @@ END_TEST
 
 /* ---- registries ---- */
 
+static bool last_is_dead(void *arg)
+{
+	struct members *members = arg;
+
+	for (size_t i = 0; i < 4; i++)
+		if (!member_saw(members, i, members->n - 1, DK_NODE_DIED, 0))
+			return false;
+	return true;
+}
+
+/* A node that dies soon after each start, at another address each time, as containers do: there is never a quiet moment, and the
+ * dead come to be more than the living. */
+START_TEST(a_node_that_keeps_dying)
+{
+	members_make(&w, 4, _i + 1);
+	members_run(&w, 5000);
+	while (w.n < MEMBERS_MAX) {
+		w.n++;
+		ck_assert_ptr_nonnull(member_start(&w, w.n - 1, NULL));
+		ck_assert(members_until(&w, members_agree, &w, 1000));
+		members_run(&w, 300);
+		member_kill(&w, w.n - 1);
+		ck_assert(members_until(&w, last_is_dead, &w, 3000));
+		for (size_t i = 0; i < 4; i++)
+			ck_assert_msg(w.cluster[i]->majority(w.cluster[i]), "node %zu after %zu deaths", i, w.n - 4);
+	}
+	members_free(&w);
+}
+END_TEST
+
 START_TEST(a_registry_that_runs_anew_takes_nothing)
 {
 	uint64_t at;
@@ -954,6 +984,7 @@ int main(void)
 	tcase_add_loop_test(tcase, one_way_cut_is_degraded_not_dead, 0, 2);
 	tcase_add_loop_test(tcase, the_smaller_side_has_no_majority, 0, 3);
 	tcase_add_loop_test(tcase, of_two_halves_one_goes_on, 0, 4);
+	tcase_add_loop_test(tcase, a_node_that_keeps_dying, 0, 3);
 	tcase_add_loop_test(tcase, a_registry_that_runs_anew_takes_nothing, 0, 3);
 	tcase_add_loop_test(tcase, joining_through_a_peer_while_no_registry_runs, 0, 3);
 	tcase_add_test(tcase, alone_after_two_seconds);
