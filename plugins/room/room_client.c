@@ -80,19 +80,17 @@ void room_tell_refusal(struct rooms *s, dk_id user, uint16_t cmd, uint32_t code,
 	s->user->respond(s->user, user, ROOM_VER, cmd, (enum dk_status)sent, dk_written(&w), DK_RELIABLE);
 }
 
-/* With expose_commands off, clients have no room commands; other plugins and operators do. */
-static bool hidden(const struct rooms *s, const struct dk_call *call)
+bool room_hidden(const struct rooms *s, const struct dk_call *call)
 {
 	return !room_conf(s)->expose_commands && call->origin == DK_FROM_USER;
 }
 
-static int refuse_hidden(struct dk_call *call)
+int room_refuse_hidden(struct dk_call *call)
 {
 	return dk_refuse(call, ROOM_E_OTHER, "room commands are not open to clients on this node");
 }
 
-/* A room named by a text of puffer form; 0 = none. */
-static dk_id named(struct rooms *s, dk_str text)
+dk_id room_named(struct rooms *s, dk_str text)
 {
 	struct dk_id52 id;
 
@@ -115,8 +113,8 @@ int room_on_create(struct rooms *s, struct dk_call *call, uint16_t max_members, 
 	int rc;
 
 	(void)unused;
-	if (hidden(s, call))
-		return refuse_hidden(call);
+	if (room_hidden(s, call))
+		return room_refuse_hidden(call);
 	rc = s->svc.create(&s->svc, call->user, &o, &room);
 	if (rc == DK_ROOM_BAD_PARAMS)
 		return dk_refuse(
@@ -178,8 +176,8 @@ int room_on_join(struct rooms *s, struct dk_call *call, const struct dk_id52 *id
 	bool new_owner;
 	int rc;
 
-	if (hidden(s, call))
-		return refuse_hidden(call);
+	if (room_hidden(s, call))
+		return room_refuse_hidden(call);
 	if (message.n > (size_t)room_conf(s)->max_message)
 		rc = DK_TOO_LONG;
 	else if (room_store_of(&s->store, call->user))
@@ -205,8 +203,8 @@ int room_on_leave(struct rooms *s, struct dk_call *call, const struct dk_id52 *i
 	dk_id room = s->svc.find(&s->svc, id);
 	int rc;
 
-	if (hidden(s, call))
-		return refuse_hidden(call);
+	if (room_hidden(s, call))
+		return room_refuse_hidden(call);
 	rc = message.n > (size_t)room_conf(s)->max_message
 		     ? DK_TOO_LONG
 		     : s->svc.leave(&s->svc, room, call->user, ROOM_VER, ROOM_CMD_LEAVE, message);
@@ -218,8 +216,8 @@ int room_on_migrate(struct rooms *s, struct dk_call *call)
 	struct room *r = room_any(s, room_store_of(&s->store, call->user));
 	int rc;
 
-	if (hidden(s, call))
-		return refuse_hidden(call);
+	if (room_hidden(s, call))
+		return room_refuse_hidden(call);
 	if (!r)
 		rc = DK_ROOM_NOT_MEMBER;
 	else if (r->owner != call->user)
@@ -258,8 +256,8 @@ int room_on_broadcast(struct rooms *s, struct dk_call *call)
 	if (!id)
 		return dk_refuse(call, DK_E_SHORT, "room.broadcast: the payload of %zu bytes ends before parameter room",
 				 call->payload.n);
-	if (hidden(s, call))
-		return refuse_hidden(call);
+	if (room_hidden(s, call))
+		return room_refuse_hidden(call);
 	if (!r || memcmp(r->id.c, id, DK_ID52_LEN) != 0)
 		rc = by_other_id(s, room, id);
 	if (rc == 0)
@@ -269,14 +267,14 @@ int room_on_broadcast(struct rooms *s, struct dk_call *call)
 
 int room_on_message(struct rooms *s, struct dk_call *call, struct dk_list members, dk_slice message, bool reliable, dk_str id)
 {
-	dk_id room = named(s, id);
+	dk_id room = room_named(s, id);
 	dk_id *to;
 	dk_str uid;
 	size_t n = 0;
 	int rc;
 
-	if (hidden(s, call))
-		return refuse_hidden(call);
+	if (room_hidden(s, call))
+		return room_refuse_hidden(call);
 	if (members.n > DK_ROOM_MEMBERS_MAX)
 		return room_refuse(call, ROOM_E_OTHER, DK_ROOM_BAD_PARAMS);
 	to = dk_scratch(s, members.n * sizeof(*to) + 1);
@@ -290,10 +288,9 @@ int room_on_message(struct rooms *s, struct dk_call *call, struct dk_list member
 
 /* ---- looking ---- */
 
-/* The room, if the caller is one of its members. */
-static int as_member(struct rooms *s, const struct dk_call *call, dk_str id, dk_id *ret_room)
+int room_as_member(struct rooms *s, const struct dk_call *call, dk_str id, dk_id *ret_room)
 {
-	dk_id room = named(s, id);
+	dk_id room = room_named(s, id);
 
 	if (!room)
 		return DK_ROOM_GONE;
@@ -307,10 +304,10 @@ int room_on_owner_id(struct rooms *s, struct dk_call *call, dk_str id)
 {
 	struct dk_room_info info;
 	dk_id room;
-	int rc = as_member(s, call, id, &room);
+	int rc = room_as_member(s, call, id, &room);
 
-	if (hidden(s, call))
-		return refuse_hidden(call);
+	if (room_hidden(s, call))
+		return room_refuse_hidden(call);
 	if (rc)
 		return room_refuse(call, ROOM_E_OTHER, rc);
 	s->svc.info(&s->svc, room, &info);
@@ -325,10 +322,10 @@ int room_on_member_ids(struct rooms *s, struct dk_call *call, dk_str id)
 	struct dk_list list;
 	struct dk_writer w;
 	dk_id room;
-	int rc = as_member(s, call, id, &room);
+	int rc = room_as_member(s, call, id, &room);
 
-	if (hidden(s, call))
-		return refuse_hidden(call);
+	if (room_hidden(s, call))
+		return room_refuse_hidden(call);
 	if (rc)
 		return room_refuse(call, ROOM_E_OTHER, rc);
 	s->svc.info(&s->svc, room, &info);
@@ -350,9 +347,9 @@ int room_on_count_members(struct rooms *s, struct dk_call *call, dk_str id)
 	struct dk_id52 id52;
 	int rc;
 
-	if (hidden(s, call))
-		return refuse_hidden(call);
-	rc = s->svc.info(&s->svc, named(s, id), &info);
+	if (room_hidden(s, call))
+		return room_refuse_hidden(call);
+	rc = s->svc.info(&s->svc, room_named(s, id), &info);
 	if (rc && id.n == DK_ID52_LEN) {
 		memcpy(id52.c, id.p, DK_ID52_LEN);
 		rc = room_remote_look(s, call->id, &id52);
@@ -370,10 +367,10 @@ int room_on_backups(struct rooms *s, struct dk_call *call, dk_str id)
 	struct dk_writer w = dk_writer_on(buf, sizeof(buf));
 	const struct room *r;
 	dk_id room;
-	int rc = as_member(s, call, id, &room);
+	int rc = room_as_member(s, call, id, &room);
 
-	if (hidden(s, call))
-		return refuse_hidden(call);
+	if (room_hidden(s, call))
+		return room_refuse_hidden(call);
 	if (rc)
 		return room_refuse(call, ROOM_E_OTHER, rc);
 	/* Clients of a node without a cluster do not look for their room elsewhere: they wait for the node as long as they can. */
@@ -393,8 +390,8 @@ static int reserve(struct rooms *s, struct dk_call *call, uint32_t code, reserve
 	size_t n = 0;
 	int rc;
 
-	if (hidden(s, call))
-		return refuse_hidden(call);
+	if (room_hidden(s, call))
+		return room_refuse_hidden(call);
 	if (list.n > DK_ROOM_MEMBERS_MAX)
 		return room_refuse(call, code, DK_ROOM_BAD_PARAMS);
 	uids = dk_scratch(s, list.n * sizeof(*uids) + 1);
@@ -402,7 +399,7 @@ static int reserve(struct rooms *s, struct dk_call *call, uint32_t code, reserve
 		return -ENOMEM;
 	while (dk_list_next(&list, &uids[n]))
 		n++;
-	rc = fn(&s->svc, named(s, id), call->user, uids, n, true);
+	rc = fn(&s->svc, room_named(s, id), call->user, uids, n, true);
 	return rc ? room_refuse(call, code, rc) : dk_answer(call, dk_slice_n(NULL, 0));
 }
 

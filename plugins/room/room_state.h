@@ -179,6 +179,13 @@ void room_tell_joined(struct rooms *s, dk_id room, dk_id user, bool new_owner);
 int room_refuse(struct dk_call *call, uint32_t code, int rc);
 /* The same to a user whose command has ended. */
 void room_tell_refusal(struct rooms *s, dk_id user, uint16_t cmd, uint32_t code, int rc);
+/* With expose_commands off, clients have no room commands; other plugins and operators do. */
+bool room_hidden(const struct rooms *s, const struct dk_call *call);
+int room_refuse_hidden(struct dk_call *call);
+/* A room of this node named by a text of puffer form; 0 = none. */
+dk_id room_named(struct rooms *s, dk_str text);
+/* The same, if the caller is one of its members. Returns 0, DK_ROOM_GONE or DK_ROOM_NOT_MEMBER. */
+int room_as_member(struct rooms *s, const struct dk_call *call, dk_str id, dk_id *ret_room);
 void room_client_fini(struct rooms *s);
 
 /* ---- room_remote.c ---- */
