@@ -6,7 +6,8 @@ plugin_LTLIBRARIES += plugins/room.la
 plugins_room_la_SOURCES = %D%/room.c %D%/room_alias.c %D%/room_alias.h %D%/room_arrive.c %D%/room_backup.c %D%/room_carry.c \
 	%D%/room_client.c %D%/room_drain.c %D%/room_errand.c %D%/room_keep.c %D%/room_land.c %D%/room_look.c %D%/room_migrate.c %D%/room_pack.c %D%/room_pack.h \
 	%D%/room_pick.c %D%/room_relay.c %D%/room_remote.c %D%/room_replica.c %D%/room_rows.h %D%/room_service.c %D%/room_state.h \
-	%D%/room_store.c %D%/room_store.h %D%/room_takeover.c plugins/props.c plugins/props.h
+	%D%/room_store.c %D%/room_store.h %D%/room_takeover.c plugins/gather.c plugins/gather.h plugins/props.c \
+	plugins/props.h
 plugins_room_la_LIBADD = $(kernel_lib)
 plugins_room_la_LDFLAGS = $(plugin_ldflags)
 EXTRA_DIST += %D%/README.md %D%/room.conf

@@ -95,7 +95,7 @@ static void give_back(struct rooms *s, const struct room_journey *j)
 	if (!j->kept)
 		return;
 	room_on_stay_away_pack(&w, &j->id, uid_of(j));
-	s->carrier->send(s->carrier, &j->at, DK_VER_NODE, 20, dk_written(&w), DK_RELIABLE);
+	s->carrier->send(s->carrier, &j->at, DK_VER_NODE, ROOM_NODE_STAY_AWAY, dk_written(&w), DK_RELIABLE);
 }
 
 static void end(struct rooms *s, struct room_journey *j, int rc)

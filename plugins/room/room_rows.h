@@ -9,7 +9,7 @@
 #include <diarkis/room.h>
 #include <diarkis/room_commands.h>
 
-enum room_node_cmd { ROOM_NODE_LANDED = 21, ROOM_NODE_CLAIM = 22 };
+enum room_node_cmd { ROOM_NODE_STAY_AWAY = 25, ROOM_NODE_LANDED = 26, ROOM_NODE_CLAIM = 27 };
 
 enum room_elsewhere {
 	ROOM_MOVED = 64, /* the room is called otherwise now: the answer's room says how */
@@ -31,11 +31,11 @@ enum room_elsewhere {
 	  DK_IN(id52(room), str16(asker), rest(state)), DK_OUT(u8(outcome), id52(room)))                                           \
 	X(struct rooms, DK_VER_NODE, 16, "room.look", room_on_look, DK_INTERNAL, "how many members a room has", DK_IN(id52(room)), \
 	  DK_OUT(u8(outcome), id52(room), u16(members), u16(max_members)))                                                         \
-	X(struct rooms, DK_VER_NODE, 20, "room.stay_away", room_on_stay_away, DK_INTERNAL, "gives back a seat that was kept",      \
+	X(struct rooms, DK_VER_NODE, 25, "room.stay_away", room_on_stay_away, DK_INTERNAL, "gives back a seat that was kept",      \
 	  DK_IN(id52(room), str16(uid)), DK_OUT())                                                                                 \
-	X(struct rooms, DK_VER_NODE, 21, "room.landed", room_on_landed, DK_INTERNAL,                                               \
+	X(struct rooms, DK_VER_NODE, 26, "room.landed", room_on_landed, DK_INTERNAL,                                               \
 	  "the room lives here from now on, or nowhere", DK_IN(id52(room), flag(commit)), DK_OUT())                                \
-	X(struct rooms, DK_VER_NODE, 22, "room.claim", room_on_claim, DK_INTERNAL,                                                 \
+	X(struct rooms, DK_VER_NODE, 27, "room.claim", room_on_claim, DK_INTERNAL,                                                 \
 	  "the calling node owns the room since that epoch", DK_IN(id52(room), u32(epoch)),                                        \
 	  DK_OUT(u8(outcome), u32(epoch), rest(owner)))
 

@@ -79,11 +79,7 @@ void room_refresh(struct rooms *s, struct room *r)
 
 uint32_t room_fit_interval(const struct rooms *s, uint32_t ms)
 {
-	uint32_t least = room_conf(s)->compat_interval ? ROOM_INTERVAL_COMPAT_MS : ROOM_INTERVAL_MIN_MS;
-
-	if (ms < least)
-		return 0;
-	return ms > ROOM_INTERVAL_MAX_MS ? ROOM_INTERVAL_MAX_MS : ms;
+	return gather_interval(ms, room_conf(s)->compat_interval);
 }
 
 void room_tell_added(struct rooms *s, dk_id room, dk_id user, uint16_t members)

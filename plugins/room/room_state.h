@@ -28,9 +28,6 @@ struct room_conf {
 };
 
 #define ROOM_ATTACHMENTS_MAX 32
-#define ROOM_INTERVAL_MIN_MS 10
-#define ROOM_INTERVAL_MAX_MS 1000
-#define ROOM_INTERVAL_COMPAT_MS 100
 
 struct room_attachment {
 	void *self;
@@ -78,7 +75,7 @@ struct rooms {
 	struct dk_carrier *carrier; /* NULL: this node is alone */
 	struct dk_cluster *cluster; /* likewise */
 	struct room_store store;
-	struct dk_pool batches;
+	struct dk_pool lists;
 	struct room_notice *notices, **notice_tail; /* room.c */
 	struct room_attachment attachments[ROOM_ATTACHMENTS_MAX];
 	uint16_t attachment_n, part_n;

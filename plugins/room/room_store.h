@@ -9,10 +9,9 @@
 #include <diarkis/mem.h>
 #include <diarkis/room.h>
 
+#include "plugins/gather.h"
 #include "plugins/props.h"
 #include "room_pack.h"
-
-struct room_batch;
 
 /* A seat kept for a uid, for one reason or for both. */
 enum { ROOM_RESERVED = 1, ROOM_HELD = 2 /* on its way from another node */ };
@@ -43,8 +42,7 @@ struct room {
 	uint8_t phase; /* enum room_phase */
 	bool allow_empty;
 	uint32_t interval_ms;
-	struct room_batch *newest; /* room_relay.c: what waits for the tick */
-	uint32_t batch_n;
+	struct gather gathered; /* room_relay.c: what waits for the tick */
 	struct dk_timer tick;
 	struct dk_id52 id;
 
@@ -83,7 +81,7 @@ struct room_store {
 };
 
 void room_store_init(struct room_store *s, void *self, uint32_t max_rooms);
-/* Frees all rooms; their timers, batches and attachments are the caller's. */
+/* Frees all rooms; their timers, lists and attachments are the caller's. */
 void room_store_fini(struct room_store *s);
 
 /* An empty, live room. Returns 0, DK_FULL or -ENOMEM. */
