@@ -87,9 +87,16 @@ void client_send_held(struct dkc_client *c)
 void client_end(struct dkc_client *c, enum dkc_reason reason)
 {
 	struct dkc_event e = { .kind = DKC_DISCONNECTED, .reason = reason };
+	char *text = c->said_text;
 
 	if (c->state == CLIENT_IDLE)
 		return;
+	if (reason == DKC_BY_SERVER) {
+		e.said = c->said;
+		e.payload = dk_slice_of(dk_str_c(text));
+	}
+	c->said = 0;
+	c->said_text = NULL;
 	c->state = CLIENT_IDLE;
 	c->ending = 0;
 	c->again = false;
@@ -102,6 +109,7 @@ void client_end(struct dkc_client *c, enum dkc_reason reason)
 	c->held_bytes = 0;
 	client_pending_clear(c);
 	client_emit(c, &e);
+	free(text);
 }
 
 void client_settle(struct dkc_client *c)
@@ -174,6 +182,7 @@ void dkc_client_free(struct dkc_client *c)
 	free(c->rest);
 	free(c->client_key);
 	free(c->uid);
+	free(c->said_text);
 	free(c);
 }
 

@@ -5,6 +5,8 @@
  */
 #include "priv.h"
 
+enum { SAID_MAX = 256 };
+
 void client_emit(struct dkc_client *c, const struct dkc_event *e)
 {
 	if (!c->event)
@@ -72,6 +74,20 @@ static void on_echo(struct dkc_client *c, const struct dk_frame *f)
 	}
 }
 
+/* The last word before the server closes, which it does whatever this holds. */
+static void on_goodbye(struct dkc_client *c, dk_slice payload)
+{
+	struct dk_cursor cur = dk_cursor_of(payload);
+	uint16_t said = dk_rd_u16(&cur);
+	dk_slice text = dk_rd_bytes16(&cur);
+
+	c->ending = DKC_BY_SERVER;
+	if (cur.bad || c->said_text)
+		return;
+	c->said = said;
+	c->said_text = strndup((const char *)text.p, text.n < SAID_MAX ? text.n : SAID_MAX);
+}
+
 /* The connection's own commands. True when f was one. */
 static bool on_utility(struct dkc_client *c, const struct dk_frame *f)
 {
@@ -95,6 +111,14 @@ static bool on_utility(struct dkc_client *c, const struct dk_frame *f)
 		if (!wire_reconnect_decode(payload, &address))
 			return c->asked_away == CLIENT_FOLLOWS; /* a refusal; whose question was it? */
 		client_leave(c, address);
+		return true;
+	case WIRE_CMD_GOODBYE:
+		if (f->status == DK_STATUS_PUSH) {
+			struct dk_cursor list = dk_cursor_of(payload);
+
+			wire_list_next(&list, &payload);
+		}
+		on_goodbye(c, payload);
 		return true;
 	default:
 		return false;

@@ -81,6 +81,7 @@ struct dkc_client {
 	bool offline_told;
 	bool local_told; /* an echo with the socket's address was answered */
 	bool follow;
+	uint16_t said; /* the server's goodbye: enum dkc_said */
 	uint8_t asked_away; /* the server was asked for another node: enum client_asked */
 	bool joins; /* the room that is being created is to be joined */
 	uint8_t joining; /* join requests under way: their answers are no news of a migration */
@@ -112,7 +113,7 @@ struct dkc_client {
 	uint8_t *rest; /* TCP: the beginning of a frame */
 	size_t rest_n, rest_cap;
 	struct dkc_socket *socket; /* of dkc_poll() */
-	char *client_key, *uid;
+	char *client_key, *uid, *said_text;
 	struct dkc_endpoint to;
 };
 

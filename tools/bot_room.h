@@ -35,13 +35,14 @@ struct room {
 };
 
 #define WATCH_REASONS 16
+#define WATCH_SAID 8
 
 struct watch {
 	uint64_t unix_offset_ns, start_ns;
 	uint64_t moves, searches, resumed, rooms_moved, rooms_lost;
 	uint64_t interruptions, first_ns, last_ns, longest_ns;
 	uint32_t searching; /* now */
-	uint32_t reasons[WATCH_REASONS]; /* by enum dkc_reason */
+	uint32_t reasons[WATCH_REASONS]; /* by enum dkc_reason; from WATCH_SAID on by what the server said */
 	struct hist gaps, told; /* ns: of each bot the longest one; from the last message to the news that the room is lost */
 };
 

@@ -94,6 +94,27 @@ static void set_searching(struct watch *w, struct bot *b, bool searching)
 	b->searching = searching;
 }
 
+static size_t ended_as(const struct dkc_event *e)
+{
+	size_t i = e->said ? WATCH_SAID + (size_t)e->said : (size_t)e->reason;
+
+	return i < WATCH_REASONS ? i : 0;
+}
+
+static const char *ended_text(size_t i)
+{
+	switch (i) {
+	case WATCH_SAID + DKC_SAID_SHUTDOWN:
+		return "the server said that it shuts down";
+	case WATCH_SAID + DKC_SAID_REPLACED:
+		return "the server said that the user logged in anew";
+	case WATCH_SAID + DKC_SAID_ENDED:
+		return "the server said that its application ended it";
+	default:
+		return dkc_reason_text((enum dkc_reason)i);
+	}
+}
+
 void watch_event(struct run *r, struct bot *b, const struct dkc_event *e)
 {
 	struct room *room = &r->rooms[b->room];
@@ -124,7 +145,7 @@ void watch_event(struct run *r, struct bot *b, const struct dkc_event *e)
 		break;
 	case DKC_DISCONNECTED:
 		set_searching(w, b, false);
-		w->reasons[e->reason < WATCH_REASONS ? e->reason : 0]++;
+		w->reasons[ended_as(e)]++;
 		break;
 	default:
 		break;
@@ -202,10 +223,10 @@ void watch_print(const struct run *r, bool json)
 		       ", \"rooms_moved\": %" PRIu64 ", \"rooms_lost\": %" PRIu64 ", \"sent_again\": %" PRIu64
 		       ", \"given_up\": %" PRIu64 ", \"disconnects\": {",
 		       w->moves, w->searches, w->resumed, s.takeovers, w->rooms_moved, w->rooms_lost, s.sent_again, s.given_up);
-		for (int i = 0; i < WATCH_REASONS; i++) {
+		for (size_t i = 0; i < WATCH_REASONS; i++) {
 			if (!w->reasons[i])
 				continue;
-			printf("%s\"%s\": %u", first ? "" : ", ", dkc_reason_text((enum dkc_reason)i), w->reasons[i]);
+			printf("%s\"%s\": %u", first ? "" : ", ", ended_text(i), w->reasons[i]);
 			first = false;
 		}
 		printf("}");
@@ -219,9 +240,9 @@ void watch_print(const struct run *r, bool json)
 		       "\n",
 		       w->moves, w->searches, s.takeovers, w->rooms_moved, w->rooms_lost, ms(w->told.max), s.sent_again,
 		       s.given_up);
-	for (int i = 0; i < WATCH_REASONS; i++) {
+	for (size_t i = 0; i < WATCH_REASONS; i++) {
 		if (w->reasons[i])
-			printf("%-4u ended    %s\n", w->reasons[i], dkc_reason_text((enum dkc_reason)i));
+			printf("%-4u ended    %s\n", w->reasons[i], ended_text(i));
 	}
 }
 

@@ -209,7 +209,9 @@ void cli_event(void *arg, struct dkc_client *c, const struct dkc_event *e)
 	case DKC_DISCONNECTED:
 		s->connected = false;
 		s->ended = true;
-		cli_tell(s, "disconnected", "reason", dkc_reason_text(e->reason), NULL);
+		text = e->said ? bytes_text(e->payload) : NULL;
+		cli_tell(s, "disconnected", "reason", dkc_reason_text(e->reason), text ? "said" : NULL, text, NULL);
+		free(text);
 		break;
 	case DKC_ECHO:
 		break;

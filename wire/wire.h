@@ -216,6 +216,7 @@ enum {
 	WIRE_CMD_PING = 3,
 	WIRE_CMD_CLIENT_KEY = 4,
 	WIRE_CMD_RECONNECT_TYPE = 5,
+	WIRE_CMD_GOODBYE = 6, /* ours: why the server ends the connection */
 };
 
 struct wire_echo { /* request: timestamp and, in the first one only, the client's local addresses */

@@ -99,7 +99,7 @@ enum dkc_kind {
 	DKC_OFFLINE, /* the node is about to stop: state; told once per connection */
 	DKC_NOTE, /* a notification that came with the heartbeat: ver, cmd, payload */
 	DKC_MOVING, /* the server sent this client to address; it goes there by itself */
-	DKC_DISCONNECTED, /* reason; the last event of a connection. dkc_connect() may start over */
+	DKC_DISCONNECTED, /* reason, said, payload; the last event of a connection. dkc_connect() may start over */
 	DKC_SEARCHING, /* the node is silent: from now on its room's backups are asked too. Ends with DKC_CONNECTED (again: a
 			* backup), DKC_ECHO (the node itself is back) or DKC_ROOM_LOST */
 	DKC_ROOM_LOST, /* room: its node is silent, and nobody took it over. DKC_DISCONNECTED follows: ask for a new endpoint */
@@ -118,6 +118,13 @@ enum dkc_reason {
 /* "the server said goodbye": static, never NULL. */
 DK_API const char *dkc_reason_text(enum dkc_reason reason);
 
+/* Why the server ended the connection, where it says so. */
+enum dkc_said {
+	DKC_SAID_SHUTDOWN = 1, /* the node goes down: ask for a new endpoint */
+	DKC_SAID_REPLACED = 2, /* the same user id has logged in anew */
+	DKC_SAID_ENDED = 3 /* by the application of the server */
+};
+
 /* The node's state in an echo. */
 enum dkc_state { DKC_ONLINE = 1, DKC_STATE_OFFLINE = 2, DKC_TAKEN = 3 };
 
@@ -131,8 +138,9 @@ struct dkc_event {
 	bool again; /* CONNECTED */
 	uint8_t state; /* ECHO, OFFLINE: enum dkc_state */
 	enum dkc_reason reason; /* DISCONNECTED */
+	uint16_t said; /* DISCONNECTED: enum dkc_said or a later server's; 0 = it said nothing */
 	uint32_t rtt_us; /* ECHO */
-	dk_slice payload; /* RESPONSE, PUSH, NOTE */
+	dk_slice payload; /* RESPONSE, PUSH, NOTE; DISCONNECTED: the sentence that came with said */
 	dk_str address; /* ECHO: this client as the server sees it; MOVING: where to */
 	const struct dk_id52 *room, *former; /* ROOM_LOST, ROOM_MOVED; former of the latter only */
 };

@@ -7,6 +7,8 @@
 
 #include "user_state.h"
 
+enum { CMD_GOODBYE = 6 }; /* of version 0 */
+
 dk_str user_uid(const struct user *u)
 {
 	return dk_str_n(u->uid_n > USER_UID_NEAR ? u->uid.far : u->uid.near, u->uid_n);
@@ -178,6 +180,29 @@ void user_settle(struct users *s, dk_id id, dk_id old_id, void (*tell)(struct us
 	user_discard(s, old_id, DK_REASON_REPLACED);
 }
 
+/* Why this node ends a connection that is whole; docs/WIRE.md 9. */
+static void say_goodbye(struct dk_transport *t, dk_id peer, enum dk_reason reason)
+{
+	static const struct {
+		uint16_t said;
+		const char *text;
+	} words[] = {
+		[DK_REASON_SHUTDOWN] = { 1, "the server shuts down" },
+		[DK_REASON_REPLACED] = { 2, "the same user id has logged in anew" },
+		[DK_REASON_SERVER] = { 3, "the server's application ended the connection" },
+	};
+	uint8_t buf[64];
+	struct dk_writer w = dk_writer_on(buf, sizeof(buf));
+	struct dk_frame f = { .status = DK_STATUS_PUSH, .cmd = CMD_GOODBYE };
+
+	if (reason >= DK_ARRAY_LEN(words) || !words[reason].said)
+		return;
+	dk_wr_u16(&w, words[reason].said);
+	dk_wr_bytes16(&w, dk_slice_of(dk_str_c(words[reason].text)));
+	f.payload = dk_written(&w);
+	t->send(t, peer, &f, DK_RELIABLE); /* who takes no more hears no word */
+}
+
 void user_discard(struct users *s, dk_id id, enum dk_reason reason)
 {
 	struct user *u = user_get(s, id);
@@ -197,6 +222,8 @@ void user_discard(struct users *s, dk_id id, enum dk_reason reason)
 	t = user_transport(s, u);
 	peer = u->peer;
 	u->peer = 0;
+	if (peer && ev.was_connected)
+		say_goodbye(t, peer, reason);
 	if (peer)
 		t->close(t, peer, reason);
 	if (t)

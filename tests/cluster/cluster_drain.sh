@@ -19,6 +19,6 @@ DIARKIS_SHUTDOWN_TIMEOUT=3 up 1
 bots left --bots 100 --room-size 10 --rate 2 --reliable --max-rooms-lost 10 --max-disconnected 100
 claim "without another node it waits for them until its time is over, and ends well" within 5 stop udp1
 claim "they were told that it shut down" bots_end left
-claim "... all of them" grep -qE '^disconnected +100' "$work/left.figures"
+claim "... all of them, each by a last word" grep -qE '^100 +ended +the server said that it shuts down' "$work/left.figures"
 claim "the rest ends well" cluster_end
 finish

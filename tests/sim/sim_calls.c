@@ -24,6 +24,8 @@ struct player {
 	char heard[4096]; /* one line per event of a room */
 	char answer[512]; /* of the last request, as a line */
 	struct dk_id52 room;
+	uint16_t said; /* how its connection was ended */
+	char why[128];
 };
 
 static struct dk_env *world;
@@ -69,7 +71,12 @@ static void on_event(void *arg, struct dkc_client *c, const struct dkc_event *e)
 	dk_str text = dk_str_of(e->payload);
 
 	ck_assert_ptr_eq(dkc_arg(c), p);
-	ck_assert(e->kind != DKC_DISCONNECTED || e->reason == DKC_BY_CLIENT);
+	if (e->kind == DKC_DISCONNECTED && e->reason != DKC_BY_CLIENT) {
+		ck_assert_int_eq(e->reason, DKC_BY_SERVER);
+		p->said = e->said;
+		note(p->why, sizeof(p->why), DK_STR_FMT, DK_STR_ARG(text));
+		return;
+	}
 	if (kind == DKC_ROOM_NONE) {
 		ck_assert(!dkc_room_new_owner(e, &text));
 		return;
@@ -309,6 +316,31 @@ START_TEST(every_call)
 }
 END_TEST
 
+START_TEST(a_last_word)
+{
+	static const struct {
+		enum dk_reason reason;
+		uint16_t said;
+		const char *why;
+	} rows[] = { { DK_REASON_SHUTDOWN, DKC_SAID_SHUTDOWN, "the server shuts down" },
+		     { DK_REASON_REPLACED, DKC_SAID_REPLACED, "the same user id has logged in anew" },
+		     { DK_REASON_SERVER, DKC_SAID_ENDED, "the server's application ended the connection" },
+		     { DK_REASON_SILENCE, 0, "" } };
+
+	ck_assert_int_eq(users->disconnect(users, ann.user, rows[_i].reason), 0);
+	ck_assert_int_eq(users->disconnect(users, bob.user, rows[_i].reason), 0);
+	pass(rows[_i].said ? 4 * DELAY_MS : 3000); /* a bare FIN is a mark, and believed later */
+	ck_assert_uint_eq(ann.said, rows[_i].said);
+	ck_assert_str_eq(ann.why, rows[_i].why);
+	ck_assert(!dkc_is_connected(ann.client));
+	if (!rows[_i].said) /* a stream just ends */
+		return;
+	ck_assert_uint_eq(bob.said, rows[_i].said);
+	ck_assert_str_eq(bob.why, rows[_i].why);
+	ck_assert(!dkc_is_connected(bob.client));
+}
+END_TEST
+
 /* Messages beyond what the stack holds; a list beyond what a count can say. */
 START_TEST(long_ones)
 {
@@ -367,6 +399,7 @@ int main(void)
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, every_call);
 	tcase_add_test(t, long_ones);
+	tcase_add_loop_test(t, a_last_word, 0, 4);
 	tcase_add_test(t, ids);
 	tcase_add_test(t, latency);
 	suite_add_tcase(suite, t);
