@@ -149,6 +149,7 @@ workers all
 claim "one ready line, when all are" test "${ready:0:16}" = "ready workers=2 "
 claim "... with the listener that they share once" test "$(address http)" = "127.0.0.1:$http_port"
 claim "... and what each has of its own" test "$(address udp | wc -l)" -eq 2
+claim "... and the registry, which the first alone serves" test "$(address mars | wc -l)" -eq 1
 claim "the supervisor has no plugin in it" bash -c "! grep -q plugins/ /proc/${pid[all]}/maps"
 claim "the first worker accepts on the shared listener" answered_by all 0
 claim "so does the second" answered_by all 1
