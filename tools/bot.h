@@ -1,28 +1,162 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the parts of diarkis-bot share: options, and the fetching of endpoints. */
+/* What the parts of diarkis-bot share: options, scenarios, a run of them, and the fetching of endpoints. */
 #ifndef TOOLS_BOT_H
 #define TOOLS_BOT_H
+
+#include <stdio.h>
 
 #include <diarkis/client.h>
 
 #include "tools/bot_net.h"
+#include "tools/hist.h"
 
-struct bot_options {
-	const char *endpoint, *type, *client_key, *prefix;
-	enum dkc_protocol protocol;
-	uint32_t bots, room_size, size, seconds, messages, interval_ms, echo_ms, ttl_s, first, pid, batch_us, retry_ms, max_retry;
-	uint32_t room_ttl_s, drain_s, gap_ms;
-	/* bounds of a run in a cluster that is disturbed; BOT_NO_BOUND = any number is good */
-	uint32_t max_gap_ms, max_gap_p99_ms, max_told_ms, max_rooms_lost, max_disconnected, max_lost, max_wrong;
-	double rate;
-	const char *join;
-	bool reliable, json, quiet, allow_empty;
-	bool bounded; /* they alone decide about the exit status */
-};
+/* ---- bot_options.c: one table of them, for the command line, the environment and scenario files ---- */
+
 #define BOT_NO_BOUND UINT32_MAX
 
-int bot_room(const struct bot_options *o);
-int bot_idle(const struct bot_options *o);
+struct bot_options {
+	const char *endpoint, *type, *client_key, *prefix, *join, *with;
+	bool tcp, json, quiet, reliable, allow_empty;
+	enum dkc_protocol protocol; /* of tcp and type */
+	uint32_t bots, size, seconds, messages, interval_ms, echo_ms, ttl_s, first, pid, batch_us, retry_ms, max_retry, spawn_ms;
+	uint32_t circle; /* members of a room, a group, a session; --room-size, --members */
+	uint32_t room_ttl_s, drain_s, gap_ms;
+	double rate;
+	/* bounds of a run in a cluster that is disturbed; BOT_NO_BOUND = any number is good */
+	uint32_t max_gap_ms, max_gap_p99_ms, max_told_ms, max_rooms_lost, max_disconnected, max_lost, max_lost_calm, max_wrong;
+	bool lossless; /* max_lost, max_wrong = 0 */
+	bool seconds_given, bounded; /* bounded: the bounds alone decide about the exit status */
+};
+
+extern const struct bot_options bot_defaults;
+
+/* Options in the environment: DIARKIS_BOT_ROOM_SIZE for --room-size. False after a sentence on stderr. */
+bool options_from_environment(struct bot_options *o);
+/* Options among the arguments; *ret_word: the first one that is none, or argc. Returns -1 when all is well, or the exit status. */
+int options_from_arguments(struct bot_options *o, int argc, char **argv, int *ret_word);
+/* One option by its name, '-' and '_' being the same; where: what a sentence on stderr begins with. text stays the caller's, who
+ * keeps it. NULL is fine for what is only there or not. False after that sentence, or when there is none of that name. */
+bool options_set(struct bot_options *o, const char *where, const char *name, const char *text);
+/* What follows from the others; false after a sentence on stderr. */
+bool options_settle(struct bot_options *o);
+void options_help(FILE *out);
+
+/* ---- scenarios: what bots do once they are connected; one file each, bot_NAME.c ---- */
+
+struct run;
+
+/* One scenario in a run, with options of its own. A run may have several: then each bot does all of them at once. */
+struct part {
+	const struct scenario *scenario;
+	const struct bot_options *o;
+	struct run *run;
+	void *self; /* the scenario's */
+};
+
+struct scenario {
+	const char *name, *summary;
+	/* Memory, and options that do not fit. *ret_self goes to close, which accepts what a failed open left. 0, or <0 after a
+	 * sentence on stderr. */
+	int (*open)(struct part *p, void **ret_self);
+	void (*close)(struct part *p);
+	/* The bot's first connection stands. */
+	void (*connected)(struct part *p, uint32_t bot);
+	/* Everything that happens to a bot, the first connection too; may be NULL. */
+	void (*event)(struct part *p, uint32_t bot, const struct dkc_event *e);
+	/* Asked each turn when all bots are connected: true when the run may begin. NULL = it may. */
+	bool (*ready)(struct part *p, uint64_t now);
+	/* The run begins; send is called each turn from then on until it is true, for all is sent, or until time is over. */
+	void (*start)(struct part *p, uint64_t now);
+	bool (*send)(struct part *p, uint64_t now);
+	/* It is over; then asked each turn: true when nothing more can come. NULL = nothing comes. */
+	void (*stop)(struct part *p, uint64_t now);
+	bool (*drained)(struct part *p, uint64_t now);
+	/* A few words for the line of each second, of what happened since the last one. */
+	void (*progress)(struct part *p, FILE *out, uint64_t now);
+	/* The figures, of a run that may still go on: JSON members, each with a comma before it, or lines for people. */
+	void (*report)(struct part *p, FILE *out, bool json);
+	/* True when something is wrong that nobody set a bound to, or a bound was not kept: sentences on stderr. */
+	bool (*broken)(struct part *p);
+};
+
+/* By name; NULL = there is none. */
+const struct scenario *scenario_named(const char *name);
+extern const struct scenario scenario_room, scenario_idle;
+
+/* ---- bot_run.c: bots that connect, do what their scenarios say, and leave ---- */
+
+#define PARTS_MAX 8
+#define WATCH_REASONS 16
+#define WATCH_SAID 8
+
+enum phase { CONNECT, GATHER, RUN, DRAIN, DONE };
+
+struct bot {
+	struct net_bot net; /* first: bot_net.c steps through them */
+	struct run *run;
+	uint32_t index;
+	bool up, lost; /* has had its connection; has lost it for good */
+	bool searching; /* for its room */
+	uint64_t searched_ns; /* since when */
+};
+
+struct disturbance {
+	uint64_t from_ns, to_ns;
+};
+#define DISTURBANCES_MAX 64
+
+struct run {
+	const char *name; /* of the scenario, or "mixed", or of the file */
+	const struct bot_options *o;
+	struct part parts[PARTS_MAX];
+	uint32_t part_n;
+	struct net *net;
+	struct fetch *fetch;
+	struct dkc_ctx *ctx;
+	struct bot *bots;
+	uint32_t started, connected, lost_bots;
+	enum phase phase;
+	bool failed;
+	uint32_t sent_out; /* parts that have sent all, as bits */
+	uint64_t start_ns, phase_ns, run_ns, stop_ns; /* beginnings of: all, this phase, RUN, DRAIN */
+	uint64_t unix_offset_ns, refused, moves, searches, resumed, echoes, was_echoes;
+	uint32_t searching; /* now */
+	uint32_t reasons[WATCH_REASONS]; /* by enum dkc_reason; from WATCH_SAID on by what the server said */
+	/* Times in which a node was silent, as its clients noticed, with what may have got lost before they did. */
+	struct disturbance disturbances[DISTURBANCES_MAX];
+	uint32_t disturbance_n;
+	uint64_t rss_before, rss_after;
+	struct hist rtt_before, rtt;
+	double was_cpu, cpu_start;
+};
+
+/* Runs parts to their end: [0, part_n) of r, whose name, o and parts' scenario and o are set. Returns the exit status. */
+int run_all(struct run *r);
+/* A sentence, and the end of the run. */
+void run_fail(struct run *r, const char *what, const char *why);
+/* A message that was sent then may have been lost with a node. */
+bool run_disturbed_at(const struct run *r, uint64_t ns);
+static inline struct dkc_client *run_client(const struct part *p, uint32_t bot)
+{
+	return p->run->bots[bot].net.client;
+}
+uint32_t run_echo_ms(const struct run *r); /* the time between heartbeats */
+uint64_t run_unix_ms(const struct run *r, uint64_t ns); /* 0 stays 0 */
+/* Whether `is` is over a bound, and then a sentence on stderr. */
+bool run_over(const char *what, double is, const char *unit, uint32_t bound);
+
+/* ---- bot_report.c ---- */
+
+void run_progress(struct run *r, uint64_t now); /* lines on standard error */
+void run_report(struct run *r, FILE *out, bool json);
+bool run_broken(struct run *r);
+void report_quantiles(FILE *out, const char *name, const struct hist *h, bool json);
+/* "812 us", "51.3 ms": text in buf. */
+const char *report_time(uint64_t ns, char *buf, size_t cap);
+static inline double report_ms(uint64_t ns)
+{
+	return (double)ns / 1e6;
+}
 
 /* ---- bot_fetch.c: endpoints over one pipelined HTTP connection ---- */
 
@@ -39,16 +173,14 @@ void fetch_free(struct fetch *f);
 void fetch_upto(struct fetch *f, struct net *net, uint32_t upto);
 void fetch_ready(struct fetch *f, struct net *net, uint32_t events);
 
-/* ---- bot_run.c: what every kind of run needs ---- */
+/* ---- bot_process.c ---- */
 
 /* Bytes of memory that a process has resident; 0 = unknown. */
-uint64_t run_resident(uint32_t pid);
+uint64_t process_resident(uint32_t pid);
 /* CPU seconds of this process so far. */
-double run_cpu_s(void);
-/* "812 us", "51.3 ms": text in buf. */
-const char *run_time_text(uint64_t ns, char *buf, size_t cap);
+double process_cpu_s(void);
 /* Set by the first SIGINT or SIGTERM; the second one kills. */
-bool run_interrupted(int signal_fd);
-int run_signal_fd(void);
+bool process_interrupted(int signal_fd);
+int process_signal_fd(void);
 
 #endif

@@ -1,225 +1,99 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * diarkis-bot idle: bots connect and do nothing but say every now and then that they live. At the end each of them must have had
- * an answer to its last heartbeat; one that had not, or was disconnected, is lost.
+ * Scenario idle: bots do nothing but say every now and then that they live. At the end each of them must have had an answer to its
+ * last heartbeat; one that had not, or was disconnected, is lost.
  */
 #include <errno.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "tools/bot.h"
-#include "tools/hist.h"
 
-#define CONNECTING_MAX 256
-#define STUCK_NS (30 * UINT64_C(1000000000))
 #define LATE_NS (3 * UINT64_C(1000000000)) /* an answer may be this late: two repetitions */
 
-struct bot {
-	struct net_bot net; /* first */
-	struct run *run;
-	uint64_t heard_ns; /* the last heartbeat's answer */
-	bool up, lost;
+struct idle {
+	uint64_t *heard_ns; /* of each bot: the last heartbeat's answer */
+	uint32_t silent;
 };
 
-struct run {
-	const struct bot_options *o;
-	struct net *net;
-	struct fetch *fetch;
-	struct dkc_ctx *ctx;
-	struct bot *bots;
-	uint32_t connected, lost, silent;
-	uint64_t echoes, was_echoes, start_ns, all_ns, rss_before, rss_after;
-	bool failed;
-	struct hist rtt;
+static int idle_open(struct part *p, void **ret_self)
+{
+	struct idle *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return -ENOMEM;
+	*ret_self = s;
+	s->heard_ns = calloc(p->o->bots, sizeof(*s->heard_ns));
+	return s->heard_ns ? 0 : -ENOMEM;
+}
+
+static void idle_close(struct part *p)
+{
+	struct idle *s = p->self;
+
+	free(s->heard_ns);
+	free(s);
+}
+
+static void idle_event(struct part *p, uint32_t bot, const struct dkc_event *e)
+{
+	struct idle *s = p->self;
+
+	if (e->kind == DKC_ECHO)
+		s->heard_ns[bot] = net_now_ns(p->run->net);
+}
+
+static void idle_stop(struct part *p, uint64_t now)
+{
+	uint64_t limit = run_echo_ms(p->run) * UINT64_C(1000000) + LATE_NS;
+	struct idle *s = p->self;
+
+	for (uint32_t i = 0; i < p->o->bots; i++)
+		s->silent += p->run->bots[i].up && !p->run->bots[i].lost && now - s->heard_ns[i] > limit;
+}
+
+static void idle_progress(struct part *p, FILE *out, uint64_t now)
+{
+	const struct run *r = p->run;
+
+	(void)now;
+	fprintf(out, "%u of %u connected  %" PRIu64 " heartbeats/s  lost %u", r->connected, r->o->bots, r->echoes - r->was_echoes,
+		r->lost_bots);
+}
+
+static void idle_report(struct part *p, FILE *out, bool json)
+{
+	const struct idle *s = p->self;
+	const struct run *r = p->run;
+	double connect_s = (double)(r->run_ns - r->start_ns) / 1e9;
+	uint32_t lost = r->lost_bots + s->silent;
+
+	if (json)
+		fprintf(out, ", \"connected\": %u, \"lost\": %u, \"connect_s\": %.3f, \"echo_ms\": %u, \"echoes\": %" PRIu64,
+			r->connected, lost, connect_s, run_echo_ms(r), r->echoes);
+	else
+		fprintf(out,
+			"connected     %u of %u in %.2f s\nheartbeats    %" PRIu64 " answered, one every %u ms\nlost          %u\n",
+			r->connected, r->o->bots, connect_s, r->echoes, run_echo_ms(r), lost);
+}
+
+static bool idle_broken(struct part *p)
+{
+	const struct idle *s = p->self;
+
+	if (s->silent)
+		fprintf(stderr, "%u bots had no answer to their last heartbeats.\n", s->silent);
+	return s->silent > 0;
+}
+
+const struct scenario scenario_idle = {
+	.name = "idle",
+	.summary = "bots connect and only say that they live",
+	.open = idle_open,
+	.close = idle_close,
+	.event = idle_event,
+	.stop = idle_stop,
+	.progress = idle_progress,
+	.report = idle_report,
+	.broken = idle_broken,
 };
-
-static void fail(struct run *r, const char *what, const char *why)
-{
-	if (!r->failed)
-		fprintf(stderr, "%s: %s\n", what, why);
-	r->failed = true;
-}
-
-static void on_event(void *arg, struct dkc_client *client, const struct dkc_event *e)
-{
-	struct bot *b = arg;
-	struct run *r = b->run;
-
-	(void)client;
-	if (e->kind == DKC_CONNECTED && !e->again) {
-		b->up = true;
-		r->connected++;
-	} else if (e->kind == DKC_ECHO) {
-		b->heard_ns = net_now_ns(r->net);
-		r->echoes++;
-		if (r->all_ns)
-			hist_record(&r->rtt, (uint64_t)e->rtt_us * 1000);
-	} else if (e->kind == DKC_DISCONNECTED && e->reason != DKC_BY_CLIENT) {
-		b->lost = true;
-		r->lost++;
-		if (!b->up)
-			fail(r, "a bot did not get its connection", dkc_reason_text(e->reason));
-		else if (r->lost <= 5)
-			fprintf(stderr, "bot %zu lost its connection: %s\n", (size_t)(b - r->bots), dkc_reason_text(e->reason));
-	}
-}
-
-static void on_endpoint(void *arg, uint32_t i, const struct dkc_endpoint *endpoint, const char *why)
-{
-	struct run *r = arg;
-	struct bot *b = &r->bots[i];
-	struct dkc_opts opts;
-
-	if (!endpoint) {
-		fail(r, "no endpoint", why);
-		return;
-	}
-	dkc_opts_default(&opts);
-	opts.client_key = dk_str_c(r->o->client_key);
-	opts.echo_ms = r->o->echo_ms;
-	opts.event = on_event;
-	opts.arg = b;
-	if (dkc_client_new(r->ctx, endpoint, &opts, &b->net.client)) {
-		fail(r, "no client", "out of memory");
-		return;
-	}
-	dkc_connect(b->net.client);
-	net_add(r->net, i);
-}
-
-static void count_silent(struct run *r, uint64_t now)
-{
-	uint64_t limit = r->o->echo_ms * UINT64_C(1000000) + LATE_NS;
-
-	for (uint32_t i = 0; i < r->o->bots; i++) {
-		const struct bot *b = &r->bots[i];
-
-		r->silent += b->up && !b->lost && now - b->heard_ns > limit;
-	}
-}
-
-static int report(struct run *r, uint64_t now)
-{
-	const struct net_stats *n = net_stats(r->net);
-	double connect_s = (double)(r->all_ns - r->start_ns) / 1e9, stayed_s = (double)(now - r->all_ns) / 1e9;
-	double per_user = r->rss_after > r->rss_before ? (double)(r->rss_after - r->rss_before) / r->o->bots : 0;
-	char a[32], b[32], c[32];
-
-	count_silent(r, now);
-	if (r->o->json) {
-		printf("{\"kind\": \"idle\", \"type\": \"%s\", \"bots\": %u, \"connected\": %u, \"lost\": %u, \"connect_s\": %.3f, "
-		       "\"stayed_s\": %.3f, \"echo_ms\": %u, \"echoes\": %" PRIu64
-		       ", \"rtt_us\": {\"p50\": %.1f, \"p99\": %.1f, \"p999\": %.1f}, "
-		       "\"sockets\": %u, \"cpu_s\": %.3f",
-		       r->o->type, r->o->bots, r->connected, r->lost + r->silent, connect_s, stayed_s, r->o->echo_ms, r->echoes,
-		       (double)hist_quantile(&r->rtt, 0.5) / 1e3, (double)hist_quantile(&r->rtt, 0.99) / 1e3,
-		       (double)hist_quantile(&r->rtt, 0.999) / 1e3, n->sockets, run_cpu_s());
-		if (per_user > 0)
-			printf(", \"server_bytes_per_user\": %.0f", per_user);
-		printf("}\n");
-	} else {
-		printf("connected     %u of %u in %.2f s\nstayed        %.0f s, a heartbeat every %u ms\nheartbeats    %" PRIu64
-		       " answered\nlost          %u\nrtt           p50 %s  p99 %s  p99.9 %s\nsockets       %u\n",
-		       r->connected, r->o->bots, connect_s, stayed_s, r->o->echo_ms, r->echoes, r->lost + r->silent,
-		       run_time_text(hist_quantile(&r->rtt, 0.5), a, sizeof(a)),
-		       run_time_text(hist_quantile(&r->rtt, 0.99), b, sizeof(b)),
-		       run_time_text(hist_quantile(&r->rtt, 0.999), c, sizeof(c)), n->sockets);
-		if (per_user > 0)
-			printf("server        %.0f bytes resident per user\n", per_user);
-	}
-	return r->lost || r->silent || r->connected < r->o->bots ? 1 : 0;
-}
-
-static void http_ready(void *arg, uint32_t events)
-{
-	struct run *r = arg;
-
-	fetch_ready(r->fetch, r->net, events);
-}
-
-static int set_up(struct run *r)
-{
-	struct net_opts net = { r->o->protocol, r->o->bots, sizeof(struct bot), NULL, r->o->batch_us, http_ready, r };
-	struct dkc_ctx_opts ctx;
-
-	r->bots = calloc(r->o->bots, sizeof(*r->bots));
-	if (!r->bots)
-		return -ENOMEM;
-	for (uint32_t i = 0; i < r->o->bots; i++)
-		r->bots[i].run = r;
-	net.first = r->bots;
-	dkc_ctx_opts_default(&ctx);
-	if (dkc_ctx_new(&ctx, &r->ctx))
-		return -ENOMEM;
-	return net_new(&net, &r->net) || fetch_new(r->o, on_endpoint, r, &r->fetch) ? -1 : 0;
-}
-
-int bot_idle(const struct bot_options *o)
-{
-	struct run *r = calloc(1, sizeof(*r));
-	int signals = run_signal_fd(), rc = 1;
-	uint64_t now, next_progress, next_signal = 0;
-
-	if (!r)
-		return 1;
-	r->o = o;
-	if (set_up(r)) {
-		fprintf(stderr, "The bots could not be set up.\n");
-		goto out;
-	}
-	if (o->pid)
-		r->rss_before = run_resident(o->pid);
-	now = r->start_ns = net_clock_ns(r->net);
-	next_progress = now + 1000000000;
-	while (!r->failed && (!r->all_ns || now - r->all_ns < o->seconds * UINT64_C(1000000000))) {
-		net_turn(r->net, 1000);
-		now = net_clock_ns(r->net);
-		if (!r->all_ns) {
-			fetch_upto(r->fetch, r->net,
-				   r->connected + CONNECTING_MAX < o->bots ? r->connected + CONNECTING_MAX : o->bots);
-			if (r->connected == o->bots) {
-				r->all_ns = now;
-				r->rss_after = o->pid ? run_resident(o->pid) : 0;
-			} else if (now - r->start_ns > STUCK_NS + o->bots * UINT64_C(1000000)) {
-				fail(r, "not all bots were connected", "this takes too long");
-			}
-		}
-		if (now >= next_progress) {
-			next_progress += 1000000000;
-			if (!o->quiet)
-				fprintf(stderr, "%-10s %u of %u connected  %" PRIu64 " heartbeats/s  lost %u\n",
-					r->all_ns ? "idle" : "connecting", r->connected, o->bots, r->echoes - r->was_echoes,
-					r->lost);
-			r->was_echoes = r->echoes;
-		}
-		if (now >= next_signal) {
-			next_signal = now + 50000000;
-			if (run_interrupted(signals))
-				fail(r, "interrupted", "the bots leave");
-		}
-	}
-	if (!r->failed)
-		rc = report(r, now);
-	for (uint32_t i = 0; i < o->bots; i++) {
-		if (!r->bots[i].net.client)
-			continue;
-		dkc_close(r->bots[i].net.client);
-		net_touch(r->net, i);
-		if (i % 1024 == 1023)
-			net_turn(r->net, 0);
-	}
-	for (int i = 0; i < 50; i++)
-		net_turn(r->net, 1000);
-out:
-	fetch_free(r->fetch);
-	net_free(r->net);
-	for (uint32_t i = 0; r->bots && i < o->bots; i++)
-		dkc_client_free(r->bots[i].net.client);
-	dkc_ctx_free(r->ctx);
-	free(r->bots);
-	free(r);
-	close(signals);
-	return rc;
-}

@@ -96,6 +96,19 @@ expect "idle over TCP" 0 $bot idle --endpoint "$url" --type TCP --bots 50 --seco
 	lost          0
 OUT
 
+expect "two scenarios at once" 0 $bot mixed --with room,idle --endpoint "$url" --bots 16 --room-size 8 --rate 20 --seconds 2 --reliable --echo 300 \
+	--json --quiet --expect-lossless <<-OUT
+	"kind": "mixed"
+	"parts": [{"kind": "room", "rooms": 2,
+	"lost": 0, "lost_calm": 0
+	{"kind": "idle", "connected": 16
+OUT
+expect "options in the environment" 0 env DIARKIS_BOT_ROOM_SIZE=4 DIARKIS_BOT_RELIABLE=true DIARKIS_BOT_MESSAGES=99 $bot room --endpoint "$url" \
+	--bots 4 --messages 3 --quiet <<<"sent          12 "
+expect "a wrong one" 2 env DIARKIS_BOT_ROOM_SIZE=0 $bot room --endpoint "$url" <<<"room-size 0: expected a whole number from 1 to 1000"
+expect "no scenario" 2 $bot dance --endpoint "$url" <<<"the first word is no scenario"
+expect "no room id" 2 $bot room --endpoint "$url" --join nowhere <<<"expected 52 hexadecimal digits"
+
 for type in UDP TCP; do
 	expect "a room over $type" 0 $cli -t $type -u me room create 4 then room broadcast "hello there" then room broadcast -u plain \
 		then expect 2 then room message me psst then expect 3 then call room.reserve a,b @room then room members then room count \
