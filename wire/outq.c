@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Frames that wait, packed one behind the other: {u32 payload length, u16 cmd, u8 ver, u8 status, payload, 0..3 bytes}.
+ * Frames that wait, packed one behind the other: {payload length, alone, u16 cmd, u8 ver, u8 status, payload, 0..3 bytes}.
  * A chunk has room for about one datagram; a longer frame gets a chunk of its own size. The first chunk keeps what
  * concerns the whole queue and hands it on when it is used up.
  */
@@ -20,7 +20,7 @@ struct wire_outq {
 };
 
 struct record {
-	uint32_t len;
+	uint32_t len : 31, alone : 1; /* alone: a push that is no list, or not to become a longer one */
 	uint16_t cmd;
 	uint8_t ver, status;
 };
@@ -100,7 +100,7 @@ static bool merge_into_newest(struct wire_ctx *ctx, struct wire_outq *first, con
 	struct wire_outq *c = first->last;
 	struct record *r = record_at(c, c->newest);
 
-	if (r->status != DK_STATUS_PUSH || r->cmd != f->cmd || r->ver != f->ver || r->len + n > merge)
+	if (r->status != DK_STATUS_PUSH || r->alone || r->cmd != f->cmd || r->ver != f->ver || r->len + n > merge)
 		return false;
 	if (!fits(c, c->newest, r->len + n)) {
 		if (c->newest == 0 || !make_room(ctx, first))
@@ -111,7 +111,7 @@ static bool merge_into_newest(struct wire_ctx *ctx, struct wire_outq *first, con
 			return false;
 	}
 	put(c->data + c->newest + RECORD + r->len, f->payload, wrap);
-	r->len += (uint32_t)n;
+	r->len += (uint32_t)n & INT32_MAX;
 	c->tail = c->newest + RECORD + padded(r->len);
 	first->bytes += n;
 	return true;
@@ -119,12 +119,12 @@ static bool merge_into_newest(struct wire_ctx *ctx, struct wire_outq *first, con
 
 int wire_outq_add(struct wire_ctx *ctx, struct wire_outq **q, const struct dk_frame *f, unsigned how, size_t merge, uint64_t now)
 {
-	bool push = f->status == DK_STATUS_PUSH, wrap = push && !(how & DK_LISTED);
+	bool push = f->status == DK_STATUS_PUSH, alone = push && (how & DK_ALONE), wrap = push && !alone && !(how & DK_LISTED);
 	size_t n = f->payload.n + (wrap ? 4 : 0);
 	struct wire_outq *first = *q, *c;
 	struct record *r;
 
-	if (push && first && merge_into_newest(ctx, first, f, n, wrap, merge))
+	if (push && !alone && first && merge_into_newest(ctx, first, f, n, wrap, merge))
 		return 0;
 	c = first ? first->last : NULL;
 	if (!c || !fits(c, c->tail, n)) {
@@ -143,7 +143,8 @@ int wire_outq_add(struct wire_ctx *ctx, struct wire_outq **q, const struct dk_fr
 	c->newest = c->tail;
 	c->tail += RECORD + padded(n);
 	r = record_at(c, c->newest);
-	r->len = (uint32_t)n;
+	r->len = (uint32_t)n & INT32_MAX;
+	r->alone = alone;
 	r->cmd = f->cmd;
 	r->ver = f->ver;
 	r->status = f->status;

@@ -15,7 +15,7 @@ struct wire_outq; /* the first chunk */
 
 /*
  * Appends f. merge: the most payload that a push may grow to by merging. Returns 0 or WIRE_FULL when there is no memory.
- * A push without DK_LISTED is wrapped into a list of one.
+ * A push without DK_LISTED is wrapped into a list of one; with DK_ALONE it is as it is, and stays so.
  */
 int wire_outq_add(struct wire_ctx *ctx, struct wire_outq **q, const struct dk_frame *f, unsigned how, size_t merge, uint64_t now);
 

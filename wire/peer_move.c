@@ -20,8 +20,8 @@ struct reader {
 
 static void show(struct reader *r, const struct dk_frame *f)
 {
-	/* On its way a push is a list, whatever it was given as. */
-	r->fn(r->arg, f, DK_RELIABLE | (f->status == DK_STATUS_PUSH ? DK_LISTED : 0));
+	/* On its way a push is what it is: a list as a rule, whatever it was given as. */
+	r->fn(r->arg, f, DK_RELIABLE | (f->status == DK_STATUS_PUSH ? DK_ALONE : 0));
 }
 
 static void show_sealed(struct reader *r, const struct wire_raw *raw)

@@ -20,7 +20,7 @@ int wire_peer_send(struct wire_ctx *ctx, struct wire_peer *p, uint64_t now, cons
 
 	if (p->state >= WIRE_PEER_CLOSING)
 		return WIRE_GONE;
-	if (frame->status == DK_STATUS_PUSH && !(how & DK_LISTED))
+	if (frame->status == DK_STATUS_PUSH && !(how & (DK_LISTED | DK_ALONE)))
 		n += 4;
 	if (n > ctx->limits.max_frame_out || (!reliable && WIRE_HEADER_LEN + wire_frame_len(p->role, &k, n) > WIRE_CHUNK))
 		return WIRE_TOO_LONG;

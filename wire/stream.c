@@ -156,7 +156,7 @@ int wire_stream_feed(struct wire_ctx *ctx, struct wire_stream *s, dk_slice bytes
 
 int wire_stream_send(struct wire_ctx *ctx, struct wire_stream *s, const struct dk_frame *frame, unsigned how)
 {
-	size_t n = frame->payload.n + (frame->status == DK_STATUS_PUSH && !(how & DK_LISTED) ? 4 : 0);
+	size_t n = frame->payload.n + (frame->status == DK_STATUS_PUSH && !(how & (DK_LISTED | DK_ALONE)) ? 4 : 0);
 
 	if (s->broken)
 		return WIRE_GONE;
@@ -198,7 +198,7 @@ size_t wire_stream_unacked(const struct wire_stream *s, wire_frame_fn *fn, void 
 
 	for (n = 0; wire_outq_walk(&at, &f); n++)
 		if (fn)
-			fn(arg, &f, DK_RELIABLE | (f.status == DK_STATUS_PUSH ? DK_LISTED : 0));
+			fn(arg, &f, DK_RELIABLE | (f.status == DK_STATUS_PUSH ? DK_ALONE : 0));
 	return n;
 }
 

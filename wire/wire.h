@@ -157,8 +157,8 @@ const struct dk_addr *wire_peer_addr(const struct wire_peer *p); /* bound addres
  * For a connection that goes on elsewhere, as another object under the same credential.
  *
  * fn (NULL: they are only counted) is shown frames with plain payloads, borrowed while it runs; it must not touch the connection.
- * how is what wire_peer_send() wants to send the same bytes again: pushes, which are lists by now, come as DK_LISTED. Nothing
- * changes. Returns how many there are; one that there was no memory to open is counted and not shown.
+ * how is what wire_peer_send() wants to send the same bytes again: pushes, which are what they are by now, come as
+ * DK_ALONE. Nothing changes. Returns how many there are; one that there was no memory to open is counted and not shown.
  */
 typedef void wire_frame_fn(void *arg, const struct dk_frame *frame, unsigned how);
 /* Every reliable frame that was given to wire_peer_send() and of which the other end has not acknowledged all, oldest first. */

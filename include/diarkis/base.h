@@ -129,6 +129,7 @@ enum dk_how {
 	DK_UNRELIABLE = 0,
 	DK_RELIABLE = 1, /* ordered, repeated until acknowledged; over TCP everything is */
 	DK_LISTED = 2, /* the payload of a push already is a list of {u32 length, bytes}; without it the sender wraps it */
+	DK_ALONE = 4, /* a push leaves as it is, in a frame of its own: it is neither wrapped nor merged with others */
 };
 
 /* Credentials of one connection, made by the server and handed out by the HTTP answer. */

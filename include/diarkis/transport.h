@@ -102,7 +102,7 @@ struct dk_transport {
 	/* What the peer was admitted with; a secret. Returns 0 or DK_GONE. */
 	int (*credential)(struct dk_transport *t, dk_id peer, struct dk_credential *ret_cred);
 	/* Every reliable frame that the client may not have got, oldest first: fn gets each with a plain payload, borrowed, and the
-	 * `how` with which another transport's send() makes the same bytes of it (a push is a list by now: DK_LISTED). They stay
+	 * `how` with which another transport's send() makes the same bytes of it (a push is what it is by now: DK_ALONE). They stay
 	 * where they are: close the peer next. What a stream has handed to the system counts as delivered: it is, when the client
 	 * ends the connection in order. Returns how many there were; 0 for a stale handle. */
 	size_t (*unacked)(struct dk_transport *t, dk_id peer, dk_frame_fn *fn, void *arg);

@@ -126,7 +126,7 @@ bool user_queue_read(struct users *s, struct user_queue **at, struct dk_cursor *
 
 	while (n-- && !c->bad) {
 		struct dk_frame f = { .ver = dk_rd_u8(c), .status = dk_rd_u8(c), .cmd = dk_rd_u16(c) };
-		unsigned how = dk_rd_u8(c) & (DK_RELIABLE | DK_LISTED);
+		unsigned how = dk_rd_u8(c) & (DK_RELIABLE | DK_LISTED | DK_ALONE);
 
 		f.payload = dk_rd_bytes32(c);
 		if (!c->bad && !user_queue_push(s, at, &f, how, USER_HELD_FRAMES, USER_HELD_BYTES))

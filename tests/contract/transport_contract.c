@@ -226,6 +226,26 @@ START_TEST(lists)
 }
 END_TEST
 
+/* A push that is to leave alone is not merged, and what comes after it is no part of it. */
+START_TEST(alone)
+{
+	struct dk_frame f = { .ver = 2, .status = DK_STATUS_PUSH, .cmd = 9, .payload = dk_slice_n("\0\0\0\1a", 5) };
+	struct end *e;
+	dk_id peer;
+
+	begin(_i, NULL);
+	peer = stage_admit(&s, 1);
+	e = come(1);
+	ck_assert_int_eq(stage_push(&s, peer, "x", DK_RELIABLE), 0);
+	ck_assert_int_eq(t->send(t, peer, &f, DK_RELIABLE | DK_ALONE), 0);
+	ck_assert_int_eq(t->send(t, peer, &f, DK_RELIABLE | DK_ALONE), 0);
+	ck_assert_int_eq(stage_push(&s, peer, "y", DK_RELIABLE), 0);
+	stage_run(&s, 100);
+	expect_got(e, "push 2.9 |x|\npush 2.9 |a|\npush 2.9 |a|\npush 2.9 |y|\n");
+	end();
+}
+END_TEST
+
 START_TEST(sent_before_it_came)
 {
 	struct end *e;
@@ -521,7 +541,7 @@ static void show(void *arg, const struct dk_frame *f, unsigned how)
 	dk_slice item;
 
 	ck_assert_ptr_eq(arg, &s);
-	ck_assert_uint_eq(how, DK_RELIABLE | (push ? DK_LISTED : 0));
+	ck_assert_uint_eq(how, DK_RELIABLE | (push ? DK_ALONE : 0));
 	n += (size_t)snprintf(shown + n, sizeof(shown) - n, "%u %u.%u ", f->status, f->ver, f->cmd);
 	while (push && wire_list_next(&c, &item))
 		n += (size_t)snprintf(shown + n, sizeof(shown) - n, "|" DK_STR_FMT, DK_STR_ARG(dk_str_of(item)));
@@ -760,6 +780,7 @@ int main(void)
 	tcase_add_loop_test(c, never_came, 0, n);
 	tcase_add_loop_test(c, contact_and_frames, 0, n);
 	tcase_add_loop_test(c, lists, 0, n);
+	tcase_add_loop_test(c, alone, 0, n);
 	tcase_add_loop_test(c, sent_before_it_came, 0, n);
 	tcase_add_loop_test(c, silence, 0, n);
 	tcase_add_loop_test(c, goodbye, 0, n);

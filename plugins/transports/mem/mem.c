@@ -134,7 +134,7 @@ static void outbox_append(struct outbox *o, struct sent *e)
 
 static int outbox_put(struct mem *m, struct outbox *o, const struct dk_frame *f, unsigned how)
 {
-	bool wrap = f->status == DK_STATUS_PUSH && !(how & DK_LISTED);
+	bool wrap = f->status == DK_STATUS_PUSH && !(how & (DK_LISTED | DK_ALONE));
 	size_t n = f->payload.n + (wrap ? 4 : 0);
 	struct sent *e;
 	struct dk_writer w;
@@ -516,7 +516,7 @@ static size_t transport_unacked(struct dk_transport *t, dk_id peer, dk_frame_fn 
 		if (!e->reliable)
 			continue;
 		if (fn)
-			fn(arg, &f, DK_RELIABLE | (f.status == DK_STATUS_PUSH ? DK_LISTED : 0));
+			fn(arg, &f, DK_RELIABLE | (f.status == DK_STATUS_PUSH ? DK_ALONE : 0));
 		n++;
 	}
 	return n;

@@ -253,7 +253,7 @@ START_TEST(pushes)
 				g = unacked(&t, &t.server);
 				ck_assert_uint_eq(g.n, 1 + (unsigned)sent);
 				for (unsigned k = 0; k < g.n; k++) {
-					ck_assert_uint_eq(g.how[k], DK_RELIABLE | DK_LISTED);
+					ck_assert_uint_eq(g.how[k], DK_RELIABLE | DK_ALONE);
 					ck_assert_uint_eq(g.status[k], DK_STATUS_PUSH);
 					ck_assert_uint_eq(g.len[k], sizeof(list));
 					ck_assert_mem_eq(g.first[k], list, sizeof(list));
