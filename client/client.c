@@ -154,6 +154,7 @@ int dkc_client_new(struct dkc_ctx *ctx, const struct dkc_endpoint *endpoint, con
 	c->request_ms = o.request_ms;
 	c->held_max = o.max_held_bytes;
 	c->follow = o.follow;
+	c->whole = o.whole;
 	c->quiet_ms = o.quiet_ms;
 	c->probe_ms = o.probe_ms ? o.probe_ms : 1;
 	c->search_ms = o.search_ms;

@@ -3,6 +3,8 @@
  * What the wire tells a client, and what the client tells the program. All of it runs inside the wire's callbacks: nothing here
  * ends a connection, it only says so in `ending`.
  */
+#include <diarkis/room_commands.h>
+
 #include "priv.h"
 
 enum { SAID_MAX = 256 };
@@ -125,6 +127,15 @@ static bool on_utility(struct dkc_client *c, const struct dk_frame *f)
 	}
 }
 
+/* Pushes that are no lists. */
+static bool is_whole(const struct dkc_client *c, const struct dk_frame *f)
+{
+	if (f->ver == 1)
+		return f->cmd == ROOM_CMD_RELAY || f->cmd == ROOM_CMD_RELAY_PROFILE || f->cmd == ROOM_CMD_RELAY_TO ||
+		       f->cmd == ROOM_CMD_RELAY_TO_PROFILE;
+	return c->whole && c->whole(c->arg, f->ver, f->cmd);
+}
+
 static void on_frame(void *arg, const struct dk_frame *f, bool reliable)
 {
 	struct dkc_client *c = arg;
@@ -143,6 +154,10 @@ static void on_frame(void *arg, const struct dk_frame *f, bool reliable)
 		struct dk_cursor list = dk_cursor_of(f->payload);
 
 		e.kind = DKC_PUSH;
+		if (is_whole(c, f)) {
+			client_emit(c, &e);
+			return;
+		}
 		while (!c->ending && wire_list_next(&list, &e.payload)) {
 			if (f->ver != 1 || !client_seat_push(c, f->cmd, e.payload))
 				client_emit(c, &e);

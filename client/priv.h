@@ -73,6 +73,7 @@ struct dkc_socket; /* poll.c */
 struct dkc_client {
 	struct dkc_ctx *ctx;
 	dkc_event_fn *event;
+	bool (*whole)(void *arg, uint8_t ver, uint16_t cmd);
 	void *arg;
 	uint64_t now; /* us: the last time that was told */
 	uint8_t state;

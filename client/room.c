@@ -8,44 +8,14 @@
 #include <diarkis/client_room.h>
 #include <diarkis/room_commands.h>
 
-#include "priv.h"
+#include "room_priv.h"
 
-/* The request encoders, made from the rows: on_create_put(writer, max_members, ...) and so on. */
-#define ENCODER(self, ver, cmd, name, fn, flags, help, in, out)                                                                    \
-	static inline __attribute__((unused)) void fn##_put(struct dk_writer *w_ DK_EACH_(DK_AC_, in))                             \
-	{                                                                                                                          \
-		const bool puffer_ = ((flags)&DK_PUFFER) != 0;                                                                     \
-		(void)puffer_;                                                                                                     \
-		(void)w_;                                                                                                          \
-		DK_EACH_(DK_AW_, in)                                                                                               \
-	}
-ROOM_COMMANDS(ENCODER, ENCODER)
-
-#define STACK_MAX 2048 /* larger payloads are put together on the heap */
-
-#define ID_TEXT (2 + DK_ID52_LEN) /* a room id as text of a puffer payload */
-
-static dk_str id_text(const struct dkc_client *c, const struct dk_id52 *room)
+dk_str client_room_text(const struct dkc_client *c, const struct dk_id52 *room)
 {
 	return dk_str_n(client_seat_id(c, room)->c, DK_ID52_LEN);
 }
 
-static size_t uids_len(const dk_str *uids, size_t n)
-{
-	size_t sum = 0;
-
-	for (size_t i = 0; i < n; i++)
-		sum += 2 + uids[i].n;
-	return sum;
-}
-
-/* A payload of n bytes: on the stack of the caller when it is short. */
-struct space {
-	uint8_t small[STACK_MAX];
-	uint8_t *heap;
-};
-
-static struct dk_writer space_for(struct space *s, size_t n)
+struct dk_writer client_space_for(struct client_space *s, size_t n)
 {
 	s->heap = n > sizeof(s->small) ? malloc(n) : NULL;
 	if (n > sizeof(s->small) && !s->heap)
@@ -53,7 +23,8 @@ static struct dk_writer space_for(struct space *s, size_t n)
 	return dk_writer_on(s->heap ? s->heap : s->small, n);
 }
 
-static int request(struct dkc_client *c, uint16_t cmd, struct space *s, const struct dk_writer *w, dkc_reply_fn *fn, void *arg)
+int client_room_request(struct dkc_client *c, uint16_t cmd, struct client_space *s, const struct dk_writer *w, dkc_reply_fn *fn,
+			void *arg)
 {
 	int rc = w->bad ? DKC_TOO_LONG : dkc_request(c, ROOM_VER, cmd, dk_written(w), fn, arg);
 
@@ -61,7 +32,7 @@ static int request(struct dkc_client *c, uint16_t cmd, struct space *s, const st
 	return rc;
 }
 
-static int say(struct dkc_client *c, uint16_t cmd, struct space *s, const struct dk_writer *w, bool reliable)
+int client_room_say(struct dkc_client *c, uint16_t cmd, struct client_space *s, const struct dk_writer *w, bool reliable)
 {
 	int rc = w->bad ? DKC_TOO_LONG : dkc_send(c, ROOM_VER, cmd, dk_written(w), reliable ? DK_RELIABLE : DK_UNRELIABLE);
 
@@ -69,14 +40,17 @@ static int say(struct dkc_client *c, uint16_t cmd, struct space *s, const struct
 	return rc;
 }
 
-/* A list of uids in wire form; NULL bytes: too many, too long, or no memory. The bytes are the caller's to free. */
-static struct dk_list list_of(const dk_str *uids, size_t n)
+struct dk_list client_list_of(const dk_str *uids, size_t n)
 {
 	struct dk_list none = { { NULL, 0 }, 0 }, l = { { NULL, 0 }, (uint16_t)n };
-	size_t len = uids_len(uids, n);
-	uint8_t *p = malloc(len ? len : 1);
-	struct dk_writer w = dk_writer_on(p, p ? len : 0);
+	size_t len = 0;
+	struct dk_writer w;
+	uint8_t *p;
 
+	for (size_t i = 0; i < n; i++)
+		len += 2 + uids[i].n;
+	p = malloc(len ? len : 1);
+	w = dk_writer_on(p, p ? len : 0);
 	for (size_t i = 0; i < n; i++)
 		dk_wr_bytes16(&w, dk_slice_of(uids[i]));
 	l.bytes = dk_slice_n(p, len);
@@ -87,105 +61,105 @@ static struct dk_list list_of(const dk_str *uids, size_t n)
 	return l;
 }
 
-static void list_free(struct dk_list *l)
+void client_list_free(struct dk_list *l)
 {
 	free((void *)(uintptr_t)l->bytes.p);
 }
 
 int dkc_room_create(struct dkc_client *c, const struct dkc_room_opts *opts, dkc_reply_fn *fn, void *arg)
 {
-	struct space s;
-	struct dk_writer w = space_for(&s, 12);
+	struct client_space s;
+	struct dk_writer w = client_space_for(&s, 12);
 
-	room_on_create_put(&w, opts->max_members, opts->allow_empty, opts->join, opts->ttl_s, 0, opts->interval_ms);
-	return request(c, ROOM_CMD_CREATE, &s, &w, fn, arg);
+	room_on_create_pack(&w, opts->max_members, opts->allow_empty, opts->join, opts->ttl_s, 0, opts->interval_ms);
+	return client_room_request(c, ROOM_CMD_CREATE, &s, &w, fn, arg);
 }
 
 int dkc_room_join(struct dkc_client *c, const struct dk_id52 *room, dk_slice message, dkc_reply_fn *fn, void *arg)
 {
-	struct space s;
-	struct dk_writer w = space_for(&s, DK_ID52_LEN + message.n);
+	struct client_space s;
+	struct dk_writer w = client_space_for(&s, DK_ID52_LEN + message.n);
 
-	room_on_join_put(&w, client_seat_id(c, room), message);
-	return request(c, ROOM_CMD_JOIN, &s, &w, fn, arg);
+	room_on_join_pack(&w, client_seat_id(c, room), message);
+	return client_room_request(c, ROOM_CMD_JOIN, &s, &w, fn, arg);
 }
 
 int dkc_room_leave(struct dkc_client *c, const struct dk_id52 *room, dk_slice message, dkc_reply_fn *fn, void *arg)
 {
-	struct space s;
-	struct dk_writer w = space_for(&s, DK_ID52_LEN + message.n);
+	struct client_space s;
+	struct dk_writer w = client_space_for(&s, DK_ID52_LEN + message.n);
 
-	room_on_leave_put(&w, client_seat_id(c, room), message);
-	return request(c, ROOM_CMD_LEAVE, &s, &w, fn, arg);
+	room_on_leave_pack(&w, client_seat_id(c, room), message);
+	return client_room_request(c, ROOM_CMD_LEAVE, &s, &w, fn, arg);
 }
 
 int dkc_room_broadcast(struct dkc_client *c, const struct dk_id52 *room, dk_slice message, bool reliable)
 {
-	struct space s;
-	struct dk_writer w = space_for(&s, 1 + DK_ID52_LEN + message.n);
+	struct client_space s;
+	struct dk_writer w = client_space_for(&s, 1 + DK_ID52_LEN + message.n);
 
-	room_on_broadcast_put(&w, reliable, client_seat_id(c, room), message);
-	return say(c, ROOM_CMD_BROADCAST, &s, &w, reliable);
+	room_on_broadcast_pack(&w, reliable, client_seat_id(c, room), message);
+	return client_room_say(c, ROOM_CMD_BROADCAST, &s, &w, reliable);
 }
 
 int dkc_room_message(struct dkc_client *c, const struct dk_id52 *room, const dk_str *uids, size_t n, dk_slice message,
 		     bool reliable)
 {
-	struct dk_list list = list_of(uids, n);
-	struct space s;
-	struct dk_writer w = space_for(&s, 2 + list.bytes.n + 2 + message.n + 1 + ID_TEXT);
+	struct dk_list list = client_list_of(uids, n);
+	struct client_space s;
+	struct dk_writer w = client_space_for(&s, 2 + list.bytes.n + 2 + message.n + 1 + CLIENT_ROOM_TEXT);
 	int rc;
 
-	room_on_message_put(&w, list, message, reliable, id_text(c, room));
+	room_on_message_pack(&w, list, message, reliable, client_room_text(c, room));
 	w.bad |= !list.bytes.p;
-	rc = say(c, ROOM_CMD_MESSAGE, &s, &w, reliable);
-	list_free(&list);
+	rc = client_room_say(c, ROOM_CMD_MESSAGE, &s, &w, reliable);
+	client_list_free(&list);
 	return rc;
 }
 
 int dkc_room_get_owner(struct dkc_client *c, const struct dk_id52 *room, dkc_reply_fn *fn, void *arg)
 {
-	struct space s;
-	struct dk_writer w = space_for(&s, ID_TEXT);
+	struct client_space s;
+	struct dk_writer w = client_space_for(&s, CLIENT_ROOM_TEXT);
 
-	room_on_owner_id_put(&w, id_text(c, room));
-	return request(c, ROOM_CMD_OWNER_ID, &s, &w, fn, arg);
+	room_on_owner_id_pack(&w, client_room_text(c, room));
+	return client_room_request(c, ROOM_CMD_OWNER_ID, &s, &w, fn, arg);
 }
 
 int dkc_room_get_members(struct dkc_client *c, const struct dk_id52 *room, dkc_reply_fn *fn, void *arg)
 {
-	struct space s;
-	struct dk_writer w = space_for(&s, ID_TEXT);
+	struct client_space s;
+	struct dk_writer w = client_space_for(&s, CLIENT_ROOM_TEXT);
 
-	room_on_member_ids_put(&w, id_text(c, room));
-	return request(c, ROOM_CMD_MEMBER_IDS, &s, &w, fn, arg);
+	room_on_member_ids_pack(&w, client_room_text(c, room));
+	return client_room_request(c, ROOM_CMD_MEMBER_IDS, &s, &w, fn, arg);
 }
 
 int dkc_room_get_count(struct dkc_client *c, const struct dk_id52 *room, dkc_reply_fn *fn, void *arg)
 {
-	struct space s;
-	struct dk_writer w = space_for(&s, ID_TEXT);
+	struct client_space s;
+	struct dk_writer w = client_space_for(&s, CLIENT_ROOM_TEXT);
 
-	room_on_count_members_put(&w, id_text(c, room));
-	return request(c, ROOM_CMD_COUNT_MEMBERS, &s, &w, fn, arg);
+	room_on_count_members_pack(&w, client_room_text(c, room));
+	return client_room_request(c, ROOM_CMD_COUNT_MEMBERS, &s, &w, fn, arg);
 }
 
 /* Reserve and cancel have one layout. */
 static int with_uids(struct dkc_client *c, uint16_t cmd, const struct dk_id52 *room, const dk_str *uids, size_t n, dkc_reply_fn *fn,
 		     void *arg)
 {
-	struct dk_list list = list_of(uids, n);
-	struct space s;
-	struct dk_writer w = space_for(&s, 2 + list.bytes.n + ID_TEXT);
+	struct dk_list list = client_list_of(uids, n);
+	struct client_space s;
+	struct dk_writer w = client_space_for(&s, 2 + list.bytes.n + CLIENT_ROOM_TEXT);
 	int rc;
 
 	if (cmd == ROOM_CMD_RESERVE)
-		room_on_reserve_put(&w, list, id_text(c, room));
+		room_on_reserve_pack(&w, list, client_room_text(c, room));
 	else
-		room_on_cancel_reserve_put(&w, list, id_text(c, room));
+		room_on_cancel_reserve_pack(&w, list, client_room_text(c, room));
 	w.bad |= !list.bytes.p;
-	rc = request(c, cmd, &s, &w, fn, arg);
-	list_free(&list);
+	rc = client_room_request(c, cmd, &s, &w, fn, arg);
+	client_list_free(&list);
 	return rc;
 }
 
@@ -291,6 +265,12 @@ enum dkc_room_kind dkc_room_event(const struct dkc_event *event)
 		return DKC_ROOM_BROADCAST;
 	case ROOM_CMD_MESSAGE:
 		return DKC_ROOM_MESSAGE;
+	case ROOM_CMD_RELAY:
+	case ROOM_CMD_RELAY_TO:
+		return DKC_ROOM_RELAY;
+	case ROOM_CMD_RELAY_PROFILE:
+	case ROOM_CMD_RELAY_TO_PROFILE:
+		return DKC_ROOM_RELAY_PROFILE;
 	case ROOM_CMD_OWNER_CHANGED:
 		return DKC_ROOM_OWNER_CHANGED;
 	case ROOM_CMD_MIGRATED:

@@ -181,6 +181,9 @@ struct dkc_opts {
 	 * room's backups with it (250), and for how long (3000) before the room is lost; a room that has no backups is given up
 	 * quiet_ms earlier. quiet_ms 0: as everywhere else only ttl_ms counts. */
 	uint32_t quiet_ms, probe_ms, search_ms;
+	/* Pushes are lists, told one by one, but for relays. Which ones of versions above 1 are relays, this says; NULL = none. arg
+	 * is that above. */
+	bool (*whole)(void *arg, uint8_t ver, uint16_t cmd);
 };
 DK_API void dkc_opts_default(struct dkc_opts *opts);
 

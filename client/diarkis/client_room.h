@@ -33,6 +33,15 @@ DK_API int dkc_room_broadcast(struct dkc_client *c, const struct dk_id52 *room, 
 /* To some members, by their uids. Answered only when refused. */
 DK_API int dkc_room_message(struct dkc_client *c, const struct dk_id52 *room, const dk_str *uids, size_t n, dk_slice message,
 			    bool reliable);
+/* To all others, or to some others: at once, whatever the room's interval, and never merged. Answered only when refused. */
+DK_API int dkc_room_relay(struct dkc_client *c, const struct dk_id52 *room, dk_slice message, bool reliable);
+DK_API int dkc_room_relay_to(struct dkc_client *c, const struct dk_id52 *room, const dk_str *uids, size_t n, dk_slice message,
+			     bool reliable);
+/* The same, and receivers hear how old it is; the answer says who got it, and how long it took: dkc_room_profile(). */
+DK_API int dkc_room_relay_profile(struct dkc_client *c, const struct dk_id52 *room, dk_slice message, bool reliable,
+				  dkc_reply_fn *fn, void *arg);
+DK_API int dkc_room_relay_to_profile(struct dkc_client *c, const struct dk_id52 *room, const dk_str *uids, size_t n,
+				     dk_slice message, bool reliable, dkc_reply_fn *fn, void *arg);
 DK_API int dkc_room_get_owner(struct dkc_client *c, const struct dk_id52 *room, dkc_reply_fn *fn, void *arg);
 DK_API int dkc_room_get_members(struct dkc_client *c, const struct dk_id52 *room, dkc_reply_fn *fn, void *arg);
 DK_API int dkc_room_get_count(struct dkc_client *c, const struct dk_id52 *room, dkc_reply_fn *fn, void *arg);
@@ -63,6 +72,12 @@ DK_API bool dkc_room_count(const struct dkc_reply *reply, uint16_t *ret_members,
 /* of get_members: walk the uids with dk_list_next() while the reply is valid */
 DK_API bool dkc_room_members(const struct dkc_reply *reply, struct dk_list *ret_uids, dk_str *ret_owner);
 
+/* of a profile: the round trip between this client and the node, and the receivers, to be walked with dkc_room_receiver() while the
+ * reply is valid */
+DK_API bool dkc_room_profile(const struct dkc_reply *reply, uint32_t *ret_rtt_ms, struct dk_list *ret_receivers);
+/* The next receiver, and how long a message takes from this client to it, in ms; 0 = one of the two ways is not measured (TCP). */
+DK_API bool dkc_room_receiver(struct dk_list *receivers, dk_str *ret_uid, uint32_t *ret_ms);
+
 /* ---- events ---- */
 
 enum dkc_room_kind {
@@ -72,7 +87,9 @@ enum dkc_room_kind {
 	DKC_ROOM_BROADCAST,
 	DKC_ROOM_MESSAGE,
 	DKC_ROOM_OWNER_CHANGED, /* dkc_room_new_owner() */
-	DKC_ROOM_MIGRATED /* to its owner: the migration is done; dkc_room_new_id() */
+	DKC_ROOM_MIGRATED, /* to its owner: the migration is done; dkc_room_new_id() */
+	DKC_ROOM_RELAY, /* payload: what another member said */
+	DKC_ROOM_RELAY_PROFILE /* dkc_room_relayed() */
 };
 /* What a DKC_PUSH is to a room. */
 DK_API enum dkc_room_kind dkc_room_event(const struct dkc_event *event);
@@ -82,6 +99,9 @@ DK_API bool dkc_room_new_owner(const struct dkc_event *event, dk_str *ret_uid);
 
 /* The room's id on its new node. False when the event is another one. */
 DK_API bool dkc_room_new_id(const struct dkc_event *event, struct dk_id52 *ret_room);
+
+/* Who said what, and how long it took to come here, in ms; 0 = not measured. False when the event is another one. */
+DK_API bool dkc_room_relayed(const struct dkc_event *event, dk_str *ret_sender, dk_slice *ret_message, uint32_t *ret_ms);
 
 /* 52 hexadecimal digits, or false. */
 DK_API bool dkc_room_id(dk_str text, struct dk_id52 *ret_room);

@@ -22,6 +22,7 @@ static int init(void *self)
 	room_service_init(s);
 	room_look_init(s);
 	room_keep_init(s);
+	room_send_init(s);
 	room_carry_init(s);
 	rc = dk_connect(s, &s->user->discarded, room_on_user_discarded);
 	if (rc == 0)
@@ -131,8 +132,9 @@ static const struct dk_counter counters[] = {
 	DK_COUNTER(struct rooms, taken_over, "rooms of dead nodes that this node owns now"),
 	DK_COUNTER(struct rooms, superseded, "rooms of this node that another one had taken over"),
 	DK_COUNTER(struct rooms, members_lost, "members of rooms taken over who could not be made"),
-	DK_COUNTER(struct rooms, messages, "messages relayed"),
-	DK_COUNTER(struct rooms, bytes, "bytes of messages relayed"),
+	DK_COUNTER(struct rooms, messages, "messages to all or some members"),
+	DK_COUNTER(struct rooms, relays, "relays: messages to others alone, that wait for nothing"),
+	DK_COUNTER(struct rooms, bytes, "bytes of messages and relays"),
 	DK_COUNTER(struct rooms, ticks, "intervals that ended with something to send"),
 	DK_COUNTER(struct rooms, pushes, "pushes handed to members' connections; with an interval, lists of messages"),
 	DK_COUNTER(struct rooms, lost, "pushes that a member's connection did not take"),

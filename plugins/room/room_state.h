@@ -2,10 +2,10 @@
 /*
  * State of the plugin room, shared by its files: room.c (phases), room_client.c (commands of clients), room_service.c (what may
  * happen to a room), room_look.c (what can be seen of it), room_keep.c (what is kept in it), room_relay.c (who hears what, and
- * when), room_carry.c (to bytes and back), room_remote.c (rooms of other nodes), room_arrive.c (users of other nodes),
- * room_migrate.c, room_land.c and room_drain.c (rooms that change their node), room_replica.c, room_backup.c and room_takeover.c
- * (copies on other nodes, and what they are for), room_store.[ch] (the data), room_pack.[ch] (the layout of the bytes),
- * room_alias.[ch] (ids that rooms had before).
+ * when), room_send.c (what waits for nothing), room_carry.c (to bytes and back), room_remote.c (rooms of other nodes),
+ * room_arrive.c (users of other nodes), room_migrate.c, room_land.c and room_drain.c (rooms that change their node),
+ * room_replica.c, room_backup.c and room_takeover.c (copies on other nodes, and what they are for), room_store.[ch] (the data),
+ * room_pack.[ch] (the layout of the bytes), room_alias.[ch] (ids that rooms had before).
  */
 #ifndef ROOM_STATE_H
 #define ROOM_STATE_H
@@ -102,7 +102,7 @@ struct rooms {
 		uint64_t migrated_out, migrated_in, thawed, stranded, landings_refused, landings_lapsed;
 		uint64_t copies_sent, copies_failed, copies_lapsed, stale_refused, taken_over, superseded, members_lost;
 		struct dk_histogram frozen;
-		uint64_t messages, bytes, ticks, pushes, lost, early;
+		uint64_t messages, relays, bytes, ticks, pushes, lost, early;
 		int64_t rooms, members, copies, copy_bytes;
 	} n;
 };
@@ -331,6 +331,10 @@ uint64_t room_state_hash(struct rooms *s, dk_slice state);
 void room_know_by_old_ids(struct rooms *s, const struct room *r);
 /* A room with that id, landing: without members, owner and timers. Returns 0, DK_FULL, DK_REFUSED (a plugin's part) or <0. */
 int room_unpack(struct rooms *s, const struct room_image *image, const struct dk_id52 *id, struct room **ret_room);
+
+/* ---- room_send.c ---- */
+
+void room_send_init(struct rooms *s);
 
 /* ---- room_relay.c ---- */
 

@@ -4,6 +4,7 @@
  * simulated world. Each call, what its answer says, and what the other player hears of it.
  */
 #include <diarkis/client_room.h>
+#include <diarkis/room.h>
 #include <diarkis/test.h>
 #include <diarkis/user.h>
 
@@ -59,16 +60,24 @@ static void note(char *text, size_t cap, const char *fmt, ...)
 	va_end(ap);
 }
 
+static bool only_nine_one(void *arg, uint8_t ver, uint16_t cmd)
+{
+	(void)arg;
+	return ver == 9 && cmd == 1;
+}
+
 static void on_event(void *arg, struct dkc_client *c, const struct dkc_event *e)
 {
-	static const char *const words[] = { [DKC_ROOM_MEMBER_JOINED] = "joined",
-					     [DKC_ROOM_MEMBER_LEFT] = "left",
-					     [DKC_ROOM_BROADCAST] = "broadcast",
-					     [DKC_ROOM_MESSAGE] = "message",
-					     [DKC_ROOM_OWNER_CHANGED] = "owner" };
+	static const char *const words[] = {
+		[DKC_ROOM_MEMBER_JOINED] = "joined", [DKC_ROOM_MEMBER_LEFT] = "left",    [DKC_ROOM_BROADCAST] = "broadcast",
+		[DKC_ROOM_MESSAGE] = "message",      [DKC_ROOM_OWNER_CHANGED] = "owner", [DKC_ROOM_RELAY] = "relay",
+		[DKC_ROOM_RELAY_PROFILE] = "profile"
+	};
 	enum dkc_room_kind kind = dkc_room_event(e);
 	struct player *p = arg;
-	dk_str text = dk_str_of(e->payload);
+	dk_str text = dk_str_of(e->payload), from;
+	dk_slice message;
+	uint32_t ms;
 
 	ck_assert_ptr_eq(dkc_arg(c), p);
 	if (e->kind == DKC_DISCONNECTED && e->reason != DKC_BY_CLIENT) {
@@ -77,11 +86,19 @@ static void on_event(void *arg, struct dkc_client *c, const struct dkc_event *e)
 		note(p->why, sizeof(p->why), DK_STR_FMT, DK_STR_ARG(text));
 		return;
 	}
+	if (e->kind == DKC_PUSH && e->ver == 9)
+		note(p->heard, sizeof(p->heard), "plugin %zu bytes\n", text.n);
 	if (kind == DKC_ROOM_NONE) {
 		ck_assert(!dkc_room_new_owner(e, &text));
 		return;
 	}
 	ck_assert_int_eq(dkc_room_new_owner(e, &text), kind == DKC_ROOM_OWNER_CHANGED);
+	ck_assert_int_eq(dkc_room_relayed(e, &from, &message, &ms), kind == DKC_ROOM_RELAY_PROFILE);
+	if (kind == DKC_ROOM_RELAY_PROFILE) {
+		note(p->heard, sizeof(p->heard), "%s of " DK_STR_FMT " after %u: ", words[kind], DK_STR_ARG(from), ms);
+		note(p->heard, sizeof(p->heard), DK_STR_FMT "\n", DK_STR_ARG(dk_str_of(message)));
+		return;
+	}
 	note(p->heard, sizeof(p->heard), "%s " DK_STR_FMT "\n", words[kind], DK_STR_ARG(text));
 }
 
@@ -141,6 +158,7 @@ static void come(struct player *p, const char *name, bool tcp)
 	ep.port = server->port;
 	dkc_opts_default(&o);
 	o.event = on_event;
+	o.whole = only_nine_one;
 	o.arg = p;
 	ck_assert_int_eq(dkc_client_new(ctx, &ep, &o, &p->client), 0);
 	dkc_connect(p->client);
@@ -148,7 +166,7 @@ static void come(struct player *p, const char *name, bool tcp)
 	if (tcp)
 		ck_assert_int_eq(dk_sim_tcp_connect(world, "10.1.0.2", server, NULL, NULL, &p->stream), 0);
 	else
-		ck_assert_int_eq(dk_sim_udp_open(world, "10.1.0.1:5000", NULL, NULL, &p->udp), 0);
+		ck_assert_int_eq(dk_sim_udp_open(world, "10.1.0.1", NULL, NULL, &p->udp), 0);
 	if (tcp)
 		dk_sim_run(world, 4 * DELAY_MS);
 	server = dk_harness_addr(node, tcp ? "tcp" : "udp");
@@ -254,6 +272,23 @@ static void on_members(void *arg, struct dkc_client *c, const struct dkc_reply *
 	note(p->answer, sizeof(p->answer), ", " DK_STR_FMT, DK_STR_ARG(owner));
 }
 
+static void on_profile(void *arg, struct dkc_client *c, const struct dkc_reply *r)
+{
+	struct player *p = arg;
+	struct dk_list receivers;
+	uint32_t rtt, ms;
+	dk_str uid;
+
+	(void)c;
+	start_line(p, r);
+	if (!dkc_room_profile(r, &rtt, &receivers))
+		return;
+	note(p->answer, sizeof(p->answer), rtt >= 2 * DELAY_MS && rtt <= 3 * DELAY_MS ? " measured" : rtt ? " wrong" : "");
+	while (dkc_room_receiver(&receivers, &uid, &ms))
+		note(p->answer, sizeof(p->answer), " " DK_STR_FMT " %u", DK_STR_ARG(uid), ms);
+	ck_assert_uint_eq(receivers.bytes.n, 0);
+}
+
 /* The call was taken, and this is its answer. */
 static void answers(int rc, struct player *p, const char *want)
 {
@@ -341,6 +376,86 @@ START_TEST(a_last_word)
 }
 END_TEST
 
+/* Relays over UDP and TCP: not to oneself, each as it is; profiles say what is measured, and TCP measures nothing. */
+START_TEST(relays)
+{
+	const struct dkc_room_opts o = { .max_members = 3, .join = true, .ttl_s = 30, .interval_ms = 500 };
+	const dk_str to_ann[] = { dk_str_c("ann") }, to_bob[] = { dk_str_c("bob") };
+	struct dkc_client *a = ann.client, *b = bob.client;
+
+	answers(dkc_room_create(a, &o, on_joined, &ann), &ann, "ok");
+	answers(dkc_room_join(b, &ann.room, bytes(""), on_joined, &bob), &bob, "ok");
+	pass(500);
+	ann.heard[0] = bob.heard[0] = '\0';
+	for (int reliable = 0; reliable < 2; reliable++) {
+		ck_assert_int_eq(dkc_room_relay(a, &ann.room, bytes("one"), reliable), 0);
+		ck_assert_int_eq(dkc_room_relay(a, &ann.room, bytes("two"), reliable), 0);
+		ck_assert_int_eq(dkc_room_relay_to(b, &ann.room, to_ann, 1, bytes("psst"), reliable), 0);
+		ck_assert_int_eq(dkc_room_relay_to(b, &ann.room, to_ann, 1, bytes(""), reliable), 0);
+		pass(3 * DELAY_MS);
+		hears(&bob, "relay one\nrelay two\n");
+		hears(&ann, "relay psst\nrelay \n");
+	}
+	answers(dkc_room_relay_profile(a, &ann.room, bytes("hi"), true, on_profile, &ann), &ann, "ok measured bob 0");
+	hears(&bob, "profile of ann after 0: hi\n");
+	answers(dkc_room_relay_to_profile(b, &ann.room, to_ann, 1, bytes("yo"), true, on_profile, &bob), &bob, "ok ann 0");
+	hears(&ann, "profile of bob after 0: yo\n");
+	answers(dkc_room_relay_to_profile(b, &ann.room, to_bob, 1, bytes("me"), true, on_profile, &bob), &bob, "ok");
+	hears(&bob, "");
+	answers(dkc_room_leave(b, &ann.room, bytes(""), on_done, &bob), &bob, "ok");
+	answers(dkc_room_relay_profile(b, &ann.room, bytes("hi"), true, on_profile, &bob), &bob,
+		"no the user is not a member of this room");
+}
+END_TEST
+
+/* Two connections that are measured: what is said of the way is what it took. */
+START_TEST(profile_of_the_way)
+{
+	const struct dkc_room_opts o = { .max_members = 3, .join = true, .ttl_s = 30 };
+	char want[64];
+	long took;
+
+	dkc_close(bob.client);
+	pass(500);
+	dkc_client_free(bob.client);
+	come(&bob, "bo2", false);
+	pass(500);
+	answers(dkc_room_create(ann.client, &o, on_joined, &ann), &ann, "ok");
+	answers(dkc_room_join(bob.client, &ann.room, bytes(""), on_joined, &bob), &bob, "ok");
+	pass(500);
+	ann.answer[0] = bob.heard[0] = '\0';
+	ck_assert_int_eq(dkc_room_relay_profile(ann.client, &ann.room, bytes("hi"), true, on_profile, &ann), 0);
+	pass(4 * DELAY_MS);
+	ck_assert_int_eq(strncmp(ann.answer, "ok measured bo2 ", 16), 0);
+	took = strtol(ann.answer + 16, NULL, 10);
+	ck_assert_int_ge(took, 2 * DELAY_MS);
+	ck_assert_int_le(took, 3 * DELAY_MS);
+	snprintf(want, sizeof(want), "profile of ann after %ld: hi\n", took);
+	hears(&bob, want);
+}
+END_TEST
+
+/* What plugins relay under versions of their own is told whole where the program says so; else it would have to be a list. */
+START_TEST(relays_of_plugins)
+{
+	const struct dkc_room_opts o = { .max_members = 3, .join = true, .ttl_s = 30 };
+	struct dk_room *rooms = dk_harness_service(node, DK_ROOM_NAME);
+	dk_slice list = dk_slice_n("\0\0\0\1a\0\0\0\2bc", 11);
+	dk_id room;
+
+	answers(dkc_room_create(ann.client, &o, on_joined, &ann), &ann, "ok");
+	answers(dkc_room_join(bob.client, &ann.room, bytes(""), on_joined, &bob), &bob, "ok");
+	room = rooms->of_user(rooms, ann.user);
+	ck_assert_int_eq(rooms->relay(rooms, room, ann.user, 9, 1, list, true), 0);
+	ck_assert_int_eq(rooms->relay(rooms, room, ann.user, 9, 2, list, true), 0);
+	ck_assert_int_eq(rooms->relay(rooms, room, ann.user, 9, 2, bytes("lost"), true), 0);
+	ck_assert_int_eq(rooms->relay(rooms, room, ann.user, 9, 1, bytes("raw"), true), 0);
+	answers(dkc_room_get_count(bob.client, &ann.room, on_count, &bob), &bob, "ok 2 of 3"); /* a turn of the node */
+	hears(&bob, "plugin 11 bytes\nplugin 1 bytes\nplugin 2 bytes\nplugin 3 bytes\n");
+	hears(&ann, "");
+}
+END_TEST
+
 /* Messages beyond what the stack holds; a list beyond what a count can say. */
 START_TEST(long_ones)
 {
@@ -400,6 +515,9 @@ int main(void)
 	tcase_add_test(t, every_call);
 	tcase_add_test(t, long_ones);
 	tcase_add_loop_test(t, a_last_word, 0, 4);
+	tcase_add_test(t, relays);
+	tcase_add_test(t, profile_of_the_way);
+	tcase_add_test(t, relays_of_plugins);
 	tcase_add_test(t, ids);
 	tcase_add_test(t, latency);
 	suite_add_tcase(suite, t);

@@ -25,7 +25,7 @@ extern "C" {
 
 #define DK_ROOM_NAME "room"
 #define DK_ROOM_MAJOR 1
-#define DK_ROOM_MINOR 0
+#define DK_ROOM_MINOR 1
 #define DK_ROOM_TYPE struct dk_room
 
 #define DK_ROOM_MEMBERS_MIN 2
@@ -218,6 +218,19 @@ struct dk_room {
 	int (*migrate)(struct dk_room *svc, void *self, dk_id room, dk_room_migrate_fn *done, void *arg);
 	/* The nodes that an id names: its owner when it was made, then its backups. Returns how many, 0 for what is no id. */
 	size_t (*nodes)(struct dk_room *svc, const struct dk_id52 *id, struct dk_addr ret_nodes[3]);
+
+	/* ---- 1.1: relays ---- */
+
+	/* To all members but the sender, at once: the push is the message as it is, no list, never merged. `announced` does not
+	 * tell of it. Clients know which of the room's own pushes are no lists; of others dkc_opts.whole has to tell them. Returns
+	 * as broadcast(). */
+	int (*relay)(struct dk_room *svc, dk_id room, dk_id sender, uint8_t ver, uint16_t cmd, dk_slice message, bool reliable);
+	/* To some: the sender, and users that are not members, are passed over. */
+	int (*relay_to)(struct dk_room *svc, dk_id room, dk_id sender, const dk_id *to, size_t n, uint8_t ver, uint16_t cmd,
+			dk_slice message, bool reliable);
+	/* Pushes when the room was created, a u32 of unix seconds, to some members (to NULL = all). Returns 0, DK_ROOM_GONE or
+	 * DK_ROOM_MOVING. */
+	int (*sync_created)(struct dk_room *svc, dk_id room, const dk_id *to, size_t n, uint8_t ver, uint16_t cmd);
 };
 
 #ifdef __cplusplus

@@ -15,7 +15,11 @@ enum room_cmd {
 	ROOM_CMD_MIGRATE = 12,
 	ROOM_CMD_COUNT_MEMBERS = 13,
 	ROOM_CMD_OWNER_CHANGED = 14, /* push only */
+	ROOM_CMD_RELAY = 18, /* the push is the message, and no list */
+	ROOM_CMD_RELAY_PROFILE = 19, /* also the push, which is no list either */
 	ROOM_CMD_MIGRATED = 20, /* push only, to the owner */
+	ROOM_CMD_RELAY_TO = 23,
+	ROOM_CMD_RELAY_TO_PROFILE = 24,
 	ROOM_CMD_BACKUPS = 30, /* also the push that tells of a change */
 	ROOM_CMD_CREATE = 100,
 	ROOM_CMD_JOIN = 101, /* also the push that tells of a new member */
@@ -41,7 +45,7 @@ enum room_error {
 	ROOM_E_OTHER = DK_E_ROOM
 };
 
-#define ROOM_COMMANDS(X, R)                                                                                                        \
+#define ROOM_CORE_COMMANDS(X, R)                                                                                                   \
 	X(struct rooms, 1, 11, "room.member_ids", room_on_member_ids, DK_CLIENT | DK_USER | DK_PUFFER,                             \
 	  "uids of the room's members and owner; for members", DK_IN(str16(room)), DK_OUT(strs(members), str16(owner)))            \
 	X(struct rooms, 1, 12, "room.migrate", room_on_migrate, DK_CLIENT | DK_USER,                                               \
@@ -69,9 +73,30 @@ enum room_error {
 	X(struct rooms, 1, 118, "room.cancel_reserve", room_on_cancel_reserve, DK_CLIENT | DK_USER | DK_PUFFER,                    \
 	  "give seats free that were kept; for the owner", DK_IN(strs(members), str16(room)), DK_OUT())
 
+/* room_send.c. receivers: {u16 length, latency_ms u16, uid string} each. */
+#define ROOM_SEND_COMMANDS(X, R)                                                                                                   \
+	X(struct rooms, 1, 18, "room.relay", room_on_relay, DK_CLIENT | DK_USER | DK_PUFFER | DK_QUIET,                            \
+	  "send to all other members of one's room, at once and alone", DK_IN(bytes16(message), flag(reliable), str16(room)),      \
+	  DK_OUT())                                                                                                                \
+	X(struct rooms, 1, 19, "room.relay_profile", room_on_relay_profile, DK_CLIENT | DK_USER | DK_PUFFER,                       \
+	  "the same, telling receivers and sender how long it takes", DK_IN(bytes16(message), flag(reliable), str16(room)),        \
+	  DK_OUT(u16(latency_ms), strs(receivers)))                                                                                \
+	X(struct rooms, 1, 23, "room.relay_to", room_on_relay_to, DK_CLIENT | DK_USER | DK_PUFFER | DK_QUIET,                      \
+	  "send to some other members of one's room, at once and alone",                                                           \
+	  DK_IN(strs(members), bytes16(message), flag(reliable), str16(room)), DK_OUT())                                           \
+	X(struct rooms, 1, 24, "room.relay_to_profile", room_on_relay_to_profile, DK_CLIENT | DK_USER | DK_PUFFER,                 \
+	  "the same, telling receivers and sender how long it takes",                                                              \
+	  DK_IN(strs(members), bytes16(message), flag(reliable), str16(room)), DK_OUT(u16(latency_ms), strs(receivers)))
+
+#define ROOM_COMMANDS(X, R)                                                                                                        \
+	ROOM_CORE_COMMANDS(X, R)                                                                                                   \
+	ROOM_SEND_COMMANDS(X, R)
+
 /* P(ver, cmd, name, ident, flags, fields): what the plugin pushes beside the messages of members. */
 #define ROOM_PUSHES(P)                                                                                                             \
 	P(1, 14, "room.owner_changed", room_push_owner, DK_PUFFER, DK_OUT(str16(owner), str16(room)))                              \
+	P(1, 19, "room.relay_profile", room_push_relay_profile, DK_PUFFER,                                                         \
+	  DK_OUT(u16(latency_ms), bytes16(message), str16(sender)))                                                                \
 	P(1, 20, "room.migrated", room_push_migrated, DK_PUFFER, DK_OUT(str16(oldRoom), str16(room)))                              \
 	P(1, 30, "room.backups", room_push_backups, DK_PUFFER, DK_OUT(strs(addresses), str16(room)))
 

@@ -767,6 +767,13 @@ static void hear(struct player *p, const struct dk_frame *f)
 		p->log[p->n] = '\0';
 		return;
 	}
+	if ((f->ver == ROOM_VER && (f->cmd == 18 || f->cmd == 19 || f->cmd == 23 || f->cmd == 24)) || f->ver == FABRIC_VER_ALONE) {
+		p->n += (size_t)snprintf(p->log + p->n, sizeof(p->log) - p->n, "%u alone ", f->cmd);
+		write_bytes(p, f->payload);
+		p->log[p->n++] = '\n';
+		p->log[p->n] = '\0';
+		return;
+	}
 	while (dk_rd_left(&c)) {
 		p->n += (size_t)snprintf(p->log + p->n, sizeof(p->log) - p->n, "%u push ", f->cmd);
 		write_bytes(p, dk_rd_bytes32(&c));

@@ -16,7 +16,10 @@
 #include <diarkis/test.h>
 #include <diarkis/user.h>
 
-enum { FABRIC_NODES = 5 };
+enum {
+	FABRIC_NODES = 5,
+	FABRIC_VER_ALONE = 9 /* pushes of this version are no lists */
+};
 
 struct fabric;
 
@@ -76,7 +79,7 @@ void player_send(struct player *p, uint8_t ver, uint16_t cmd, dk_slice payload);
 void player_leave(struct player *p);
 /* Goes to another node by itself, with its sid. False: nobody there knows it. */
 bool player_turn_to(struct player *p, unsigned node);
-/* What it heard since the last look: "cmd ok|bad|err|push bytes\n", unprintable bytes as dots, ids of rooms as #. */
+/* What it heard since the last look: "cmd ok|bad|err|push|alone bytes\n", unprintable bytes as dots, ids of rooms as #. */
 const char *player_heard(struct player *p);
 
 #endif
