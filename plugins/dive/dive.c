@@ -27,9 +27,19 @@ void dive_role(struct dive_storage *st, uint16_t bucket, enum dive_role role)
 	st->owned += is;
 	st->owned -= was;
 	st->dives->n.buckets += is - was;
+	if (role == DIVE_OWNED && !was) {
+		b->copy.family = 0;
+		b->leased_ms = 0;
+	}
 	b->role = (uint8_t)role;
 	b->since_ms = dk_now(st->dives);
 	b->keeper.family = 0;
+}
+
+void dive_empty(struct dive_storage *st, uint16_t bucket)
+{
+	dive_store_empty(&st->store, bucket);
+	dive_memo_empty(&st->memo, bucket);
 }
 
 static char *dup_text(struct dives *d, dk_str text)
@@ -44,6 +54,7 @@ static char *dup_text(struct dives *d, dk_str text)
 static void storage_free(struct dives *d, struct dive_storage *st)
 {
 	dive_store_fini(&st->store);
+	dive_memo_fini(&st->memo);
 	dive_view_fini(st);
 	if (st->name)
 		dk_free(d, (void *)(uintptr_t)st->name, strlen(st->name) + 1);
@@ -74,6 +85,7 @@ static int add_storage(struct dives *d, dk_str name, dk_str type, const struct d
 	st->copies = c->copies != 0;
 	st->clean_s = (uint32_t)c->clean_interval;
 	dive_store_init(&st->store, d, &limits, (uint32_t)c->default_ttl);
+	dive_memo_init(&st->memo, d, (uint64_t)c->remember);
 	for (uint16_t b = 0; b < DIVE_BUCKETS; b++)
 		st->owners[b] = DIVE_NOBODY;
 	st->name = dup_text(d, name);
@@ -91,6 +103,7 @@ static int add_storage(struct dives *d, dk_str name, dk_str type, const struct d
 #define DEFAULT_VALUE 65536
 #define DEFAULT_ITEMS 10000
 #define DEFAULT_CLEAN 300
+#define DEFAULT_REMEMBER 16777216
 #define NUMBER_(n) #n
 #define NUMBER(n) NUMBER_(n)
 
@@ -103,6 +116,7 @@ static int svc_create(struct dk_dive *svc, dk_str name, dk_str type, uint32_t de
 				       .max_value = DEFAULT_VALUE,
 				       .max_list_bytes = DEFAULT_VALUE,
 				       .max_list_items = DEFAULT_ITEMS,
+				       .remember = DEFAULT_REMEMBER,
 				       .migration = true };
 	int rc;
 
@@ -129,6 +143,7 @@ static void on_tick(void *self, struct dk_timer *t)
 	struct dives *d = self;
 
 	(void)t;
+	d->n.uncopied = 0;
 	for (struct dive_storage *st = d->storages; st; st = st->next) {
 		dive_view_refresh(d, st);
 		dive_claim_look(d, st);
@@ -151,9 +166,13 @@ static void on_sweep(void *self, struct dk_timer *t)
 
 	(void)t;
 	d->n.keys = 0;
-	d->n.bytes = 0;
+	d->n.bytes = d->n.remembered = 0;
+	d->n.forgotten = 0;
 	for (struct dive_storage *st = d->storages; st; st = st->next) {
 		d->n.expired += dive_store_sweep(&st->store, dk_now(d), st->store.table.top / st->clean_s + SWEEP_MIN);
+		dive_memo_sweep(&st->memo, dk_now(d));
+		d->n.remembered += st->memo.table.used;
+		d->n.forgotten += st->memo.forgotten;
 		d->n.keys += st->store.table.used;
 		d->n.bytes += (int64_t)st->store.bytes;
 	}
@@ -196,9 +215,15 @@ static int start(void *self)
 {
 	struct dives *d = self;
 
-	/* The number of a transfer must not be one that another run of this node used. */
+	int rc;
+
 	dk_timer_start(d, &d->sweep, SWEEP_MS, SWEEP_MS, on_sweep);
-	return dk_random(d, &d->last_transfer, sizeof(d->last_transfer));
+	/* The numbers of transfers and changes must not be those of another run of this node. */
+	rc = dk_random(d, &d->last_transfer, sizeof(d->last_transfer));
+	if (rc == 0)
+		rc = dk_random(d, &d->asker, sizeof(d->asker));
+	d->asker |= 1;
+	return rc;
 }
 
 static void started(void *self)
@@ -268,6 +293,8 @@ static const struct dk_option storage_options[] = {
 	DK_INT(struct dive_storage_conf, max_list_bytes, "max_list_bytes", NUMBER(DEFAULT_VALUE), 16, 262144,
 	       "all values of a list together", .unit = "bytes"),
 	DK_INT(struct dive_storage_conf, max_list_items, "max_list_items", NUMBER(DEFAULT_ITEMS), 1, 262144, "values of a list"),
+	DK_INT(struct dive_storage_conf, remember, "remember_bytes", NUMBER(DEFAULT_REMEMBER), 65536, 1073741824,
+	       "what this node remembers at most of changes that may be asked for again", .unit = "bytes"),
 	DK_INT(struct dive_storage_conf, multiple_index, "multipleIndex", "1", 1, 1000000, "accepted, and without effect"),
 	DK_INT(struct dive_storage_conf, ring_size, "ringSize", "300", 1, 1000000, "accepted, and without effect"),
 	DK_INT(struct dive_storage_conf, batch, "migrationBatchSize", "100", 1, 1000000,
@@ -294,10 +321,16 @@ static const struct dk_counter counters[] = {
 	DK_COUNTER(struct dives, retried, "times an operation had to wait: a bucket moved, or a node was gone"),
 	DK_COUNTER(struct dives, failed, "operations that no node took in time"),
 	DK_COUNTER(struct dives, maybe, "operations whose owner did not answer"),
+	DK_COUNTER(struct dives, repeated, "changes that were asked for again and had been done: answered as then"),
+	DK_COUNTER(struct dives, late, "changes that came when nobody waited for them any more, or when they were forgotten"),
+	DK_COUNTER(struct dives, forgotten, "changes forgotten too early, for want of remember_bytes; counted once a second"),
+	DK_GAUGE(struct dives, remembered, "changes that may be asked for again; counted once a second"),
+	DK_COUNTER(struct dives, checked, "times a read asked its copy"),
 	DK_COUNTER(struct dives, malformed, "messages of other nodes that cannot be read"),
 	DK_COUNTER(struct dives, stale, "buckets of this node that another one owns in a later epoch"),
 	DK_COUNTER(struct dives, claimed, "buckets that nobody owned, and this node does now"),
 	DK_COUNTER(struct dives, copied, "times a copy on another node was brought up to date"),
+	DK_GAUGE(struct dives, uncopied, "buckets owned here whose copy is not up to date"),
 	DK_COUNTER(struct dives, copies_failed, "changes of which it is not known whether their copy has them"),
 	DK_COUNTER(struct dives, taken_over, "buckets of nodes that are gone, owned here from a copy"),
 	DK_COUNTER(struct dives, moved_out, "buckets handed over to another node"),

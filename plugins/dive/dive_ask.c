@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Who asks: a question goes to the node that should own the key, in a turn of its own. An answer that says "not mine" was not done,
- * so it is asked again, there or elsewhere, until its time is over. When no answer comes a read is asked again; anything else ends
- * with DK_DIVE_MAYBE, because it may have been done, and nothing is ever done twice.
+ * so it is asked again, there or elsewhere, until its time is over. When no answer comes it is asked again too: a change has a
+ * number (dive_memo.h), so whoever did it before answers what came of it then. What is in doubt at the end of its time ends with
+ * DK_DIVE_MAYBE.
  */
 #include "dive_state.h"
 
 enum {
 	PATIENCE_MS = 5000,
-	READ_MS = 1000, /* for one node to answer a read */
+	ONCE_MS = 1000, /* for one node to answer */
 	AGAIN_MS = 10,
 	HOPS_MAX = 4, /* straight from one node to the next */
 	ASKS_MAX = 1 << 20
@@ -22,7 +23,10 @@ struct asking {
 	dk_dive_done_fn *done;
 	struct dive_order order; /* in bytes */
 	uint8_t *bytes; /* the payload of a request */
-	size_t n;
+	size_t n, number_at; /* number_at: where its number stands there */
+	struct dive_number number; /* of a change */
+	struct asking *next, *prev; /* changes that are open */
+	bool tried, doubt; /* doubt: it may have been done */
 	uint16_t bucket;
 	uint8_t hops;
 	struct dk_addr hint; /* who is said to own it; family 0 = nobody */
@@ -49,6 +53,10 @@ static void end(struct asking *a)
 {
 	struct dives *d = a->d;
 
+	if (a->number.asker) {
+		*(a->prev ? &a->prev->next : &d->first_change) = a->next;
+		*(a->next ? &a->next->prev : &d->last_change) = a->prev;
+	}
 	dk_timer_stop(&a->timer);
 	dk_free(d, a->bytes, a->n);
 	dk_table_remove(&d->asks, a->id);
@@ -85,6 +93,12 @@ static void finish_bare(struct asking *a, int rc)
 	finish(a, rc, (struct dk_dive_list){ .n = 0 });
 }
 
+/* It came to nothing, this time at least. */
+static void give_up(struct asking *a, int rc)
+{
+	finish_bare(a, a->doubt ? DK_DIVE_MAYBE : rc);
+}
+
 /* ---- asking ---- */
 
 static void attempt(struct asking *a);
@@ -103,11 +117,6 @@ static void later(struct asking *a)
 	dk_timer_start(a->d, &a->timer, AGAIN_MS, 0, on_again);
 }
 
-static bool reads(const struct asking *a)
-{
-	return a->order.op == DK_DIVE_GET || a->order.op == DK_DIVE_LRANGE;
-}
-
 static void elsewhere(struct asking *a, struct dk_cursor *c)
 {
 	struct dk_addr to = { .family = 0 };
@@ -121,6 +130,29 @@ static void elsewhere(struct asking *a, struct dk_cursor *c)
 	attempt(a);
 }
 
+/* By the owner, or by who was taken for it. */
+static void said(struct asking *a, int outcome, struct dk_dive_list values)
+{
+	switch (outcome) {
+	case DIVE_DOUBT:
+		a->doubt = true;
+		later(a);
+		break;
+	case DIVE_NOT_MINE:
+		later(a);
+		break;
+	case DIVE_NO_MEMORY:
+		give_up(a, -ENOMEM);
+		break;
+	case DK_DIVE_NO_NODE:
+	case DK_DIVE_MINORITY: /* which does not look into its memory */
+		give_up(a, outcome);
+		break;
+	default:
+		finish(a, outcome, values);
+	}
+}
+
 /* dk_carrier_done_fn */
 static void answered(void *self, void *arg, int err, int status, dk_slice body)
 {
@@ -131,48 +163,46 @@ static void answered(void *self, void *arg, int err, int status, dk_slice body)
 
 	(void)self;
 	a->request = 0;
-	if (err == -EHOSTUNREACH || (err && reads(a))) {
-		later(a);
-		return;
-	}
 	if (err) {
-		finish_bare(a, DK_DIVE_MAYBE);
-		return;
-	}
-	if (status != DK_STATUS_OK || c.bad) {
-		finish_bare(a, DK_DIVE_NO_NODE);
-		return;
-	}
-	switch (outcome) {
-	case DIVE_NOT_MINE:
+		a->doubt |= a->number.asker && err != -EHOSTUNREACH;
 		later(a);
-		break;
-	case DIVE_ELSEWHERE:
+	} else if (status != DK_STATUS_OK || c.bad) {
+		give_up(a, DK_DIVE_NO_NODE);
+	} else if (outcome == DIVE_ELSEWHERE) {
 		elsewhere(a, &c);
-		break;
-	case DIVE_NO_MEMORY:
-		finish_bare(a, -ENOMEM);
-		break;
-	default:
+	} else {
 		values.bytes = dk_rd_rest(&c);
-		finish(a, outcome, values);
+		said(a, outcome, values);
 	}
+}
+
+/* Before it is asked for: nothing below the oldest change that is open will be asked for again. */
+static void number(struct asking *a)
+{
+	struct dk_writer w;
+
+	if (!a->number.asker)
+		return;
+	a->number.floor = a->d->first_change->number.n;
+	w = dk_writer_on(a->bytes + a->number_at, 8 + 8 + 8 + 1);
+	dk_wr_u64(&w, a->number.asker);
+	dk_wr_u64(&w, a->number.n);
+	dk_wr_u64(&w, a->number.floor);
+	dk_wr_u8(&w, a->tried);
+	a->number.again = a->tried;
+	a->tried = true;
 }
 
 static void here(struct asking *a)
 {
 	struct dk_dive_list values = { .n = 0 };
 	struct dive_order o = a->order;
-	int rc = dive_execute(a->d, a->st, &o, &values);
+	int rc;
 
-	if (rc) {
-		a->d->n.refused++;
-	} else if (dive_copy_changes(a->st, &o)) {
-		rc = dive_copy_begin(a->d, a->st, o.key, 0, a->id, values);
-		if (rc == DK_LATER)
-			return;
-	}
-	finish(a, rc, values);
+	number(a);
+	rc = dive_execute(a->d, a->st, &o, &a->number, 0, a->id, &values);
+	if (rc != DK_LATER)
+		said(a, rc, values);
 }
 
 void dive_ask_copied(struct dives *d, dk_id ask, int rc, struct dk_dive_list values)
@@ -180,15 +210,16 @@ void dive_ask_copied(struct dives *d, dk_id ask, int rc, struct dk_dive_list val
 	struct asking *a = dk_table_get(&d->asks, ask);
 
 	if (a)
-		finish(a, rc, values);
+		said(a, rc, values);
 }
 
 static void away(struct asking *a, const struct dk_addr *to)
 {
 	struct dives *d = a->d;
 	uint64_t left = a->until_ms - dk_now(d);
-	uint32_t ms = reads(a) && left > READ_MS ? READ_MS : (uint32_t)left;
+	uint32_t ms = left > ONCE_MS ? ONCE_MS : (uint32_t)left;
 
+	number(a);
 	d->n.asked_away++;
 	if (d->carrier->request(d->carrier, d, to, DK_VER_NODE, commands[a->order.op], dk_slice_n(a->bytes, a->n), ms, answered, a,
 				&a->request))
@@ -203,7 +234,7 @@ static void attempt(struct asking *a)
 	bool none = b->role == DIVE_NONE || b->role == DIVE_COPY;
 
 	if (dk_now(d) >= a->until_ms) {
-		finish_bare(a, DK_DIVE_NO_NODE);
+		give_up(a, DK_DIVE_NO_NODE);
 		return;
 	}
 	if (dive_serves(d, b)) {
@@ -291,12 +322,27 @@ static void pack(struct asking *a, const struct dk_dive_ask *ask)
 	dk_wr_u32(&w, ask->ttl_s);
 	dk_wr_u32(&w, (uint32_t)ask->a);
 	dk_wr_u32(&w, (uint32_t)ask->b);
+	a->number_at = (size_t)(w.p - w.start);
+	dk_wr_u64(&w, 0);
+	dk_wr_u64(&w, 0);
+	dk_wr_u64(&w, 0);
+	dk_wr_u8(&w, 0);
 	dk_wr_u32(&w, (uint32_t)ask->n);
 	values = w.p;
 	for (size_t i = 0; i < ask->n; i++)
 		dk_value_write(&w, &ask->values[i]);
 	o->values = (struct dk_dive_list){ dk_slice_n(values, (size_t)(w.p - values)), (uint32_t)ask->n };
 	a->n = (size_t)(w.p - w.start);
+}
+
+static void open_change(struct asking *a)
+{
+	struct dives *d = a->d;
+
+	a->number = (struct dive_number){ .asker = d->asker, .n = ++d->last_number };
+	a->prev = d->last_change;
+	*(a->prev ? &a->prev->next : &d->first_change) = a;
+	d->last_change = a;
 }
 
 static int svc_ask(struct dk_dive *svc, void *self, const struct dk_dive_ask *ask, dk_dive_done_fn *done, void *arg)
@@ -314,7 +360,7 @@ static int svc_ask(struct dk_dive *svc, void *self, const struct dk_dive_ask *as
 	a = dk_table_add(&d->asks, &id);
 	if (!a)
 		return -ENOMEM;
-	cap = 2 + ask->storage.n + 2 + ask->key.n + 16 + values;
+	cap = 2 + ask->storage.n + 2 + ask->key.n + 16 + 25 + values;
 	*a = (struct asking){ .d = d, .id = id, .st = st, .self = self, .arg = arg, .done = done, .n = cap };
 	a->bytes = dk_alloc(d, cap);
 	if (!a->bytes)
@@ -340,6 +386,8 @@ static int svc_ask(struct dk_dive *svc, void *self, const struct dk_dive_ask *as
 		dk_disown(self, orphaned, a);
 		goto fail_bytes;
 	}
+	if (dive_changes(&a->order) && !dive_alone(d))
+		open_change(a);
 	d->n.asked++;
 	return 0;
 

@@ -83,13 +83,15 @@ static bool wanted(struct dives *d, const struct dive_storage *st, uint16_t i)
 
 	if (!dive_view_mine(st, i))
 		return false;
+	if (b->role == DIVE_COPY && dk_now(d) < b->promised_ms)
+		return false;
 	return b->role == DIVE_NONE || b->role == DIVE_COPY || (b->role == DIVE_LANDING && dk_now(d) - b->since_ms > LANDED_MS);
 }
 
 static void own(struct dives *d, struct dive_storage *st, uint16_t i, uint32_t epoch)
 {
 	if (st->buckets[i].role != DIVE_COPY)
-		dive_store_empty(&st->store, i);
+		dive_empty(st, i);
 	else
 		d->n.taken_over++;
 	st->buckets[i].epoch = epoch;
@@ -103,7 +105,8 @@ static void settle(struct dives *d, struct dive_claim *c, uint16_t i)
 	struct dive_bucket *b = &c->st->buckets[i];
 	uint64_t here = b->role == DIVE_COPY && b->epoch >= c->epochs[i] ? b->version + 1 : 0;
 	uint64_t there = c->epochs[i] >= b->epoch ? c->copies[i] : 0;
-	uint32_t epoch = (c->epochs[i] > b->epoch ? c->epochs[i] : b->epoch) + 1;
+	/* Two more: it may have been on its way to a node that is gone, and come there. */
+	uint32_t epoch = (c->epochs[i] > b->epoch ? c->epochs[i] : b->epoch) + 2;
 	uint8_t buf[2 + DK_DIVE_STORAGE_MAX + 8];
 	struct dk_writer w = dk_writer_on(buf, sizeof(buf));
 
@@ -114,7 +117,7 @@ static void settle(struct dives *d, struct dive_claim *c, uint16_t i)
 		return;
 	}
 	if (!here && b->role == DIVE_COPY) /* of an epoch that has passed */
-		dive_role(c->st, i, DIVE_NONE);
+		dive_role(c->st, i, DIVE_NONE); /* own() forgets what is in it */
 	own(d, c->st, i, epoch);
 }
 
@@ -260,6 +263,10 @@ static enum objection objection(struct dives *d, struct dive_storage *st, uint16
 		return OWNED_HERE;
 	case DIVE_LANDING:
 		return dk_now(d) - b->since_ms > LANDED_MS ? FREE : SPOKEN_FOR;
+	case DIVE_COPY:
+		if (dk_now(d) < b->promised_ms)
+			return SPOKEN_FOR;
+		break;
 	default:
 		break;
 	}

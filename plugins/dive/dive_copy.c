@@ -4,8 +4,12 @@
  * own the bucket once its owner is gone. A change is done at the owner, sent to the copy, and answered when the copy has it.
  * Changes are numbered; a copy that missed one asks for the whole bucket. A node in the minority changes nothing.
  *
- * When the copy does not answer, the change waits for it until it is another node's turn to keep the copy, or there is no other
- * node, or its time is over; then nobody can say whether it will last.
+ * A read waits too, for the changes before it, and for the copy to say that it is still one: else this node might have been taken
+ * for dead, and its bucket might live elsewhere. With each answer the copy promises not to take the bucket over for a second, and
+ * reads within that time wait for nothing.
+ *
+ * When the copy does not answer, what waits for it does so until it is another node's turn to keep the copy, or there is no other
+ * node, or its time is over; then nobody can say whether a change will last.
  */
 #include "dive_state.h"
 
@@ -14,7 +18,9 @@ enum {
 	AGAIN_MS = 50,
 	PATIENCE_MS = 5000,
 	AT_ONCE = 64, /* whole buckets that nobody waits for */
-	WHOLE_MAX = 8 << 20
+	WHOLE_MAX = 8 << 20,
+	LEASE_MS = 1000,
+	PROMISE_MS = LEASE_MS + 250 /* clocks may differ that much in a second */
 };
 
 struct dive_copying {
@@ -24,6 +30,8 @@ struct dive_copying {
 	uint16_t bucket;
 	uint32_t epoch;
 	uint64_t version, sent; /* to be copied; of what was sent last */
+	uint64_t sent_ms;
+	bool read; /* it changed nothing */
 	dk_id call, ask; /* who waits; both 0 = nobody does */
 	uint8_t *values;
 	size_t size;
@@ -64,7 +72,7 @@ static void end(struct dive_copying *c, int rc)
 	struct dk_call *call = dk_call_get(d, c->call);
 	dk_id id = c->call;
 
-	if (rc)
+	if (rc && !c->read)
 		d->n.copies_failed++;
 	if (call) {
 		dive_on_get_answer(call, (uint8_t)rc, rc ? 0 : values.n, rc ? dk_slice_n(NULL, 0) : values.bytes);
@@ -79,15 +87,16 @@ static void end(struct dive_copying *c, int rc)
 
 static void answered(void *self, void *arg, int err, int status, dk_slice body);
 
-static int send_bytes(struct dive_copying *c, bool whole, dk_slice keys)
+static int send_bytes(struct dive_copying *c, enum dive_copy_kind kind, dk_slice keys)
 {
 	struct dives *d = c->d;
-	size_t cap = 2 + DK_DIVE_STORAGE_MAX + 2 + 4 + 8 + 2 + keys.n;
+	size_t cap = 2 + DK_DIVE_STORAGE_MAX + 2 + 4 + 8 + 1 + keys.n;
 	uint8_t *buf = dk_alloc(d, cap);
 	struct dk_writer w = dk_writer_on(buf, cap);
 	int rc = -ENOMEM;
 
-	dive_on_copy_pack(&w, dk_str_c(c->st->name), c->bucket, c->epoch, c->sent, whole, false, keys);
+	dive_on_copy_pack(&w, dk_str_c(c->st->name), c->bucket, c->epoch, c->sent, (uint8_t)kind, keys);
+	c->sent_ms = dk_now(d);
 	if (!w.bad)
 		rc = d->carrier->request(d->carrier, d, &c->to, DK_VER_NODE, 642, dk_written(&w), ANSWER_MS, answered, c,
 					 &c->request);
@@ -98,22 +107,19 @@ static int send_bytes(struct dive_copying *c, bool whole, dk_slice keys)
 static int send_whole(struct dive_copying *c)
 {
 	struct dives *d = c->d;
-	struct dive_entry *e;
+	size_t size = dive_parcel_size(c->st, c->bucket);
 	struct dk_writer w;
-	size_t size = 0;
 	uint8_t *buf;
 	int rc;
 
-	for (e = c->st->store.buckets[c->bucket]; e; e = e->next)
-		size += dive_store_packed(e);
 	if (size > WHOLE_MAX)
 		return -ENOMEM;
 	buf = dk_alloc(d, size + 1);
 	w = dk_writer_on(buf, size);
-	for (e = c->st->store.buckets[c->bucket]; e; e = e->next)
-		dive_store_pack(&w, e, dk_now(d));
+	if (buf)
+		dive_parcel_pack(c->st, c->bucket, &w);
 	c->sent = c->st->buckets[c->bucket].version;
-	rc = w.bad ? -ENOMEM : send_bytes(c, true, dk_written(&w));
+	rc = !buf || w.bad ? -ENOMEM : send_bytes(c, DIVE_ALL, dk_written(&w));
 	dk_free(d, buf, size + 1);
 	return rc;
 }
@@ -138,6 +144,12 @@ static void on_again(void *self, struct dk_timer *t)
 	attempt(dk_container_of(t, struct dive_copying, timer));
 }
 
+/* The copy is there, and has everything up to that version. */
+static bool is_copied(const struct dive_bucket *b, const struct dk_addr *at, uint64_t boot, uint64_t version)
+{
+	return b->copy.family && dk_addr_eq(&b->copy, at) && b->copy_boot == boot && b->copied >= version;
+}
+
 /* What is left to do is to get the whole of the bucket there. */
 static void attempt(struct dive_copying *c)
 {
@@ -145,15 +157,33 @@ static void attempt(struct dive_copying *c)
 	const struct dive_bucket *b = &c->st->buckets[c->bucket];
 
 	if ((b->role != DIVE_OWNED && b->role != DIVE_LEAVING) || b->epoch != c->epoch)
-		end(c, DK_DIVE_MAYBE);
-	else if (dk_now(d) >= c->until_ms || !d->cluster->majority(d->cluster))
-		end(c, DK_DIVE_MAYBE);
+		end(c, c->read ? DIVE_NOT_MINE : DIVE_DOUBT);
+	else if (!d->cluster->majority(d->cluster))
+		end(c, c->read ? DK_DIVE_MINORITY : DK_DIVE_MAYBE);
+	else if (dk_now(d) >= c->until_ms)
+		end(c, c->read ? DK_DIVE_NO_NODE : DK_DIVE_MAYBE);
 	else if (!choose(c))
 		end(c, 0); /* there is no other node any more */
-	else if (dk_addr_eq(&b->copy, &c->to) && b->copy_boot == c->boot && b->copied >= c->version)
-		end(c, 0);
 	else if (send_whole(c))
 		dk_timer_start(d, &c->timer, AGAIN_MS, 0, on_again);
+}
+
+static void has_copy(struct dive_copying *c)
+{
+	struct dive_bucket *b = &c->st->buckets[c->bucket];
+
+	/* Late: another node's turn came, and it has this and more. */
+	if (b->copy.family && !is_copied(b, &c->to, c->boot, 0) && b->copied >= c->sent)
+		return;
+	if (b->copy.family && !dk_addr_eq(&b->copy, &c->to))
+		dive_copy_drop(c->d, c->st, c->bucket, &b->copy);
+	if (!is_copied(b, &c->to, c->boot, c->sent))
+		b->copied = c->sent;
+	b->copy = c->to;
+	b->copy_boot = c->boot;
+	if (b->leased_ms < c->sent_ms + LEASE_MS)
+		b->leased_ms = c->sent_ms + LEASE_MS;
+	c->d->n.copied++;
 }
 
 /* dk_carrier_done_fn */
@@ -168,21 +198,16 @@ static void answered(void *self, void *arg, int err, int status, dk_slice body)
 	c->request = 0;
 	if (err || status != DK_STATUS_OK || in.bad)
 		outcome = DIVE_NOT_MINE;
-	if (outcome == 0 && b->epoch == c->epoch) {
-		if (b->copy.family && !dk_addr_eq(&b->copy, &c->to))
-			dive_copy_drop(d, c->st, c->bucket, &b->copy);
-		if (!dk_addr_eq(&b->copy, &c->to) || b->copy_boot != c->boot || b->copied < c->sent)
-			b->copied = c->sent;
-		b->copy = c->to;
-		b->copy_boot = c->boot;
-		d->n.copied++;
-	}
+	if (outcome == 0 && b->epoch == c->epoch && (b->role == DIVE_OWNED || b->role == DIVE_LEAVING))
+		has_copy(c);
+	else if (outcome == 0)
+		outcome = DIVE_WHOLE; /* it is owned elsewhere by now */
 	if (outcome == 0)
 		end(c, 0);
-	else if (outcome == DIVE_WHOLE)
-		attempt(c);
 	else if (!c->call && !c->ask)
 		end(c, 0); /* the next look tries again */
+	else if (outcome == DIVE_WHOLE)
+		attempt(c);
 	else
 		dk_timer_start(d, &c->timer, AGAIN_MS, 0, on_again);
 }
@@ -209,11 +234,6 @@ static struct dive_copying *begin(struct dives *d, struct dive_storage *st, uint
 	return c;
 }
 
-bool dive_copy_changes(const struct dive_storage *st, const struct dive_order *o)
-{
-	return st->copies && !dive_alone(st->dives) && ((o->op != DK_DIVE_GET && o->op != DK_DIVE_LRANGE) || o->ttl_s);
-}
-
 /* The entry as it is now, or that it is no more. */
 static void pack_key(struct dives *d, struct dive_storage *st, dk_str key, struct dk_writer *w)
 {
@@ -227,40 +247,74 @@ static void pack_key(struct dives *d, struct dive_storage *st, dk_str key, struc
 	dk_wr_slice(w, dk_slice_n("\0\0\0\0\0\0\0\0\1\0\0\0\2\1\0", 15)); /* 0 ms left; a value that nobody reads */
 }
 
-int dive_copy_begin(struct dives *d, struct dive_storage *st, dk_str key, dk_id call, dk_id ask, struct dk_dive_list values)
+/* Somebody waits, for these values. NULL = no memory. */
+static struct dive_copying *begin_for(struct dives *d, struct dive_storage *st, uint16_t bucket, dk_id call, dk_id ask,
+				      struct dk_dive_list values)
+{
+	struct dive_copying *c = begin(d, st, bucket);
+
+	if (!c)
+		return NULL;
+	c->call = call;
+	c->ask = ask;
+	c->n = values.n;
+	c->values = values.bytes.n ? dk_alloc(d, values.bytes.n) : NULL;
+	if (values.bytes.n && !c->values) {
+		c->call = c->ask = 0;
+		d->copy_n++;
+		copying_free(c);
+		return NULL;
+	}
+	c->size = values.bytes.n;
+	if (c->size)
+		memcpy(c->values, values.bytes.p, c->size);
+	return c;
+}
+
+int dive_copy_begin(struct dives *d, struct dive_storage *st, dk_str key, const struct dive_done *done, dk_id call, dk_id ask,
+		    struct dk_dive_list values)
 {
 	uint16_t bucket = dive_hrw_bucket(key);
-	struct dive_bucket *b = &st->buckets[bucket];
 	struct dive_copying *c;
 	struct dive_entry *e;
 	struct dk_writer w;
 	size_t cap;
 
-	b->version++;
+	st->buckets[bucket].version++;
 	if (!dive_view_backup(st, bucket))
 		return 0;
-	c = begin(d, st, bucket);
+	c = begin_for(d, st, bucket, call, ask, values);
 	if (!c)
 		return DK_DIVE_MAYBE;
-	c->call = call;
-	c->ask = ask;
-	c->n = values.n;
-	c->size = values.bytes.n;
-	c->values = c->size ? dk_alloc(d, c->size) : NULL;
-	if (c->size && !c->values) {
-		c->size = 0;
-		c->call = c->ask = 0;
-		d->copy_n++;
-		copying_free(c);
-		return DK_DIVE_MAYBE;
-	}
-	if (c->size)
-		memcpy(c->values, values.bytes.p, c->size);
 	e = dive_store_find(&st->store, key, dk_now(d));
-	cap = e ? dive_store_packed(e) : key.n + 17;
+	cap = (e ? dive_store_packed(e) : key.n + 17) + (done ? dive_memo_packed(done) : 0);
 	w = dk_writer_on(dk_scratch(d, cap), cap);
+	if (done)
+		dive_memo_pack(&w, done);
 	pack_key(d, st, key, &w);
-	if (w.bad || !choose(c) || send_bytes(c, false, dk_written(&w)))
+	if (w.bad || !choose(c) || send_bytes(c, DIVE_CHANGE, dk_written(&w)))
+		dk_timer_start(d, &c->timer, AGAIN_MS, 0, on_again);
+	return DK_LATER;
+}
+
+int dive_copy_check(struct dives *d, struct dive_storage *st, uint16_t bucket, bool read, dk_id call, dk_id ask,
+		    struct dk_dive_list values)
+{
+	const struct dk_addr *to = dive_view_backup(st, bucket);
+	const struct dk_cluster_node *n = to ? d->cluster->node(d->cluster, to) : NULL;
+	struct dive_bucket *b = &st->buckets[bucket];
+	struct dive_copying *c;
+
+	if (!to)
+		return 0;
+	if (n && is_copied(b, to, n->boot, b->version) && dk_now(d) < b->leased_ms)
+		return 0;
+	c = begin_for(d, st, bucket, call, ask, values);
+	if (!c)
+		return read ? -ENOMEM : DK_DIVE_MAYBE;
+	d->n.checked++;
+	c->read = read;
+	if (!choose(c) || send_bytes(c, DIVE_CHECK, dk_slice_n(NULL, 0)))
 		dk_timer_start(d, &c->timer, AGAIN_MS, 0, on_again);
 	return DK_LATER;
 }
@@ -272,72 +326,95 @@ void dive_copy_drop(struct dives *d, struct dive_storage *st, uint16_t bucket, c
 	uint8_t buf[2 + DK_DIVE_STORAGE_MAX + 16];
 	struct dk_writer w = dk_writer_on(buf, sizeof(buf));
 
-	dive_on_copy_pack(&w, dk_str_c(st->name), bucket, st->buckets[bucket].epoch, 0, false, true, dk_slice_n(NULL, 0));
+	dive_on_copy_pack(&w, dk_str_c(st->name), bucket, st->buckets[bucket].epoch, 0, DIVE_DROP, dk_slice_n(NULL, 0));
 	d->carrier->send(d->carrier, at, DK_VER_NODE, 642, dk_written(&w), DK_RELIABLE);
+}
+
+/* Brings one bucket's copy up to date, where nobody waits for it. False: no more of this now. */
+static bool restore(struct dives *d, struct dive_storage *st, uint16_t i)
+{
+	struct dive_bucket *b = &st->buckets[i];
+	const struct dk_addr *to = dive_view_backup(st, i);
+	const struct dk_cluster_node *n = to ? d->cluster->node(d->cluster, to) : NULL;
+	struct dive_copying *c;
+
+	if (b->role != DIVE_OWNED || !n || is_copied(b, to, n->boot, b->version))
+		return true;
+	d->n.uncopied++;
+	if (b->copying || d->copy_n >= AT_ONCE || d->budget <= 0)
+		return true;
+	c = begin(d, st, i);
+	if (!c)
+		return false;
+	d->copy_n++;
+	d->budget -= (int64_t)dive_parcel_size(st, i);
+	if (!choose(c) || send_whole(c))
+		copying_free(c);
+	return true;
 }
 
 void dive_copy_look(struct dives *d, struct dive_storage *st)
 {
-	for (uint16_t i = 0; i < DIVE_BUCKETS && st->copies && st->owned && d->copy_n < AT_ONCE; i++) {
-		struct dive_bucket *b = &st->buckets[i];
-		struct dive_copying *c;
-
-		if (b->role != DIVE_OWNED || b->copying || !dive_view_backup(st, i))
-			continue;
-		c = begin(d, st, i);
-		if (!c)
+	for (uint16_t i = 0; i < DIVE_BUCKETS && st->copies && st->owned; i++)
+		if (!restore(d, st, i))
 			return;
-		d->copy_n++;
-		if (!choose(c) || (dk_addr_eq(&b->copy, &c->to) && b->copy_boot == c->boot && b->copied >= b->version) ||
-		    send_whole(c))
-			copying_free(c);
-	}
 }
 
 /* ---- the other end ---- */
 
-static int keep(struct dives *d, struct dive_storage *st, uint16_t bucket, dk_slice keys)
+static int keep(struct dive_storage *st, uint16_t bucket, dk_slice keys)
 {
-	struct dk_cursor c = dk_cursor_of(keys);
+	if (dive_parcel_unpack(st, bucket, keys) == 0)
+		return 0;
+	dive_empty(st, bucket);
+	dive_role(st, bucket, DIVE_NONE);
+	return DIVE_WHOLE;
+}
 
-	while (c.p < c.end)
-		if (dive_store_unpack(&st->store, bucket, &c, dk_now(d))) {
-			d->n.malformed++;
-			dive_store_empty(&st->store, bucket);
-			dive_role(st, bucket, DIVE_NONE);
-			return DIVE_WHOLE;
-		}
+static int drop(struct dive_storage *st, uint16_t bucket, const struct dk_addr *keeper)
+{
+	struct dive_bucket *b = &st->buckets[bucket];
+
+	if (b->role == DIVE_COPY) {
+		dive_empty(st, bucket);
+		dive_role(st, bucket, DIVE_NONE);
+	}
+	b->keeper = *keeper;
 	return 0;
 }
 
+static int copied(struct dive_storage *st, uint16_t bucket, uint32_t epoch, uint64_t version, enum dive_copy_kind kind,
+		  dk_slice keys)
+{
+	struct dive_bucket *b = &st->buckets[bucket];
+
+	if (kind == DIVE_ALL) {
+		dive_empty(st, bucket);
+		dive_role(st, bucket, DIVE_COPY);
+		b->epoch = epoch;
+	} else if (b->role != DIVE_COPY || b->epoch != epoch || version > b->version + (kind == DIVE_CHANGE)) {
+		return DIVE_WHOLE;
+	} else if (version <= b->version) {
+		return 0; /* came with the whole */
+	}
+	b->version = version;
+	return keep(st, bucket, keys);
+}
+
 int dive_on_copy(struct dives *d, struct dk_call *call, dk_str storage, uint16_t bucket, uint32_t epoch, uint64_t version,
-		 bool whole, bool drop, dk_slice keys)
+		 uint8_t kind, dk_slice keys)
 {
 	struct dive_storage *st = dive_find(d, storage);
 	struct dive_bucket *b = st && bucket < DIVE_BUCKETS ? &st->buckets[bucket] : NULL;
-	int outcome = 0;
+	int outcome;
 
 	if (!b || (b->role != DIVE_NONE && b->role != DIVE_COPY) || b->epoch > epoch)
 		return dive_on_copy_answer(call, DIVE_NOT_MINE);
-	if (drop) {
-		if (b->role == DIVE_COPY) {
-			dive_store_empty(&st->store, bucket);
-			dive_role(st, bucket, DIVE_NONE);
-		}
-		b->keeper = call->from;
-		return dive_on_copy_answer(call, 0);
-	}
-	if (whole) {
-		dive_store_empty(&st->store, bucket);
-		dive_role(st, bucket, DIVE_COPY);
-		b->epoch = epoch;
-	} else if (b->role != DIVE_COPY || b->epoch != epoch || version > b->version + 1) {
-		return dive_on_copy_answer(call, DIVE_WHOLE);
-	} else if (version <= b->version) {
-		return dive_on_copy_answer(call, 0); /* came with the whole */
-	}
-	b->version = version;
-	outcome = keep(d, st, bucket, keys);
+	if (kind == DIVE_DROP)
+		return dive_on_copy_answer(call, (uint8_t)drop(st, bucket, &call->from));
+	outcome = copied(st, bucket, epoch, version, kind, keys);
+	if (outcome == 0)
+		b->promised_ms = dk_now(d) + PROMISE_MS;
 	b->keeper = call->from;
 	return dive_on_copy_answer(call, (uint8_t)outcome);
 }
@@ -348,7 +425,7 @@ int dive_on_promote(struct dives *d, struct dk_call *call, dk_str storage, uint1
 	struct dive_storage *st = dive_find(d, storage);
 	struct dive_bucket *b = st && bucket < DIVE_BUCKETS ? &st->buckets[bucket] : NULL;
 
-	if (b && b->role == DIVE_COPY && b->epoch < epoch) {
+	if (b && b->role == DIVE_COPY && b->epoch < epoch && dk_now(d) >= b->promised_ms) {
 		b->epoch = epoch;
 		dive_role(st, bucket, DIVE_OWNED);
 		d->n.taken_over++;

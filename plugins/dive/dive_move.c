@@ -66,8 +66,9 @@ static void gone_over(struct dive_move *m, uint32_t epoch, bool stale)
 	if (epoch > b->epoch)
 		b->epoch = epoch;
 	if (!keep)
-		dive_store_empty(&m->st->store, m->bucket);
+		dive_empty(m->st, m->bucket);
 	dive_role(m->st, m->bucket, keep ? DIVE_COPY : DIVE_NONE);
+	b->promised_ms = 0;
 	b->version = 0; /* the new owner counts anew */
 	b->left_ms = dk_now(d);
 	b->keeper = m->to;
@@ -77,15 +78,26 @@ static void gone_over(struct dive_move *m, uint32_t epoch, bool stale)
 	dive_look(d);
 }
 
-/* It stays. past: epochs that the other node may have given it, before it was gone. */
-static void stays(struct dive_move *m, uint32_t past)
+static void stays(struct dive_move *m)
 {
 	struct dive_bucket *b = &m->st->buckets[m->bucket];
 
-	b->epoch += past;
 	b->copy.family = 0;
 	dive_role(m->st, m->bucket, DIVE_OWNED);
 	b->retry_ms = dk_now(m->d) + PAUSE_MS;
+	m->d->n.moves_failed++;
+	move_free(m);
+}
+
+/* The other node is gone, and may have owned it, and may have changed it. What is here is as good as a copy: a claim finds out
+ * whether there is a later one. */
+static void is_open(struct dive_move *m)
+{
+	struct dive_bucket *b = &m->st->buckets[m->bucket];
+
+	b->copy.family = 0;
+	b->promised_ms = 0;
+	dive_role(m->st, m->bucket, DIVE_COPY);
 	m->d->n.moves_failed++;
 	move_free(m);
 }
@@ -94,26 +106,6 @@ static void stays(struct dive_move *m, uint32_t past)
 
 static void answered(void *self, void *arg, int err, int status, dk_slice body);
 
-/* Whole keys only. */
-static size_t part_end(const struct dive_move *m)
-{
-	struct dk_cursor c;
-	size_t end = m->at;
-
-	if (!m->bytes) /* an empty bucket */
-		return end;
-	c = dk_cursor_of(dk_slice_n(m->bytes + m->at, m->size - m->at));
-	while (c.p < c.end && end - m->at < PART_BYTES) {
-		dk_rd_bytes16(&c);
-		dk_rd_take(&c, 9);
-		dk_rd_bytes32(&c);
-		if (c.bad)
-			break;
-		end = m->at + (size_t)(m->size - m->at - dk_rd_left(&c));
-	}
-	return end;
-}
-
 static int send_part(struct dive_move *m)
 {
 	struct dives *d = m->d;
@@ -121,7 +113,9 @@ static int send_part(struct dive_move *m)
 	size_t cap, n;
 	struct dk_writer w;
 
-	m->sent = m->asks ? m->at : part_end(m);
+	m->sent = m->at;
+	if (!m->asks && m->bytes) /* not an empty bucket */
+		m->sent += dive_parcel_part(dk_slice_n(m->bytes + m->at, m->size - m->at), PART_BYTES);
 	n = m->sent - m->at;
 	cap = 2 + DK_DIVE_STORAGE_MAX + 2 + 4 + 8 + 4 + 2 + n;
 	w = dk_writer_on(dk_scratch(d, cap), cap);
@@ -146,7 +140,7 @@ static void on_ask_again(void *self, struct dk_timer *t)
 
 	(void)self;
 	if (is_gone(m)) {
-		stays(m, 2);
+		is_open(m);
 		return;
 	}
 	m->asks = true;
@@ -171,7 +165,7 @@ static void answered(void *self, void *arg, int err, int status, dk_slice body)
 	if (err && (last || m->asks) && (m->asks || err != -EHOSTUNREACH)) {
 		dk_timer_start(m->d, &m->timer, ASK_AGAIN_MS, 0, on_ask_again);
 	} else if (err || (outcome && outcome != DIVE_STALE)) {
-		stays(m, 0);
+		stays(m);
 	} else if (outcome == DIVE_STALE) {
 		m->d->n.stale++;
 		gone_over(m, epoch, true);
@@ -181,7 +175,7 @@ static void answered(void *self, void *arg, int err, int status, dk_slice body)
 		m->at = m->sent;
 		m->part++;
 		if (send_part(m))
-			stays(m, 0);
+			stays(m);
 	}
 }
 
@@ -190,19 +184,16 @@ static void answered(void *self, void *arg, int err, int status, dk_slice body)
 static int pack(struct dive_move *m)
 {
 	struct dives *d = m->d;
-	struct dive_entry *e;
 	struct dk_writer w;
 
-	for (e = m->st->store.buckets[m->bucket]; e && m->st->migration; e = e->next)
-		m->size += dive_store_packed(e);
+	m->size = m->st->migration ? dive_parcel_size(m->st, m->bucket) : 0;
 	if (!m->size)
 		return 0;
 	m->bytes = dk_alloc(d, m->size);
 	if (!m->bytes)
 		return -ENOMEM;
 	w = dk_writer_on(m->bytes, m->size);
-	for (e = m->st->store.buckets[m->bucket]; e; e = e->next)
-		dive_store_pack(&w, e, dk_now(d));
+	dive_parcel_pack(m->st, m->bucket, &w);
 	return 0;
 }
 
@@ -227,7 +218,7 @@ static bool begin(struct dives *d, struct dive_storage *st, uint16_t i, const st
 	d->move_n++;
 	dive_role(st, i, DIVE_LEAVING);
 	if (pack(m) || send_part(m)) {
-		stays(m, 0);
+		stays(m);
 		return false;
 	}
 	return true;
@@ -272,27 +263,38 @@ static int admit(struct dives *d, struct dive_storage *st, uint16_t bucket, uint
 
 	if (part)
 		return b->role == DIVE_LANDING && b->transfer == transfer && b->parts == part ? 0 : DIVE_NOT_MINE;
-	if (b->epoch > epoch && (b->role == DIVE_OWNED || b->role == DIVE_LEAVING))
+	/* Of two owners of one epoch, as after a cut, that one stays which the other one wants to give it to. */
+	if (b->epoch > epoch || (b->epoch == epoch && (b->role == DIVE_OWNED || b->role == DIVE_LEAVING)))
 		return DIVE_STALE;
-	if (b->role == DIVE_LEAVING || !d->up || dk_node_state(d) == DK_OFFLINE)
+	if (b->role == DIVE_LEAVING || b->given_up == transfer || !d->up || dk_node_state(d) == DK_OFFLINE)
 		return DIVE_NOT_MINE;
-	dive_store_empty(&st->store, bucket);
+	dive_empty(st, bucket);
 	dive_role(st, bucket, DIVE_LANDING);
 	b->transfer = transfer;
 	b->parts = 0;
 	return 0;
 }
 
-static int take(struct dives *d, struct dive_storage *st, uint16_t bucket, dk_slice keys)
+static void land_nowhere(struct dive_storage *st, uint16_t bucket, uint64_t transfer)
 {
-	struct dk_cursor c = dk_cursor_of(keys);
+	struct dive_bucket *b = &st->buckets[bucket];
 
-	while (c.p < c.end)
-		if (dive_store_unpack(&st->store, bucket, &c, dk_now(d))) {
-			d->n.malformed++;
-			return DIVE_NOT_MINE;
-		}
-	return 0;
+	if (b->role != DIVE_LANDING || b->transfer != transfer)
+		return;
+	dive_empty(st, bucket);
+	dive_role(st, bucket, DIVE_NONE);
+}
+
+/* It came, if it is here or was here in a later epoch. If not, what is still on its way is not taken any more. */
+static int has_come(struct dive_storage *st, uint16_t bucket, uint32_t epoch, uint64_t transfer)
+{
+	struct dive_bucket *b = &st->buckets[bucket];
+
+	if (b->epoch > epoch)
+		return 0;
+	land_nowhere(st, bucket, transfer);
+	b->given_up = transfer;
+	return DIVE_NOT_MINE;
 }
 
 int dive_on_migrate(struct dives *d, struct dk_call *call, dk_str storage, uint16_t bucket, uint32_t epoch, uint64_t transfer,
@@ -305,16 +307,16 @@ int dive_on_migrate(struct dives *d, struct dk_call *call, dk_str storage, uint1
 	if (!st || bucket >= DIVE_BUCKETS)
 		return dive_on_migrate_answer(call, DIVE_NOT_MINE, 0);
 	b = &st->buckets[bucket];
-	if (ask) /* it came, if it is here or was here in a later epoch; a part that is missing will not come any more */
-		return dive_on_migrate_answer(call, b->epoch > epoch ? 0 : DIVE_NOT_MINE, b->epoch);
+	if (ask) {
+		outcome = has_come(st, bucket, epoch, transfer);
+		return dive_on_migrate_answer(call, (uint8_t)outcome, b->epoch);
+	}
 	outcome = admit(d, st, bucket, epoch, transfer, part);
-	if (outcome == 0)
-		outcome = take(d, st, bucket, keys);
+	if (outcome == 0 && dive_parcel_unpack(st, bucket, keys))
+		outcome = DIVE_NOT_MINE;
 	if (outcome) {
-		if (outcome != DIVE_STALE && b->role == DIVE_LANDING && b->transfer == transfer) {
-			dive_store_empty(&st->store, bucket);
-			dive_role(st, bucket, DIVE_NONE);
-		}
+		if (outcome != DIVE_STALE)
+			land_nowhere(st, bucket, transfer);
 		return dive_on_migrate_answer(call, (uint8_t)outcome, b->epoch);
 	}
 	b->parts++;

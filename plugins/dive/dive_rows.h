@@ -13,10 +13,22 @@ enum dive_elsewhere {
 	DIVE_ELSEWHERE, /* nothing was done; values: the address of who owns it */
 	DIVE_NO_MEMORY,
 	DIVE_STALE, /* of a bucket on its way: there is a later epoch here */
-	DIVE_WHOLE /* of a copy: something is missing here, so everything is wanted */
+	DIVE_WHOLE, /* of a copy: something is missing here, so everything is wanted */
+	DIVE_DOUBT /* it was done here, but the bucket went elsewhere before its copy was made */
 };
 
-#define DIVE_ASKS DK_IN(str16(storage), str16(key), u32(ttl_s), i32(a), i32(b), u32(n), rest(values))
+/* What a copy is told. */
+enum dive_copy_kind {
+	DIVE_CHANGE,
+	DIVE_ALL, /* in place of what is there */
+	DIVE_CHECK, /* nothing: does it have everything up to here? */
+	DIVE_DROP /* it is of no use any more */
+};
+
+/* asker, number, floor, again: struct dive_number; 0 with what changes nothing. */
+#define DIVE_ASKS                                                                                                                  \
+	DK_IN(str16(storage), str16(key), u32(ttl_s), i32(a), i32(b), u64(asker), u64(number), u64(floor), flag(again), u32(n),    \
+	      rest(values))
 #define DIVE_SAYS DK_OUT(u8(outcome), u32(n), rest(values))
 
 #define DIVE_ROWS(X, R)                                                                                                            \
@@ -44,8 +56,8 @@ enum dive_elsewhere {
 	  "the calling node wants to own buckets (a bit each): for each one, what stands against it, epoch and copy",              \
 	  DK_IN(str16(storage), rest(buckets)), DK_OUT(u64(nodes), rest(objections)))                                              \
 	X(struct dives, DK_VER_NODE, 642, "dive.copy", dive_on_copy, DK_INTERNAL,                                                  \
-	  "keys of a bucket that is copied here, or that the copy is of no use any more",                                          \
-	  DK_IN(str16(storage), u16(bucket), u32(epoch), u64(version), flag(whole), flag(drop), rest(keys)), DK_OUT(u8(outcome)))  \
+	  "of a bucket that is copied here: kind 0 a change, 1 all of it, 2 whether everything is here, 3 it is of no use now",    \
+	  DK_IN(str16(storage), u16(bucket), u32(epoch), u64(version), u8(kind), rest(keys)), DK_OUT(u8(outcome)))                 \
 	X(struct dives, DK_VER_NODE, 643, "dive.promote", dive_on_promote, DK_INTERNAL,                                            \
 	  "the called node owns a bucket of which it has a copy", DK_IN(str16(storage), u16(bucket), u32(epoch)), DK_OUT())
 

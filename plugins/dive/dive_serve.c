@@ -41,17 +41,14 @@ static int ask_push(struct dives *d, struct dive_storage *st, struct dive_order 
 	return dive_store_check(&st->store, &o->values);
 }
 
-int dive_execute(struct dives *d, struct dive_storage *st, struct dive_order *o, struct dk_dive_list *ret_values)
+/* Does it, here and now. */
+static int perform(struct dives *d, struct dive_storage *st, struct dive_order *o, struct dk_dive_list *ret_values)
 {
 	struct dk_dive_list values = { .n = 0 };
 	struct dk_writer w;
 	size_t cap;
-	int rc = dive_store_check(&st->store, &o->values);
+	int rc = pushes(o) ? ask_push(d, st, o) : 0;
 
-	if (rc == 0 && dive_copy_changes(st, o) && !d->cluster->majority(d->cluster))
-		rc = DK_DIVE_MINORITY;
-	if (rc == 0 && pushes(o))
-		rc = ask_push(d, st, o);
 	if (rc)
 		return rc;
 	cap = dive_store_answer(&st->store, o->key) + 1;
@@ -70,6 +67,56 @@ int dive_execute(struct dives *d, struct dive_storage *st, struct dive_order *o,
 	d->n.answered++;
 	*ret_values = values;
 	return 0;
+}
+
+/* It was done before, or may have been. */
+static int repeat(struct dives *d, struct dive_storage *st, uint16_t bucket, const struct dive_done *done, dk_id call, dk_id ask,
+		  struct dk_dive_list *ret_values)
+{
+	if (!done) {
+		d->n.late++;
+		return DK_DIVE_MAYBE;
+	}
+	d->n.repeated++;
+	if (done->rc)
+		return done->rc;
+	*ret_values = dive_memo_values(done);
+	return dive_copies(st) ? dive_copy_check(d, st, bucket, false, call, ask, *ret_values) : 0;
+}
+
+int dive_execute(struct dives *d, struct dive_storage *st, struct dive_order *o, const struct dive_number *number, dk_id call,
+		 dk_id ask, struct dk_dive_list *ret_values)
+{
+	bool changes = dive_changes(o);
+	uint16_t bucket = dive_hrw_bucket(o->key);
+	struct dive_done *done = NULL;
+	int rc = dive_store_check(&st->store, &o->values);
+
+	if (rc == 0 && dive_copies(st) && !d->cluster->majority(d->cluster))
+		rc = DK_DIVE_MINORITY;
+	if (rc)
+		return rc;
+	if (changes && number->asker) {
+		if (dive_memo_look(&st->memo, number, dk_now(d), &done) != DIVE_MEMO_NEW)
+			return repeat(d, st, bucket, done, call, ask, ret_values);
+		done = dive_memo_add(&st->memo, bucket, number, dk_now(d));
+		if (!done)
+			return -ENOMEM;
+	}
+	rc = perform(d, st, o, ret_values);
+	/* What came to nothing is remembered only when it may come once more: the answer must not change then. */
+	if (done && (rc == 0 || (rc > 0 && number->again)))
+		dive_memo_set(&st->memo, done, rc, *ret_values);
+	else if (done)
+		dive_memo_drop(&st->memo, done);
+	if (rc) {
+		d->n.refused++;
+		return rc;
+	}
+	if (!dive_copies(st))
+		return 0;
+	return changes || o->ttl_s ? dive_copy_begin(d, st, o->key, done, call, ask, *ret_values)
+				   : dive_copy_check(d, st, bucket, true, call, ask, *ret_values);
 }
 
 static int say(struct dk_call *call, int outcome)
@@ -93,6 +140,7 @@ static int serve(struct dives *d, struct dk_call *call, enum dk_dive_op op)
 	struct dk_cursor c = dk_cursor_of(call->payload);
 	struct dk_dive_list values = { .n = 0 };
 	struct dive_order o = { .op = (uint8_t)op };
+	struct dive_number number;
 	struct dive_storage *st;
 	struct dive_bucket *b;
 	dk_str name;
@@ -103,6 +151,10 @@ static int serve(struct dives *d, struct dk_call *call, enum dk_dive_op op)
 	o.ttl_s = dk_rd_u32(&c);
 	o.a = (int32_t)dk_rd_u32(&c);
 	o.b = (int32_t)dk_rd_u32(&c);
+	number.asker = dk_rd_u64(&c);
+	number.n = dk_rd_u64(&c);
+	number.floor = dk_rd_u64(&c);
+	number.again = dk_rd_u8(&c) != 0;
 	o.values.n = dk_rd_u32(&c);
 	o.values.bytes = dk_rd_rest(&c);
 	if (c.bad || !o.key.n || o.key.n > DK_DIVE_KEY_MAX || o.ttl_s > DK_DIVE_TTL_MAX) {
@@ -118,16 +170,9 @@ static int serve(struct dives *d, struct dk_call *call, enum dk_dive_op op)
 		return say_where(call, &b->keeper);
 	if (!dive_serves(d, b))
 		return say(call, DIVE_NOT_MINE);
-	rc = dive_execute(d, st, &o, &values);
-	if (rc) {
-		d->n.refused++;
-		return say(call, rc);
-	}
-	if (dive_copy_changes(st, &o)) {
-		rc = dive_copy_begin(d, st, o.key, call->id, 0, values);
-		if (rc)
-			return rc == DK_LATER ? rc : say(call, rc);
-	}
+	rc = dive_execute(d, st, &o, &number, call->id, 0, &values);
+	if (rc)
+		return rc == DK_LATER ? rc : say(call, rc);
 	return dive_on_get_answer(call, 0, values.n, values.bytes);
 }
 

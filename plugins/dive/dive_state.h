@@ -15,12 +15,13 @@
 #include <diarkis/dive.h>
 #include <diarkis/plugin.h>
 
+#include "dive_memo.h"
 #include "dive_rows.h"
 #include "dive_store.h"
 
 struct dive_storage_conf {
 	int64_t multiple_index, ring_size, clean_interval, default_ttl, batch, interval;
-	int64_t max_keys, max_value, max_list_bytes, max_list_items, copies;
+	int64_t max_keys, max_value, max_list_bytes, max_list_items, copies, remember;
 	const char *type;
 	bool migration;
 };
@@ -42,6 +43,7 @@ struct dive_bucket {
 	uint32_t epoch; /* of its ownership, as far as is known here: one more with each change of owner */
 	uint32_t parts; /* LANDING: that have come */
 	uint64_t transfer; /* LANDING: which */
+	uint64_t given_up; /* a transfer that must not come any more */
 	uint64_t since_ms; /* of this role */
 	uint64_t retry_ms; /* OWNED: not moved before */
 	uint64_t left_ms; /* when it was given to another node; 0 = never */
@@ -49,7 +51,9 @@ struct dive_bucket {
 	uint64_t version; /* OWNED, COPY: changes that it has seen */
 	struct dk_addr copy; /* OWNED: who has a copy, and of which version; family 0 = nobody */
 	uint64_t copy_boot, copied;
-	uint32_t copying; /* OWNED: changes that wait for the copy */
+	uint32_t copying; /* OWNED: changes and reads that wait for the copy */
+	uint64_t leased_ms; /* OWNED: the copy will not be taken over before */
+	uint64_t promised_ms; /* COPY: it is not taken over before */
 	struct dk_addr keeper; /* NONE, COPY: who was heard to own it; family 0 = not known */
 };
 
@@ -61,6 +65,7 @@ struct dive_storage {
 	bool migration, copies;
 	uint32_t clean_s;
 	struct dive_store store;
+	struct dive_memo memo;
 	struct dive_bucket buckets[DIVE_BUCKETS];
 	uint32_t owned; /* OWNED and LEAVING */
 	struct dive_claim *claim; /* NULL = none */
@@ -82,6 +87,8 @@ struct dives {
 	struct dk_cluster *cluster; /* likewise */
 	struct dive_storage *storages;
 	struct dk_table asks;
+	uint64_t asker, last_number; /* of this node's changes */
+	struct asking *first_change, *last_change; /* that are open, by number */
 	struct dk_timer tick, sweep;
 	struct dive_copying *copyings;
 	uint32_t copy_n; /* that nobody waits for */
@@ -94,8 +101,9 @@ struct dives {
 	uint64_t up_ms; /* since when */
 	struct {
 		uint64_t asked, asked_away, answered, retried, refused, failed, maybe, malformed, stale;
+		uint64_t repeated, late, forgotten, checked;
 		uint64_t claimed, copied, copies_failed, taken_over, moved_out, moved_in, moved_bytes, moves_failed, expired;
-		int64_t keys, bytes, buckets;
+		int64_t keys, bytes, buckets, remembered, uncopied;
 	} n;
 };
 
@@ -112,6 +120,8 @@ static inline bool dive_alone(const struct dives *d)
 /* ---- dive.c ---- */
 struct dive_storage *dive_find(struct dives *d, dk_str name);
 void dive_role(struct dive_storage *st, uint16_t bucket, enum dive_role role);
+/* Forgets its keys, and what was done to them. */
+void dive_empty(struct dive_storage *st, uint16_t bucket);
 /* Something changed: look at all buckets soon. */
 void dive_look(struct dives *d);
 
@@ -128,8 +138,16 @@ static inline bool dive_serves(const struct dives *d, const struct dive_bucket *
 	return b->role == DIVE_OWNED && dk_now(d) >= b->hold_ms;
 }
 
-/* Does what is asked, at the owner, and runs the filters. ret_values is valid until the callback returns. */
-int dive_execute(struct dives *d, struct dive_storage *st, struct dive_order *o, struct dk_dive_list *ret_values);
+static inline bool dive_changes(const struct dive_order *o)
+{
+	return o->op != DK_DIVE_GET && o->op != DK_DIVE_LRANGE;
+}
+
+/* Does what is asked, at the owner, unless it was done before, and runs the filters. Returns what dk_dive_result.rc may be,
+ * or DK_LATER: call or ask (one of them is 0) will be answered when the copy has it. ret_values is valid until the callback
+ * returns. */
+int dive_execute(struct dives *d, struct dive_storage *st, struct dive_order *o, const struct dive_number *number, dk_id call,
+		 dk_id ask, struct dk_dive_list *ret_values);
 void dive_write_addr(struct dk_writer *w, const struct dk_addr *a);
 void dive_read_addr(struct dk_cursor *c, struct dk_addr *ret_addr);
 
@@ -157,12 +175,30 @@ void dive_claim_look(struct dives *d, struct dive_storage *st);
 void dive_claim_fini(struct dives *d);
 
 /* ---- dive_copy.c ---- */
-bool dive_copy_changes(const struct dive_storage *st, const struct dive_order *o);
-/* A change was done. Returns 0 (there is nobody to copy it to), DK_LATER (call or ask will be answered) or DK_DIVE_MAYBE. */
-int dive_copy_begin(struct dives *d, struct dive_storage *st, dk_str key, dk_id call, dk_id ask, struct dk_dive_list values);
+static inline bool dive_copies(const struct dive_storage *st)
+{
+	return st->copies && !dive_alone(st->dives);
+}
+/* A change was done; done: as what, NULL = it has no number. Returns 0 (there is nobody to copy it to), DK_LATER (call or ask
+ * will be answered) or DK_DIVE_MAYBE. */
+int dive_copy_begin(struct dives *d, struct dive_storage *st, dk_str key, const struct dive_done *done, dk_id call, dk_id ask,
+		    struct dk_dive_list values);
+/* Something was read here, or was done before: it counts if the copy has all that is here, and will not be taken over. Returns as
+ * above, or DK_DIVE_NO_NODE for a read. */
+int dive_copy_check(struct dives *d, struct dive_storage *st, uint16_t bucket, bool read, dk_id call, dk_id ask,
+		    struct dk_dive_list values);
 void dive_copy_drop(struct dives *d, struct dive_storage *st, uint16_t bucket, const struct dk_addr *at);
 void dive_copy_look(struct dives *d, struct dive_storage *st);
 void dive_copy_fini(struct dives *d);
+
+/* ---- dive_parcel.c: a bucket as bytes ---- */
+/* All keys, and what was done to them. */
+size_t dive_parcel_size(const struct dive_storage *st, uint16_t bucket);
+void dive_parcel_pack(struct dive_storage *st, uint16_t bucket, struct dk_writer *w);
+/* Adds what comes to what is there. Returns 0, -EINVAL (counted) or -ENOMEM. */
+int dive_parcel_unpack(struct dive_storage *st, uint16_t bucket, dk_slice bytes);
+/* How many bytes of it are whole things, and few enough for one part. */
+size_t dive_parcel_part(dk_slice bytes, size_t most);
 
 /* ---- dive_move.c ---- */
 void dive_move_look(struct dives *d, struct dive_storage *st);

@@ -432,6 +432,13 @@ void dive_store_pack(struct dk_writer *w, const struct dive_entry *e, uint64_t n
 	dk_wr_bytes32(w, dk_slice_n(e->values, e->size));
 }
 
+void dive_store_skip(struct dk_cursor *c)
+{
+	dk_rd_bytes16(c);
+	dk_rd_take(c, 4 + 1 + 4);
+	dk_rd_bytes32(c);
+}
+
 int dive_store_unpack(struct dive_store *s, uint16_t bucket, struct dk_cursor *c, uint64_t now_ms)
 {
 	dk_str key = dk_str_of(dk_rd_bytes16(c));

@@ -69,6 +69,7 @@ void dive_store_empty(struct dive_store *s, uint16_t bucket);
 /* Writes one: key bytes16, milliseconds left u32, list u8, n u32, values bytes32. */
 void dive_store_pack(struct dk_writer *w, const struct dive_entry *e, uint64_t now_ms);
 size_t dive_store_packed(const struct dive_entry *e);
+void dive_store_skip(struct dk_cursor *c);
 /* Reads one and puts it into its bucket, in place of what is there. Limits of keys do not count: they were kept where it comes
  * from. Returns 0, -EINVAL (not an entry, or not of that bucket) or -ENOMEM. */
 int dive_store_unpack(struct dive_store *s, uint16_t bucket, struct dk_cursor *c, uint64_t now_ms);
