@@ -13,13 +13,15 @@
 #define PUSH_ROW(ver, cmd, name, ident, flags, fields) { ver, 0, cmd, flags, name, NULL, NULL, NULL, ident##_fields },
 
 ROOM_COMMANDS(PARAMS, PARAMS)
+ROOM_DATA_COMMANDS(PARAMS, PARAMS)
 ROOM_PUSHES(PUSH_PARAMS)
+ROOM_DATA_PUSHES(PUSH_PARAMS)
 
 static const struct dk_param plain[] = { { DK_T_REST, "message" }, { 0, NULL } };
 
-static const struct dk_command rows[] = { ROOM_COMMANDS(ROW, ROW) };
+static const struct dk_command rows[] = { ROOM_COMMANDS(ROW, ROW) ROOM_DATA_COMMANDS(ROW, ROW) };
 static const struct dk_command pushes[] = {
-	ROOM_PUSHES(PUSH_ROW) /* and those that carry what members say: */
+	ROOM_PUSHES(PUSH_ROW) ROOM_DATA_PUSHES(PUSH_ROW) /* and those that carry what members say: */
 	{ .ver = ROOM_VER, .cmd = ROOM_CMD_JOIN, .name = "room.joined", .out = plain },
 	{ .ver = ROOM_VER, .cmd = ROOM_CMD_LEAVE, .name = "room.left", .out = plain },
 	{ .ver = ROOM_VER, .cmd = ROOM_CMD_BROADCAST, .name = "room.broadcast", .out = plain },

@@ -9,6 +9,7 @@ plugins_room_la_SOURCES = %D%/room.c %D%/room_alias.c %D%/room_alias.h %D%/room_
 	%D%/room_service.c %D%/room_state.h %D%/room_store.c %D%/room_store.h %D%/room_takeover.c \
 	plugins/gather.c plugins/gather.h plugins/props.c \
 	plugins/props.h
+plugins_room_la_SOURCES += %D%/room_data.h %D%/room_props.c
 plugins_room_la_LIBADD = $(kernel_lib)
 plugins_room_la_LDFLAGS = $(plugin_ldflags)
 EXTRA_DIST += %D%/README.md %D%/room.conf
@@ -28,6 +29,9 @@ check_PROGRAMS += %D%/tests/test_room_pack
 check_PROGRAMS += %D%/tests/test_room_remote
 %C%_tests_test_room_remote_SOURCES = %D%/tests/test_room_remote.c %D%/tests/fabric.c %D%/tests/fabric.h
 %C%_tests_test_room_remote_LDADD = $(harness_lib) $(kernel_lib) $(test_libs)
+check_PROGRAMS += %D%/tests/test_room_props
+%C%_tests_test_room_props_SOURCES = %D%/tests/test_room_props.c %D%/tests/kept.c %D%/tests/kept.h %D%/tests/fabric.c %D%/tests/fabric.h
+%C%_tests_test_room_props_LDADD = $(harness_lib) $(kernel_lib) $(test_libs)
 check_PROGRAMS += %D%/tests/test_room_migrate
 %C%_tests_test_room_migrate_SOURCES = %D%/tests/test_room_migrate.c %D%/tests/fabric.c %D%/tests/fabric.h examples/attack/attack.c
 %C%_tests_test_room_migrate_CPPFLAGS = $(AM_CPPFLAGS)

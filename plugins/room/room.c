@@ -3,10 +3,12 @@
  * The plugin room: members of one node who hear each other. This file has the phases and the descriptor; room_service.c says what
  * a room is. It does no field of view, no history and no game.
  */
+#include "room_data.h"
 #include "room_state.h"
 
 static const struct dk_command room_commands[] = {
-	ROOM_COMMANDS(DK_CMD_ROW, DK_RAW_ROW) ROOM_NODE_COMMANDS(DK_CMD_ROW, DK_RAW_ROW){ .name = NULL },
+	ROOM_COMMANDS(DK_CMD_ROW, DK_RAW_ROW) ROOM_DATA_COMMANDS(DK_CMD_ROW, DK_RAW_ROW)
+		ROOM_NODE_COMMANDS(DK_CMD_ROW, DK_RAW_ROW){ .name = NULL },
 };
 
 /* ---- phases ---- */
@@ -23,6 +25,7 @@ static int init(void *self)
 	room_look_init(s);
 	room_keep_init(s);
 	room_send_init(s);
+	room_props_init(s);
 	room_carry_init(s);
 	rc = dk_connect(s, &s->user->discarded, room_on_user_discarded);
 	if (rc == 0)
@@ -135,6 +138,7 @@ static const struct dk_counter counters[] = {
 	DK_COUNTER(struct rooms, messages, "messages to all or some members"),
 	DK_COUNTER(struct rooms, relays, "relays: messages to others alone, that wait for nothing"),
 	DK_COUNTER(struct rooms, bytes, "bytes of messages and relays"),
+	DK_COUNTER(struct rooms, props_refused, "changes of properties refused: a limit, a name, no whole number"),
 	DK_COUNTER(struct rooms, ticks, "intervals that ended with something to send"),
 	DK_COUNTER(struct rooms, pushes, "pushes handed to members' connections; with an interval, lists of messages"),
 	DK_COUNTER(struct rooms, lost, "pushes that a member's connection did not take"),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What is kept in a room beside its members: seats for those who will come, properties, bytes of other plugins. Everything
- * here moves with the room, and a change of it is told to the room's copies.
+ * What is kept in a room beside its members: seats for those who will come, bytes of other plugins. Everything here moves with
+ * the room, and a change of it is told to the room's copies. Properties are room_props.c's.
  */
 #include "room_state.h"
 
@@ -67,86 +67,6 @@ static bool svc_is_reserved(struct dk_room *svc, dk_id room, dk_str uid)
 	const struct room *r = room_any(rooms_of(svc), room);
 
 	return r && room_store_is_reserved(r, uid);
-}
-
-/* ---- properties ---- */
-
-static const struct props_limits most = { DK_ROOM_PROPS_MAX, DK_ROOM_PROP_BYTES_MAX };
-
-static void tell_of_property(struct rooms *s, dk_id room, dk_str name, const struct dk_value *value)
-{
-	struct dk_room_property_event ev = { room, name, value };
-
-	dk_emit(&s->svc.property_changed, &ev);
-}
-
-static int svc_set(struct dk_room *svc, dk_id room, dk_str name, const struct dk_value *value)
-{
-	struct rooms *s = rooms_of(svc);
-	struct room *r = room_live(s, room);
-	int rc;
-
-	if (!r)
-		return room_why_not(s, room);
-	rc = props_set(s, &r->props, &most, name, value);
-	if (rc)
-		return rc;
-	room_touched(s, r);
-	tell_of_property(s, room, name, value);
-	return 0;
-}
-
-static int svc_incr(struct dk_room *svc, dk_id room, dk_str name, int64_t delta, int64_t *ret_value)
-{
-	struct rooms *s = rooms_of(svc);
-	struct room *r = room_live(s, room);
-	struct dk_value v = { .type = DK_V_INT };
-	int rc;
-
-	if (!r)
-		return room_why_not(s, room);
-	rc = props_incr(s, &r->props, &most, name, delta, &v.as.i);
-	if (rc)
-		return rc;
-	room_refresh(s, r);
-	room_touched(s, r);
-	*ret_value = v.as.i;
-	tell_of_property(s, room, name, &v);
-	return 0;
-}
-
-static int svc_unset(struct dk_room *svc, dk_id room, dk_str name)
-{
-	struct rooms *s = rooms_of(svc);
-	struct room *r = room_live(s, room);
-	int rc;
-
-	if (!r)
-		return room_why_not(s, room);
-	rc = props_unset(s, &r->props, name);
-	if (rc)
-		return rc;
-	room_touched(s, r);
-	tell_of_property(s, room, name, NULL);
-	return 0;
-}
-
-static int svc_get(struct dk_room *svc, dk_id room, dk_str name, struct dk_value *ret_value)
-{
-	const struct room *r = room_any(rooms_of(svc), room);
-
-	return r ? props_get(&r->props, name, ret_value) : DK_ROOM_GONE;
-}
-
-static bool svc_next_property(struct dk_room *svc, dk_id room, const void **at, dk_str *ret_name, struct dk_value *ret_value)
-{
-	const struct room *r = room_any(rooms_of(svc), room);
-	const struct prop *p = *at;
-
-	if (!r || !props_next(&r->props, &p, ret_name, ret_value))
-		return false;
-	*at = p;
-	return true;
 }
 
 /* ---- what other plugins keep ---- */
@@ -220,9 +140,4 @@ void room_keep_init(struct rooms *s)
 	svc->is_reserved = svc_is_reserved;
 	svc->attachment = svc_attachment;
 	svc->touch = svc_touch;
-	svc->set = svc_set;
-	svc->incr = svc_incr;
-	svc->unset = svc_unset;
-	svc->get = svc_get;
-	svc->next_property = svc_next_property;
 }

@@ -25,7 +25,7 @@ extern "C" {
 
 #define DK_ROOM_NAME "room"
 #define DK_ROOM_MAJOR 1
-#define DK_ROOM_MINOR 1
+#define DK_ROOM_MINOR 2
 #define DK_ROOM_TYPE struct dk_room
 
 #define DK_ROOM_MEMBERS_MIN 2
@@ -45,7 +45,7 @@ enum dk_room_outcome {
 	DK_ROOM_NO_NODE /* no other node can take it */
 };
 
-enum dk_room_change { DK_ROOM_MEMBER_ADDED = 1, DK_ROOM_MEMBER_REMOVED = 2 };
+enum dk_room_change { DK_ROOM_MEMBER_ADDED = 1, DK_ROOM_MEMBER_REMOVED = 2, DK_ROOM_PROPERTIES_CHANGED = 3 };
 
 /* Of properties. */
 #define DK_ROOM_PROPS_MAX 256
@@ -74,7 +74,7 @@ struct dk_room_event {
 	bool moved; /* created: it came from another node; discarded: it lives on on another one */
 };
 struct dk_room_member_event {
-	dk_id room, user;
+	dk_id room, user; /* user 0: properties changed */
 	enum dk_room_change change;
 	enum dk_reason reason; /* of a removal: DK_REASON_CLIENT = left by itself */
 	uint16_t members; /* after it */
@@ -131,6 +131,11 @@ struct dk_room_part {
 	/* Returns 0, or anything else: the room is refused here. */
 	int (*unpack)(void *self, dk_id room, uint16_t version, dk_slice bytes);
 };
+
+/* Changes properties of the room by set(), incr() and unset() of the service, which all happen or, when it returns false, do not.
+ * It sees its own changes. */
+struct dk_room;
+typedef bool dk_room_update_fn(void *arg, struct dk_room *svc, dk_id room);
 
 /* The end of a move to another node. err 0: the room lives there, under id (borrowed), and here no more. Otherwise it stays as it
  * was: DK_ROOM_GONE (it ended meanwhile), DK_ROOM_NO_NODE (nobody took it) or <0. Not called when the mover stopped. */
@@ -231,6 +236,13 @@ struct dk_room {
 	/* Pushes when the room was created, a u32 of unix seconds, to some members (to NULL = all). Returns 0, DK_ROOM_GONE or
 	 * DK_ROOM_MOVING. */
 	int (*sync_created)(struct dk_room *svc, dk_id room, const dk_id *to, size_t n, uint8_t ver, uint16_t cmd);
+
+	/* ---- 1.2: what is kept in a room ---- */
+
+	/* Runs fn at once. Afterwards, if it said yes, the time to live of an empty room begins anew, and listeners hear of what is
+	 * different now: `changed` once, `property_changed` of each. Returns 0, DK_ROOM_GONE, DK_ROOM_MOVING, -EDEADLK (inside an
+	 * update of that room) or -ENOMEM. */
+	int (*update)(struct dk_room *svc, dk_id room, dk_room_update_fn *fn, void *arg);
 };
 
 #ifdef __cplusplus

@@ -11,6 +11,7 @@
 #define ROOM_VER 1
 
 enum room_cmd {
+	ROOM_CMD_INCR_PROP = 10, /* also the push that tells of the new value */
 	ROOM_CMD_MEMBER_IDS = 11,
 	ROOM_CMD_MIGRATE = 12,
 	ROOM_CMD_COUNT_MEMBERS = 13,
@@ -26,9 +27,12 @@ enum room_cmd {
 	ROOM_CMD_LEAVE = 102, /* also the push that tells of one who left */
 	ROOM_CMD_BROADCAST = 103, /* the push carries the messages, as a list */
 	ROOM_CMD_MESSAGE = 104, /* so does this one */
+	ROOM_CMD_UPDATE_PROPS = 107,
+	ROOM_CMD_GET_PROPS = 108,
 	ROOM_CMD_OWNER_ID = 109,
 	ROOM_CMD_RESERVE = 117,
-	ROOM_CMD_CANCEL_RESERVE = 118
+	ROOM_CMD_CANCEL_RESERVE = 118,
+	ROOM_CMD_PROPS_SYNC = 130 /* push only */
 };
 
 /* Codes of refusals; a client sees them when the node sends structured errors. */
@@ -38,6 +42,8 @@ enum room_error {
 	ROOM_E_JOIN = DK_E_ROOM_JOIN,
 	ROOM_E_LEAVE = DK_E_ROOM_LEAVE,
 	ROOM_E_OWNER = DK_E_ROOM_NO_OWNER,
+	ROOM_E_INCR = DK_E_ROOM_INCR,
+	ROOM_E_PROPS = DK_E_ROOM_PROP_SYNC,
 	ROOM_E_RESERVE = DK_E_ROOM_RESERVE,
 	ROOM_E_CANCEL_RESERVE = DK_E_ROOM_CANCEL_RESERVE,
 	ROOM_E_NOT_FOUND = DK_E_ROOM_NOT_FOUND,
@@ -99,5 +105,21 @@ enum room_error {
 	  DK_OUT(u16(latency_ms), bytes16(message), str16(sender)))                                                                \
 	P(1, 20, "room.migrated", room_push_migrated, DK_PUFFER, DK_OUT(str16(oldRoom), str16(room)))                              \
 	P(1, 30, "room.backups", room_push_backups, DK_PUFFER, DK_OUT(strs(addresses), str16(room)))
+
+/* What members keep in their room: properties are bytes by name. */
+#define ROOM_DATA_COMMANDS(X, R)                                                                                                   \
+	X(struct rooms, 1, 10, "room.incr_prop", room_on_incr_prop, DK_CLIENT | DK_USER | DK_PUFFER,                               \
+	  "add to a whole number among the properties of one's room, which begins at 0; with sync all members hear of it",         \
+	  DK_IN(i64(delta), str16(name), str16(room), flag(sync)), DK_OUT(i64(value)))                                             \
+	X(struct rooms, 1, 107, "room.update_props", room_on_update_props, DK_CLIENT | DK_USER | DK_PUFFER,                        \
+	  "set properties of one's room, all or none; with sync all members hear of it",                                           \
+	  DK_IN(strs(names), str16(room), flag(sync), strs(values)), DK_OUT())                                                     \
+	X(struct rooms, 1, 108, "room.get_props", room_on_get_props, DK_CLIENT | DK_USER | DK_PUFFER,                              \
+	  "properties of one's room by name, without names all that are bytes; those that are not there are left out",             \
+	  DK_IN(strs(names), str16(room)), DK_OUT(strs(names), strs(values)))
+
+#define ROOM_DATA_PUSHES(P)                                                                                                        \
+	P(1, 10, "room.incr_prop", room_push_incr, DK_PUFFER, DK_OUT(str16(name), str16(room), i64(value)))                        \
+	P(1, 130, "room.props", room_push_props, DK_PUFFER, DK_OUT(strs(names), str16(room), strs(values)))
 
 #endif

@@ -103,6 +103,10 @@ static void on_created(struct probe *p, const struct dk_room_event *ev)
 
 static void on_changed(struct probe *p, const struct dk_room_member_event *ev)
 {
+	if (ev->change == DK_ROOM_PROPERTIES_CHANGED) {
+		event("changed %u\n", ev->members);
+		return;
+	}
 	event("changed %s %s %u\n", ev->change == DK_ROOM_MEMBER_ADDED ? "+" : "-", uid(p, ev->user), ev->members);
 	maybe_remove(p, ev->room, "changed");
 }
@@ -911,7 +915,8 @@ START_TEST(properties)
 	ck_assert_int_eq(rooms->incr(rooms, room, dk_str_c("team"), 1, &sum), DK_REFUSED);
 	ck_assert_int_eq(rooms->unset(rooms, room, dk_str_c("score")), 0);
 	ck_assert_int_eq(rooms->unset(rooms, room, dk_str_c("score")), DK_NOT_FOUND);
-	expect_events("property team 4 0\nproperty score 2 40\nproperty score 2 42\nproperty score 0 0\n");
+	expect_events("changed 1\nproperty team 4 0\nchanged 1\nproperty score 2 40\nchanged 1\nproperty score 2 42\n"
+		      "changed 1\nproperty score 0 0\n");
 	ck_assert_int_eq(rooms->get(rooms, room, dk_str_c("score"), &v), DK_NOT_FOUND);
 	ck_assert_int_eq(rooms->get(rooms, room, dk_str_c("team"), &v), 0);
 	ck_assert(v.type == DK_V_STR && dk_str_eq(v.as.s, dk_str_c("red")));

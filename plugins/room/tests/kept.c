@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "kept.h"
+
+#include <check.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+struct probe {
+	struct dk_self base;
+	struct dk_room *room;
+};
+
+static char events[8192];
+static bool remove_it;
+
+static void event(struct probe *p, const char *fmt, ...)
+{
+	size_t n = strlen(events);
+	va_list ap;
+
+	n += (size_t)snprintf(events + n, sizeof(events) - n, "%u ", dk_node_addr(p)->ip[3]);
+	va_start(ap, fmt);
+	vsnprintf(events + n, sizeof(events) - n, fmt, ap);
+	va_end(ap);
+}
+
+static void on_changed(struct probe *p, const struct dk_room_member_event *ev)
+{
+	if (ev->change != DK_ROOM_PROPERTIES_CHANGED)
+		return;
+	ck_assert_uint_eq(ev->user, 0);
+	event(p, "change %d %u\n", ev->change, ev->members);
+	if (remove_it) {
+		remove_it = false;
+		ck_assert_int_eq(p->room->remove(p->room, ev->room, 2, 9, dk_slice_n(NULL, 0)), 0);
+	}
+}
+
+static void on_property_changed(struct probe *p, const struct dk_room_property_event *ev)
+{
+	event(p, "property " DK_STR_FMT " %d %lld\n", DK_STR_ARG(ev->name), ev->value ? (int)ev->value->type : 0,
+	      ev->value && ev->value->type == DK_V_INT ? (long long)ev->value->as.i : 0);
+}
+
+static int probe_init(void *self)
+{
+	struct probe *p = self;
+
+	dk_connect(p, &p->room->changed, on_changed);
+	dk_connect(p, &p->room->property_changed, on_property_changed);
+	return 0;
+}
+
+static const struct dk_need probe_needs[] = {
+	DK_NEED(struct probe, room, DK_ROOM),
+	{ 0 },
+};
+static const struct dk_ops probe_ops = { .init = probe_init };
+
+DK_PLUGIN(probe) = {
+	DK_PLUGIN_HEAD("probe", "1", "the test's own"),
+	.self_size = sizeof(struct probe),
+	.needs = probe_needs,
+	.ops = &probe_ops,
+};
+
+void kept_open(unsigned n, const char *room)
+{
+	static const struct dk_plugin_desc *const plugins[] = { &dk_plugin_probe, NULL };
+
+	fabric_open(n, 1, room, plugins, "probe = {}");
+	kept_forget();
+}
+
+void kept_expect(const char *want)
+{
+	ck_assert_str_eq(events, want);
+	kept_forget();
+}
+
+void kept_forget(void)
+{
+	events[0] = '\0';
+	remove_it = false;
+}
+
+void kept_remove_room(void)
+{
+	remove_it = true;
+}
+
+dk_id kept_room(unsigned node, const struct player *owner, uint32_t interval_ms, uint8_t replicas, struct dk_id52 *ret_id)
+{
+	struct dk_room_opts o = { .max_members = 20,
+				  .allow_empty = true,
+				  .join = owner != NULL,
+				  .ttl_s = 20,
+				  .interval_ms = interval_ms,
+				  .replicas = replicas };
+	struct dk_room *rooms = fabric[node].rooms;
+	struct dk_room_info info;
+	dk_id room;
+
+	ck_assert_int_eq(rooms->create(rooms, owner ? player_user(owner) : 0, &o, &room), 0);
+	ck_assert_int_eq(rooms->info(rooms, room, &info), 0);
+	*ret_id = info.id;
+	return room;
+}
+
+void kept_join(struct player *p, dk_id room)
+{
+	struct dk_room *rooms = fabric[p->node].rooms;
+
+	ck_assert_int_eq(rooms->join(rooms, room, player_user(p), 1, 101, dk_slice_n(NULL, 0)), 0);
+}
+
+void kept_leave(struct player *p, dk_id room)
+{
+	struct dk_room *rooms = fabric[p->node].rooms;
+
+	ck_assert_int_eq(rooms->leave(rooms, room, player_user(p), 1, 102, dk_slice_n(NULL, 0)), 0);
+}
+
+struct dk_list kept_list(const char *const *texts)
+{
+	static uint8_t bytes[4][1 << 17];
+	static unsigned at;
+	struct dk_writer w;
+	struct dk_list l = { { NULL, 0 }, 0 };
+
+	at = (at + 1) % 4;
+	w = dk_writer_on(bytes[at], sizeof(bytes[at]));
+	for (; texts[l.n]; l.n++)
+		dk_wr_bytes16(&w, dk_slice_of(dk_str_c(texts[l.n])));
+	ck_assert(!w.bad);
+	l.bytes = dk_written(&w);
+	return l;
+}
+
+void kept_hears(struct player *p, const char *want)
+{
+	ck_assert_str_eq(player_heard(p), want);
+}
