@@ -7,6 +7,8 @@ exampleattackdir = $(pkgdatadir)/examples/attack
 dist_exampleattack_DATA = %D%/attack/attack.c %D%/attack/test_attack.c %D%/attack/Makefile
 exampleembeddir = $(pkgdatadir)/examples/embed
 dist_exampleembed_DATA = %D%/embed/embed.c %D%/embed/Makefile
+exampleloddir = $(pkgdatadir)/examples/lod
+dist_examplelod_DATA = %D%/lod/lod.c %D%/lod/test_lod.c %D%/lod/Makefile
 EXTRA_DIST += \
 	%D%/attack/compare.sh \
 	%D%/attack/colyseus/package.json %D%/attack/colyseus/package-lock.json \

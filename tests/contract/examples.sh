@@ -43,9 +43,9 @@ tree=$work/root$prefix
 export PKG_CONFIG="pkg-config --define-prefix" PKG_CONFIG_PATH=$tree/lib/pkgconfig DIARKIS_TEST_PLUGINS=$tree/lib/diarkis/plugins
 export LD_LIBRARY_PATH=$tree/lib
 
-# test: hello_and_attack_build_and_pass
+# test: they_build_and_pass
 cp -r "$tree"/share/diarkis/examples/* "$work/"
-for name in hello attack; do
+for name in hello attack lod; do
 	run "building $name" make -C "$work/$name"
 	run "the test of $name" make -C "$work/$name" check
 	grep -q '^100%: Checks: [1-9]' "$log" || fail "the test of $name says nothing of its checks"
