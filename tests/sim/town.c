@@ -334,6 +334,7 @@ static void people(struct town *t)
 			die(t, "not all players came into their rooms");
 		town_run(t, 5);
 	}
+	town_run(t, 100); /* a copy may be 50 ms behind: who came in just before its node dies may be lost with it */
 }
 
 /* ---- nodes ---- */
