@@ -7,7 +7,7 @@
 
 #include <diarkis/err.h>
 
-#include "tools/bot.h"
+#include "tools/bot_plan.h"
 
 static const struct scenario *const scenarios[] = { &scenario_room, &scenario_idle };
 
@@ -18,6 +18,12 @@ const struct scenario *scenario_named(const char *name)
 			return scenarios[i];
 	}
 	return NULL;
+}
+
+void scenarios_help(FILE *out)
+{
+	for (size_t i = 0; i < DK_ARRAY_LEN(scenarios); i++)
+		fprintf(out, "%-9s%s\n", scenarios[i]->name, scenarios[i]->summary);
 }
 
 static int usage(const char *sentence)
@@ -46,34 +52,70 @@ static bool add_parts(struct run *r, const char *list)
 	return r->part_n > 0;
 }
 
-int main(int argc, char **argv)
+static int run_named(struct bot_options *o, const char *name)
 {
-	struct bot_options o = bot_defaults;
 	struct run *r;
-	int rc, word;
+	int rc = 0;
 
-	if (!options_from_environment(&o))
-		return DK_EXIT_USAGE;
-	rc = options_from_arguments(&o, argc, argv, &word);
-	if (rc >= 0)
-		return rc;
-	if (word == argc)
-		return usage("what to do? expected a scenario: room, idle or mixed");
-	if (word + 1 < argc)
-		return usage("there is more than one word; options begin with --");
-	if (!options_settle(&o))
+	if (!options_settle(o))
 		return DK_EXIT_USAGE;
 	r = calloc(1, sizeof(*r));
 	if (!r)
 		return 1;
-	r->o = &o;
-	r->name = argv[word];
-	if (!strcmp(r->name, "mixed"))
-		rc = add_parts(r, o.with) ? 0 : usage("--with names what is no scenario; expected some of room,idle");
-	else
-		rc = add_parts(r, r->name) ? 0 : usage("the first word is no scenario; expected room, idle or mixed");
+	r->o = o;
+	r->name = name;
+	if (strcmp(name, "mixed") != 0)
+		rc = add_parts(r, name) ? 0 : usage("the first word is no scenario; diarkis-bot --help lists them");
+	else if (!add_parts(r, o->with))
+		rc = usage("--with names what is no scenario; diarkis-bot --help lists them");
 	if (!rc)
 		rc = run_all(r);
 	free(r);
 	return rc;
+}
+
+static int run_file(const char *path, int argc, char **argv)
+{
+	struct plan *p = calloc(1, sizeof(*p));
+	struct bot_options base = bot_defaults;
+	int rc = 1;
+
+	if (p && options_from_environment(&base)) {
+		rc = plan_load(p, path, &base, argc, argv);
+		if (rc < 0)
+			rc = run_all(&p->run);
+		plan_fini(p);
+	}
+	free(p);
+	return rc;
+}
+
+int main(int argc, char **argv)
+{
+	const char *word = NULL, *file = getenv("DIARKIS_BOT_CONFIG"), *server = getenv("DIARKIS_BOT_SERVER_MODE");
+	struct bot_options o = bot_defaults;
+	int rc, at;
+
+	if (!options_from_environment(&o))
+		return DK_EXIT_USAGE;
+	rc = options_from_arguments(&o, argc, argv, &at);
+	if (rc >= 0)
+		return rc;
+	if (at < argc)
+		word = argv[at++];
+	else if (server && (!strcmp(server, "true") || !strcmp(server, "1")))
+		word = "server";
+	else if (file && *file)
+		word = "scenario";
+	if (!word)
+		return usage("what to do? expected a scenario, for example room");
+	if (!strcmp(word, "scenario") && at < argc)
+		file = argv[at++];
+	if (at < argc)
+		return usage("there is more than one word; options begin with --");
+	if (!strcmp(word, "server"))
+		return bot_server(&o);
+	if (strcmp(word, "scenario") != 0)
+		return run_named(&o, word);
+	return file && *file ? run_file(file, argc, argv) : usage("scenario: which file?");
 }

@@ -15,10 +15,11 @@
 #define BOT_NO_BOUND UINT32_MAX
 
 struct bot_options {
-	const char *endpoint, *type, *client_key, *prefix, *join, *with;
+	const char *endpoint, *type, *client_key, *prefix, *join, *with, *address;
 	bool tcp, json, quiet, reliable, allow_empty;
 	enum dkc_protocol protocol; /* of tcp and type */
-	uint32_t bots, size, seconds, messages, interval_ms, echo_ms, ttl_s, first, pid, batch_us, retry_ms, max_retry, spawn_ms;
+	uint32_t bots, size, seconds, messages, interval_ms, echo_ms, ttl_s, first, pid, batch_us, port, retry_ms, max_retry,
+		spawn_ms;
 	uint32_t circle; /* members of a room, a group, a session; --room-size, --members */
 	uint32_t room_ttl_s, drain_s, gap_ms;
 	double rate;
@@ -37,6 +38,8 @@ int options_from_arguments(struct bot_options *o, int argc, char **argv, int *re
 /* One option by its name, '-' and '_' being the same; where: what a sentence on stderr begins with. text stays the caller's, who
  * keeps it. NULL is fine for what is only there or not. False after that sentence, or when there is none of that name. */
 bool options_set(struct bot_options *o, const char *where, const char *name, const char *text);
+bool options_is_text(const char *name); /* its value is no number, and no truth value */
+bool options_is_of_run(const char *name); /* and not of a scenario in it */
 /* What follows from the others; false after a sentence on stderr. */
 bool options_settle(struct bot_options *o);
 void options_help(FILE *out);
@@ -81,6 +84,7 @@ struct scenario {
 
 /* By name; NULL = there is none. */
 const struct scenario *scenario_named(const char *name);
+void scenarios_help(FILE *out); /* a line for each */
 extern const struct scenario scenario_room, scenario_idle;
 
 /* ---- bot_run.c: bots that connect, do what their scenarios say, and leave ---- */
@@ -128,6 +132,7 @@ struct run {
 	uint64_t rss_before, rss_after;
 	struct hist rtt_before, rtt;
 	double was_cpu, cpu_start;
+	FILE *figures; /* gets them as a line of JSON each second and at the end; NULL = nobody */
 };
 
 /* Runs parts to their end: [0, part_n) of r, whose name, o and parts' scenario and o are set. Returns the exit status. */

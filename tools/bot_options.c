@@ -78,12 +78,17 @@ static const struct row rows[] = {
 	{ BOUND, "max-rooms-lost", "N", 0, 0, AT(max_rooms_lost), "of rooms" },
 	{ BOUND, "max-disconnected", "N", 0, 0, AT(max_disconnected), "of bots" },
 	{ BOUND, "max-told-ms", "MS", 0, 0, AT(max_told_ms), "from the last message of a lost room until its members were told" },
+	{ HEADING, "server:", NULL, 0, 0, 0, NULL },
+	{ TEXT, "address", "ADDRESS", 0, 0, AT(address), "where it listens (default 127.0.0.1)" },
+	{ NUMBER, "port", "PORT", 0, 65535, AT(port), "likewise (default 9500; 0: one that is free)" },
 	{ HEADING, "idle:", NULL, 0, 0, 0, NULL },
 	{ NUMBER, "ttl", "S", 1, 3600, AT(ttl_s), "the server's connectionTTL (default 10)" },
 };
 
 const struct bot_options bot_defaults = {
 	.type = "UDP",
+	.address = "127.0.0.1",
+	.port = 9500,
 	.prefix = "bot-",
 	.bots = 16,
 	.circle = 16,
@@ -183,17 +188,43 @@ static bool set_row(struct bot_options *o, const struct row *row, const char *wh
 	return false;
 }
 
-bool options_set(struct bot_options *o, const char *where, const char *name, const char *text)
+static const struct row *row_named(const char *name)
 {
 	for (size_t i = 0; i < DK_ARRAY_LEN(rows); i++) {
-		if (!is_named(&rows[i], name))
-			continue;
-		if (text || rows[i].kind == FLAG)
-			return set_row(o, &rows[i], where, text);
-		fprintf(stderr, "diarkis-bot: %s%s: expected a value\n", where, name);
-		return false;
+		if (is_named(&rows[i], name))
+			return &rows[i];
 	}
-	fprintf(stderr, "diarkis-bot: %s%s is no option; diarkis-bot --help lists them\n", where, name);
+	return NULL;
+}
+
+bool options_is_text(const char *name)
+{
+	const struct row *row = row_named(name);
+
+	return row && row->kind == TEXT;
+}
+
+/* Those under the first heading. */
+bool options_is_of_run(const char *name)
+{
+	const struct row *row = row_named(name), *first = rows;
+
+	do
+		first++;
+	while (first->kind != HEADING);
+	return row && row < first;
+}
+
+bool options_set(struct bot_options *o, const char *where, const char *name, const char *text)
+{
+	const struct row *row = row_named(name);
+
+	if (!row)
+		fprintf(stderr, "diarkis-bot: %s%s is no option; diarkis-bot --help lists them\n", where, name);
+	else if (!text && row->kind != FLAG)
+		fprintf(stderr, "diarkis-bot: %s%s: expected a value\n", where, name);
+	else
+		return set_row(o, row, where, text);
 	return false;
 }
 
@@ -225,6 +256,7 @@ int options_from_arguments(struct bot_options *o, int argc, char **argv, int *re
 			all[n++] = (struct option){ rows[i].name, rows[i].kind == FLAG ? no_argument : required_argument, NULL,
 						    256 + (int)i };
 	}
+	optind = 0; /* anew: a scenario file is read between two looks at the arguments */
 	while ((c = getopt_long(argc, argv, "hV", all, NULL)) != -1) {
 		if (c == 'h') {
 			options_help(stdout);
@@ -258,15 +290,34 @@ bool options_settle(struct bot_options *o)
 
 #define HELP_AT 20 /* the column of what is said */
 
+static const char usage[] = "Usage: diarkis-bot SCENARIO --endpoint URL [OPTION]...\n"
+			    "       diarkis-bot scenario FILE.json [OPTION]...\n"
+			    "       diarkis-bot server [OPTION]...\n"
+			    "\n";
+
+static const char explained[] =
+	"\n"
+	"Each option may stand in the environment instead: DIARKIS_BOT_ROOM_SIZE=4 for --room-size 4; for one without a value\n"
+	"true or false. The command line wins. Without a scenario DIARKIS_BOT_CONFIG=FILE.json means scenario FILE.json, and\n"
+	"DIARKIS_BOT_SERVER_MODE=true means server.\n"
+	"\n"
+	"scenario: a JSON object of options, with howmany for bots, duration for seconds, interval for spawn, and\n"
+	"\"scenarios\", a list of names or of objects with a name and options that are for this scenario alone:\n"
+	"  {\"howmany\": 100, \"duration\": 30, \"scenarios\": [\"idle\", {\"name\": \"room\", \"room_size\": 8}]}\n"
+	"server: POST /run with such an object begins a run, GET /run tells of it, DELETE /run ends it; GET /metrics has its\n"
+	"figures for Prometheus. Options given to the server are defaults for its runs.\n"
+	"\n"
+	"With fewer bots than --room-size the room is shared: its id is printed as \"room ID\" for others to --join, and the\n"
+	"messages begin when the room is full. SIGINT ends the sending; what is under way is waited for.\n"
+	"\n"
+	"Exit status: 0 good; 1 a reliable message was lost, doubled or overtaken, a bot was lost, or the run failed;\n"
+	"2 usage.\n";
+
 void options_help(FILE *out)
 {
-	fputs("Usage: diarkis-bot SCENARIO --endpoint URL [OPTION]...\n"
-	      "\n"
-	      "room   bots sit in rooms and broadcast; every delivery is checked\n"
-	      "idle   bots connect and only say that they live\n"
-	      "mixed  each bot does all of that at once\n"
-	      "\n",
-	      out);
+	fputs(usage, out);
+	scenarios_help(out);
+	fputs("mixed    each bot does all of that at once\n\n", out);
 	for (size_t i = 0; i < DK_ARRAY_LEN(rows); i++) {
 		const struct row *row = &rows[i];
 		int n;
@@ -278,16 +329,5 @@ void options_help(FILE *out)
 		n = fprintf(out, "  --%s%s%s ", row->name, row->arg ? " " : "", row->arg ? row->arg : "");
 		fprintf(out, "%*s%s\n", n < HELP_AT ? HELP_AT - n : 0, "", row->help);
 	}
-	fputs("\n"
-	      "Each option may stand in the environment instead: DIARKIS_BOT_ROOM_SIZE=4 for --room-size 4; for an option without "
-	      "a value\n"
-	      "true or false. The command line wins.\n"
-	      "\n"
-	      "With fewer bots than --room-size the room is shared: its id is printed as \"room ID\" for others to --join, and "
-	      "the\n"
-	      "messages begin when the room is full. SIGINT ends the sending; what is under way is waited for.\n"
-	      "\n"
-	      "Exit status: 0 good; 1 a reliable message was lost, doubled or overtaken, a bot was lost, or the run failed; 2 "
-	      "usage.\n",
-	      out);
+	fputs(explained, out);
 }

@@ -388,6 +388,14 @@ static void interrupt(struct run *r, uint64_t now)
 		stop_sending(r, now);
 }
 
+static void tell_figures(struct run *r)
+{
+	if (!r->figures || r->phase < RUN || r->failed)
+		return;
+	run_report(r, r->figures, true);
+	fflush(r->figures);
+}
+
 int run_all(struct run *r)
 {
 	int signals = process_signal_fd(), rc;
@@ -411,6 +419,7 @@ int run_all(struct run *r)
 			next_progress += 1000000000;
 			if (!r->o->quiet)
 				run_progress(r, now);
+			tell_figures(r);
 		}
 		if (now >= next_signal) {
 			next_signal = now + 50000000;
@@ -421,6 +430,7 @@ int run_all(struct run *r)
 	rc = 1;
 	if (!r->failed) {
 		run_report(r, stdout, r->o->json);
+		tell_figures(r);
 		rc = run_broken(r);
 	}
 	close_all(r);
