@@ -436,6 +436,7 @@ static int init(void *self)
 	svc->move = user_move;
 	svc->pack = user_pack;
 	svc->unpack = user_unpack;
+	svc->way = user_way;
 
 	s->sink = (struct dk_peer_sink){
 		.self = s,

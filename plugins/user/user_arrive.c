@@ -44,6 +44,11 @@ void user_arrival_free(struct users *s, struct user *u)
 	u->more->arrival = NULL;
 }
 
+bool user_arrival_settles(const struct user *u)
+{
+	return u->more && u->more->arrival && u->more->arrival->settles;
+}
+
 int user_divert(struct users *s, dk_id id, struct user *u, const struct dk_frame *frame, unsigned how)
 {
 	struct user_queue **at;

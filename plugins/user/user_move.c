@@ -60,6 +60,15 @@ struct user_queue **user_move_late(struct user_move *m)
 	return &m->late;
 }
 
+enum dk_user_way user_way(struct dk_user *svc, dk_id id)
+{
+	const struct user *u = user_get(users_of(svc), id);
+
+	if (u && move_of(u))
+		return DK_USER_LEAVES;
+	return u && user_arrival_settles(u) ? DK_USER_ARRIVES : DK_USER_STAYS;
+}
+
 /* ---- whom to tell ---- */
 
 static void orphaned(void *self, void *arg);

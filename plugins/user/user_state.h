@@ -237,6 +237,7 @@ void user_move_end(struct user_move *m, int err);
 /* The node goes down: whoever was told to go is handed over as far as it has come. */
 void user_move_finish(struct users *s, dk_id id, struct user *u);
 struct user_queue **user_move_late(struct user_move *m);
+enum dk_user_way user_way(struct dk_user *svc, dk_id id);
 /* Row user.here. */
 int user_move_here(struct users *s, const struct dk_addr *from, dk_slice sid);
 
@@ -249,6 +250,7 @@ int user_unpack(struct dk_user *svc, dk_slice bytes, const struct dk_addr *from,
 /* The client is there. */
 void user_arrival_opened(struct users *s, dk_id id, struct user *u);
 void user_arrival_free(struct users *s, struct user *u);
+bool user_arrival_settles(const struct user *u); /* its former node has something to say yet */
 /* Keeps a frame for a user that is USER_DIVERTED. Returns 0 or DK_FULL. */
 int user_divert(struct users *s, dk_id id, struct user *u, const struct dk_frame *frame, unsigned how);
 /* Rows user.settle and user.abandon. */

@@ -90,6 +90,9 @@ struct dk_user_part {
  * it stays as it was: DK_REFUSED (by that node), DK_GONE (left meanwhile), or <0 (the node did not answer). Not called when the
  * mover stopped. */
 typedef void dk_user_move_fn(void *self, void *arg, dk_id user, int err);
+/* Where a move has a user. DK_USER_ARRIVES: its former node has something to hand over yet, which goes before all that it is pushed
+ * here. */
+enum dk_user_way { DK_USER_STAYS = 0, DK_USER_LEAVES, DK_USER_ARRIVES };
 /* A question: 0 = the user may be moved away when this node is drained; other = somebody here moves it together with others. */
 struct dk_user_keep {
 	dk_id user;
@@ -206,6 +209,9 @@ struct dk_user {
 	 * -EPROTO. */
 	int (*unpack)(struct dk_user *svc, dk_slice bytes, const struct dk_addr *from, dk_slice note, uint32_t ttl_ms,
 		      dk_id *ret_user);
+
+	/* From the begin of a move away to its end, and from `arrived` until the former node has said all. */
+	enum dk_user_way (*way)(struct dk_user *svc, dk_id user);
 };
 
 #ifdef __cplusplus

@@ -379,7 +379,9 @@ START_TEST(order)
 
 	b->probe->greet = "welcome";
 	come(&ann, a, "ann");
+	ck_assert_int_eq(a->users->way(a->users, user_of(&ann, a)), DK_USER_STAYS);
 	ck_assert_int_eq(begin(&ann), 0);
+	ck_assert_int_eq(a->users->way(a->users, user_of(&ann, a)), DK_USER_LEAVES);
 	say(&ann, "one");
 	push(a, &ann, "before");
 	pass(10);
@@ -391,6 +393,7 @@ START_TEST(order)
 	pass(10);
 	ck_assert_str_eq(hear(&ann), "9:255:before 2:255:go ");
 	expect_events("");
+	ck_assert_int_eq(b->users->way(b->users, user_of(&ann, b)), DK_USER_ARRIVES);
 	old = ann;
 	come_to(&ann, b);
 	say(&ann, "three");
@@ -399,6 +402,8 @@ START_TEST(order)
 	pass(10);
 	expect_events("b connected ann again\na done 0\na discarded ann 11\nb ran one\nb ran two\nb ran four\nb ran three\n");
 	ck_assert_str_eq(hear(&ann), "9:255:late 9:255:welcome 9:255:there 9:255:later 1:1:one 1:1:two 1:1:four 1:1:three ");
+	ck_assert_int_eq(b->users->way(b->users, user_of(&ann, b)), DK_USER_STAYS);
+	ck_assert_int_eq(b->users->way(b->users, 0), DK_USER_STAYS);
 	ck_assert_int_eq(counter(a, "move_held"), 3);
 	ck_assert_int_eq(counter(a, "move_late"), 1);
 	ck_assert_int_eq(counter(a, "move_lost") + counter(b, "move_lost"), 0);
