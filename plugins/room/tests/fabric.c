@@ -152,6 +152,15 @@ static int c_request(struct dk_carrier *c, void *self, const struct dk_addr *to,
 	return 0;
 }
 
+static size_t c_send_many(struct dk_carrier *c, const struct dk_addr *to, size_t n, unsigned fanout, uint8_t ver, uint16_t cmd,
+			  dk_slice payload, unsigned how)
+{
+	(void)fanout;
+	for (size_t i = 0; i < n; i++)
+		c_send(c, &to[i], ver, cmd, payload, how);
+	return n;
+}
+
 static struct request *take_request(struct fabric *f, uint64_t id)
 {
 	struct request **at = &f->requests, *r;
@@ -366,6 +375,12 @@ static bool cl_majority(struct dk_cluster *c)
 	return alive * 2 > node_n;
 }
 
+static bool cl_synced_once(struct dk_cluster *c)
+{
+	(void)c;
+	return true;
+}
+
 static const struct dk_cluster_node *cl_pick(struct dk_cluster *c, dk_str type, bool others)
 {
 	struct fabric *f = fabric_of_cluster(c);
@@ -406,6 +421,7 @@ static int fabric_init(void *self)
 	f->in_tail = &f->in;
 	c->boot = dk_sim_chance(fabric_world) | 1;
 	c->send = c_send;
+	c->send_many = c_send_many;
 	c->request = c_request;
 	c->cancel = c_cancel;
 	c->boot_of = c_boot_of;
@@ -415,6 +431,7 @@ static int fabric_init(void *self)
 	cl->endpoint = cl_endpoint;
 	cl->pick = cl_pick;
 	cl->majority = cl_majority;
+	cl->synced_once = cl_synced_once;
 	cl->set_users = cl_set_users;
 	cl->announce = cl_announce;
 	return 0;

@@ -1,0 +1,15 @@
+## SPDX-License-Identifier: Apache-2.0
+## The plugin dm: direct messages.
+plugin_includes += -I$(top_srcdir)/%D%
+diarkisinclude_HEADERS += %D%/diarkis/dm.h %D%/diarkis/dm_commands.h
+plugin_LTLIBRARIES += plugins/dm.la
+plugins_dm_la_SOURCES = %D%/dm.c %D%/dm_client.c %D%/dm_here.c %D%/dm_member.c %D%/dm_pack.c %D%/dm_pack.h %D%/dm_place.c %D%/dm_post.c \
+	%D%/dm_rows.h %D%/dm_state.h %D%/dm_way.c
+plugins_dm_la_LIBADD = $(kernel_lib)
+plugins_dm_la_LDFLAGS = $(plugin_ldflags)
+EXTRA_DIST += %D%/README.md %D%/dm.conf
+check_PROGRAMS += %D%/tests/test_dm_nodes
+%C%_tests_test_dm_nodes_SOURCES = %D%/tests/test_dm_nodes.c %D%/tests/dm_nodes.c %D%/tests/dm_nodes.h plugins/room/tests/fabric.c \
+	plugins/room/tests/fabric.h
+%C%_tests_test_dm_nodes_CPPFLAGS = $(AM_CPPFLAGS)
+%C%_tests_test_dm_nodes_LDADD = $(harness_lib) $(kernel_lib) $(test_libs)
