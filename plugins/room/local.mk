@@ -10,6 +10,7 @@ plugins_room_la_SOURCES = %D%/room.c %D%/room_alias.c %D%/room_alias.h %D%/room_
 	plugins/gather.c plugins/gather.h plugins/props.c \
 	plugins/props.h
 plugins_room_la_SOURCES += %D%/room_data.h %D%/room_props.c
+plugins_room_la_SOURCES += %D%/room_support.c plugins/directory.c plugins/directory.h plugins/listing.c plugins/listing.h
 plugins_room_la_LIBADD = $(kernel_lib)
 plugins_room_la_LDFLAGS = $(plugin_ldflags)
 EXTRA_DIST += %D%/README.md %D%/room.conf
@@ -50,3 +51,10 @@ check_PROGRAMS += %D%/tests/sim_migrate
 %C%_tests_sim_migrate_SOURCES = %D%/tests/sim_migrate.c tests/sim/town.c tests/sim/town.h
 %C%_tests_sim_migrate_CPPFLAGS = $(AM_CPPFLAGS)
 %C%_tests_sim_migrate_LDADD = $(harness_lib) $(client_lib) $(kernel_lib) $(test_libs)
+check_PROGRAMS += %D%/tests/test_room_support
+%C%_tests_test_room_support_SOURCES = %D%/tests/test_room_support.c %D%/tests/fabric.c %D%/tests/fabric.h
+%C%_tests_test_room_support_LDADD = $(harness_lib) $(kernel_lib) $(test_libs)
+check_PROGRAMS += %D%/tests/test_directory
+%C%_tests_test_directory_SOURCES = %D%/tests/test_directory.c plugins/directory.c plugins/directory.h
+%C%_tests_test_directory_LDADD = $(kernel_lib) $(test_libs)
+%C%_tests_test_directory_CPPFLAGS = $(AM_CPPFLAGS)

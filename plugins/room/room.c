@@ -36,7 +36,15 @@ static int init(void *self)
 		rc = dk_filter_add(s, &s->user->keeping, room_on_keeping);
 	if (rc == 0 && s->carrier && s->cluster)
 		rc = dk_connect(s, &s->cluster->changed, room_on_cluster_changed);
+	if (rc == 0)
+		rc = room_support_init(s);
 	return rc;
+}
+
+static void reload(void *self, const void *old)
+{
+	(void)old;
+	room_support_reload(self);
 }
 
 static void offline(void *self)
@@ -69,9 +77,11 @@ static void fini(void *self)
 	struct room *r;
 	dk_id room;
 
+	s->listings.stopped = true;
 	while ((r = dk_table_next(&s->store.table, &slot, &room)))
 		room_strip(s, r);
 	room_client_fini(s);
+	room_support_fini(s);
 	room_land_fini(s);
 	room_errand_fini(s);
 	room_backup_fini(s);
@@ -103,6 +113,14 @@ static const struct dk_option options[] = {
 	       "what copies of other nodes' rooms may take here", .unit = "bytes", .flags = DK_RELOADABLE),
 	DK_INT(struct room_conf, max_message, "max_message_bytes", "65536", 1, 1048576, "longest message that is relayed",
 	       .unit = "bytes", .flags = DK_RELOADABLE),
+	DK_BOOL(struct room_conf, support, "support", "false",
+		"this node knows which rooms can be found, for its cluster (DefineRoomSupport)", .flags = DK_RELOADABLE),
+	DK_STR(struct room_conf, support_type, "support_node_type", "HTTP",
+	       "the nodes that may; where none does, each node knows its own rooms", .flags = DK_RELOADABLE),
+	DK_INT(struct room_conf, support_rooms, "support_max_rooms", "100000", 1, UINT32_MAX - 1,
+	       "rooms that can be found, at most", .flags = DK_RELOADABLE),
+	DK_INT(struct room_conf, support_bytes, "support_max_bytes", "67108864", 0, INT64_MAX,
+	       "what their names and metadata may take", .unit = "bytes", .flags = DK_RELOADABLE),
 	{ 0 },
 };
 static const struct dk_counter counters[] = {
@@ -135,6 +153,12 @@ static const struct dk_counter counters[] = {
 	DK_COUNTER(struct rooms, taken_over, "rooms of dead nodes that this node owns now"),
 	DK_COUNTER(struct rooms, superseded, "rooms of this node that another one had taken over"),
 	DK_COUNTER(struct rooms, members_lost, "members of rooms taken over who could not be made"),
+	DK_COUNTER(struct rooms, random_created, "rooms made by random joins, or for them"),
+	DK_COUNTER(struct rooms, random_joined, "random joins that found a room, counted where it is"),
+	DK_COUNTER(struct rooms, random_again, "rooms that a random join was sent to and could not join"),
+	DK_COUNTER(struct rooms, registered, "rooms registered under a type"),
+	DK_GAUGE(struct rooms, listed, "places in this node's directory"),
+	DK_COUNTER(struct rooms, list_refused, "rooms that this node's directory had no space for"),
 	DK_COUNTER(struct rooms, messages, "messages to all or some members"),
 	DK_COUNTER(struct rooms, relays, "relays: messages to others alone, that wait for nothing"),
 	DK_COUNTER(struct rooms, bytes, "bytes of messages and relays"),
@@ -145,7 +169,7 @@ static const struct dk_counter counters[] = {
 	DK_COUNTER(struct rooms, early, "intervals cut short because the room had gathered too much"),
 	{ 0 },
 };
-static const struct dk_ops ops = { .init = init, .offline = offline, .drain = drain, .stop = stop, .fini = fini };
+static const struct dk_ops ops = { .init = init, .reload = reload, .offline = offline, .drain = drain, .stop = stop, .fini = fini };
 
 DK_PLUGIN(room) = {
 	DK_PLUGIN_HEAD("room", "1.0.0", "rooms: users of one node who hear each other"),

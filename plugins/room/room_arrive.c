@@ -210,6 +210,7 @@ struct room_coming {
 	dk_id user, room; /* room 0: it has gone elsewhere, and so will the user */
 	struct dk_id52 id;
 	bool new_owner;
+	uint16_t cmd; /* by which it joins */
 	bool again; /* it is a member of a room of which there is a copy here */
 	uint32_t n;
 	uint8_t message[];
@@ -248,7 +249,7 @@ static struct room_coming *coming_add(struct rooms *s, dk_id user, dk_id room, c
 		return NULL;
 	if (*at) /* what it came for before is no more */
 		coming_free(s, coming_take(s, user));
-	*c = (struct room_coming){ .user = user, .room = room, .id = *id, .n = (uint32_t)message.n };
+	*c = (struct room_coming){ .user = user, .room = room, .id = *id, .cmd = ROOM_CMD_JOIN, .n = (uint32_t)message.n };
 	if (message.n)
 		memcpy(c->message, message.p, message.n);
 	c->next = *at;
@@ -276,12 +277,12 @@ void room_arrive_fini(struct rooms *s)
 }
 
 /* It takes its seat. Its client is answered before anything that the room says reaches it. */
-static int sit(struct rooms *s, struct room *r, dk_id user, dk_slice message)
+static int sit(struct rooms *s, struct room *r, dk_id user, uint16_t cmd, dk_slice message)
 {
 	dk_str uid = s->user->uid(s->user, user);
 	struct room_coming *c = coming_add(s, user, r->handle, &r->id, message);
 	struct room_hold **hold = hold_find(s, r->handle, uid);
-	uint8_t buf[4 + DK_ID52_LEN];
+	uint8_t buf[1 + 4 + DK_ID52_LEN];
 	struct dk_writer w = dk_writer_on(buf, sizeof(buf));
 	dk_id owner = r->owner;
 	int rc = c ? 0 : -ENOMEM;
@@ -301,24 +302,34 @@ static int sit(struct rooms *s, struct room *r, dk_id user, dk_slice message)
 	c->new_owner = r->owner != owner;
 	dk_timer_stop(&r->ttl);
 	room_touched(s, r);
-	room_on_join_encode(&w, r->created_s, &r->id);
-	s->user->respond(s->user, user, ROOM_VER, ROOM_CMD_JOIN, DK_STATUS_OK, dk_written(&w), DK_RELIABLE);
+	c->cmd = cmd;
+	if (cmd == ROOM_CMD_RAND_JOIN)
+		room_on_rand_join_encode(&w, true, r->created_s, &r->id);
+	else
+		room_on_join_encode(&w, r->created_s, &r->id);
+	s->n.random_joined += cmd == ROOM_CMD_RAND_JOIN;
+	s->user->respond(s->user, user, ROOM_VER, cmd, DK_STATUS_OK, dk_written(&w), DK_RELIABLE);
 	room_tell_added(s, r->handle, user, r->member_n);
 	return 0;
 }
 
-static void arrive_to_join(struct rooms *s, dk_id user, const struct dk_id52 *id, dk_slice message)
+static void arrive_to_join(struct rooms *s, dk_id user, uint16_t cmd, const struct dk_id52 *id, dk_slice message)
 {
+	struct room_coming *c;
 	struct dk_id52 now_called;
 	dk_id room;
 	int rc = find(s, id, &room, &now_called);
 
 	if (rc == 0 && room_any(s, room)->phase == ROOM_LIVE)
-		rc = sit(s, room_any(s, room), user, message);
-	else if (rc != DK_ROOM_GONE) /* it moves, or has moved: when the client is here, the user goes after it */
-		rc = coming_add(s, user, 0, &now_called, message) ? 0 : -ENOMEM;
+		rc = sit(s, room_any(s, room), user, cmd, message);
+	else if (rc != DK_ROOM_GONE) { /* it moves, or has moved: when the client is here, the user goes after it */
+		c = coming_add(s, user, 0, &now_called, message);
+		rc = c ? 0 : -ENOMEM;
+		if (c)
+			c->cmd = cmd;
+	}
 	if (rc)
-		room_tell_refusal(s, user, ROOM_CMD_JOIN, ROOM_E_JOIN, rc);
+		room_tell_refusal(s, user, cmd, ROOM_E_JOIN, rc);
 }
 
 /* It was a member all the while, on a node that had lost the room. */
@@ -365,8 +376,8 @@ void room_on_user_arrived(struct rooms *s, const struct dk_user_arrived *ev)
 
 	if (!note_read(ev->note, &kind, &id, &rest))
 		return;
-	if (kind == ROOM_NOTE_JOIN)
-		arrive_to_join(s, ev->user, &id, rest);
+	if (kind == ROOM_NOTE_JOIN || kind == ROOM_NOTE_RANDOM)
+		arrive_to_join(s, ev->user, kind == ROOM_NOTE_JOIN ? ROOM_CMD_JOIN : ROOM_CMD_RAND_JOIN, &id, rest);
 	else if (kind == ROOM_NOTE_MIGRATE)
 		room_land_member(s, &id, ev->user, rest);
 	else if (kind == ROOM_NOTE_REJOIN)
@@ -397,16 +408,16 @@ static void go_after(struct rooms *s, const struct room_coming *c)
 		return;
 	}
 	if (!room)
-		rc = room_remote_join(s, c->user, 0, &c->id, message);
+		rc = room_remote_join(s, c->user, 0, c->cmd, &c->id, message);
 	else
-		rc = r ? sit(s, r, c->user, message) : room_why_not(s, room);
+		rc = r ? sit(s, r, c->user, c->cmd, message) : room_why_not(s, room);
 	here = rc ? NULL : coming_take(s, c->user);
 	if (here) {
 		joined(s, here);
 		coming_free(s, here);
 	}
 	if (rc && rc != DK_LATER)
-		room_tell_refusal(s, c->user, ROOM_CMD_JOIN, ROOM_E_JOIN, rc);
+		room_tell_refusal(s, c->user, c->cmd, ROOM_E_JOIN, rc);
 }
 
 void room_left_behind(struct rooms *s, dk_id user, const struct dk_id52 *id)

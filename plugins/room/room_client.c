@@ -183,7 +183,7 @@ int room_on_join(struct rooms *s, struct dk_call *call, const struct dk_id52 *id
 	else if (room_store_of(&s->store, call->user))
 		rc = room_store_of(&s->store, call->user) == room ? DK_EXISTS : DK_ROOM_IN_ANOTHER;
 	else if (!room)
-		rc = room_remote_join(s, call->user, call->id, id, message);
+		rc = room_remote_join(s, call->user, call->id, ROOM_CMD_JOIN, id, message);
 	else if (room_any(s, room)->phase == ROOM_FROZEN)
 		rc = room_wait(s, room_any(s, room), call->id);
 	else

@@ -121,6 +121,7 @@ static void svc_touch(struct dk_room *svc, dk_id room)
 void room_strip(struct rooms *s, struct room *r)
 {
 	room_copies_stop(s, r, false);
+	room_unlist(s, r);
 	room_relay_drop(s, r);
 	room_move_free(s, r);
 	dk_timer_stop(&r->ttl);

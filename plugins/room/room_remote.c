@@ -24,6 +24,8 @@ struct room_journey {
 	struct room_journey *next, **link;
 	dk_id user, call; /* call 0: its command was dropped, so what there is to say is pushed */
 	dk_id request;
+	uint16_t cmd; /* what the user joins by */
+	struct room_search *search; /* of a random join; NULL = none */
 	struct dk_id52 id;
 	struct dk_addr at; /* who was asked last */
 	uint8_t slot, hops; /* the next slot of the id to ask */
@@ -104,10 +106,12 @@ static void end(struct rooms *s, struct room_journey *j, int rc)
 	struct dk_call *call = dk_call_get(s, j->call);
 
 	give_back(s, j);
-	if (call)
+	if (j->search)
+		room_search_refused(s, j->search, rc);
+	else if (call)
 		dk_call_done(s, j->call, room_refuse(call, code, rc));
 	else if (!j->call)
-		room_tell_refusal(s, j->user, ROOM_CMD_JOIN, code, rc);
+		room_tell_refusal(s, j->user, j->cmd, code, rc);
 	journey_free(s, j);
 }
 
@@ -222,7 +226,7 @@ static void go(struct rooms *s, struct room_journey *j)
 		end(s, j, DK_ROOM_IN_ANOTHER);
 		return;
 	}
-	room_note_write(&w, ROOM_NOTE_JOIN, &j->id, message_of(j));
+	room_note_write(&w, j->cmd == ROOM_CMD_RAND_JOIN ? ROOM_NOTE_RANDOM : ROOM_NOTE_JOIN, &j->id, message_of(j));
 	rc = w.bad ? -ENOMEM : s->user->move(s->user, s, j->user, &j->at, dk_str_n(NULL, 0), dk_written(&w), moved, j);
 	if (rc == DK_USER_MOVING && j->tries++ < AGAIN_MAX) {
 		dk_timer_start(s, &j->again, AGAIN_MS, 0, go_again);
@@ -233,6 +237,9 @@ static void go(struct rooms *s, struct room_journey *j)
 		return;
 	}
 	/* The move waits for the user's command, so that ends here; it is answered over there. */
+	if (j->search)
+		room_search_gone(s, j->search);
+	j->search = NULL;
 	dk_call_drop(s, j->call);
 	j->call = 0;
 }
@@ -289,7 +296,7 @@ static void answered(void *self, void *arg, int err, int status, dk_slice body)
 		go(s, j);
 }
 
-static int set_out(struct rooms *s, dk_id user, dk_id call, const struct dk_id52 *id, dk_slice message, bool look)
+static int set_out(struct rooms *s, const struct room_journey *from, const struct dk_id52 *id, dk_slice message)
 {
 	struct dk_id52 now_called;
 	struct room_journey *j;
@@ -298,22 +305,31 @@ static int set_out(struct rooms *s, dk_id user, dk_id call, const struct dk_id52
 		return DK_ROOM_GONE;
 	if (room_alias_get(&s->aliases, id, dk_now(s), &now_called))
 		id = &now_called;
-	j = journey_new(s, user, call, id, message);
+	j = journey_new(s, from->user, from->call, id, message);
 	if (!j)
 		return -ENOMEM;
-	j->look = look;
+	j->look = from->look;
+	j->cmd = from->cmd;
+	j->search = from->search;
 	if (ask_next(s, j) == 0)
 		return DK_LATER;
 	journey_free(s, j);
 	return DK_ROOM_GONE;
 }
 
-int room_remote_join(struct rooms *s, dk_id user, dk_id call, const struct dk_id52 *id, dk_slice message)
+int room_remote_join(struct rooms *s, dk_id user, dk_id call, uint16_t cmd, const struct dk_id52 *id, dk_slice message)
 {
-	return set_out(s, user, call, id, message, false);
+	return set_out(s, &(struct room_journey){ .user = user, .call = call, .cmd = cmd }, id, message);
+}
+
+int room_remote_try(struct rooms *s, struct room_search *search, dk_id user, dk_id call, const struct dk_id52 *id,
+		    dk_slice message)
+{
+	return set_out(s, &(struct room_journey){ .user = user, .call = call, .cmd = ROOM_CMD_RAND_JOIN, .search = search }, id,
+		       message);
 }
 
 int room_remote_look(struct rooms *s, dk_id call, const struct dk_id52 *id)
 {
-	return set_out(s, 0, call, id, dk_slice_n(NULL, 0), true);
+	return set_out(s, &(struct room_journey){ .call = call, .look = true }, id, dk_slice_n(NULL, 0));
 }

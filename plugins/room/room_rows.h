@@ -35,6 +35,16 @@ enum room_elsewhere {
 	  DK_IN(id52(room), str16(uid)), DK_OUT())                                                                                 \
 	X(struct rooms, DK_VER_NODE, 26, "room.landed", room_on_landed, DK_INTERNAL,                                               \
 	  "the room lives here from now on, or nowhere", DK_IN(id52(room), flag(commit)), DK_OUT())                                \
+	X(struct rooms, DK_VER_NODE, 28, "room.list", room_on_list, DK_INTERNAL, "rooms of the calling node that can be found",    \
+	  DK_IN(rest(places)), DK_OUT())                                                                                           \
+	X(struct rooms, DK_VER_NODE, 29, "room.unlist", room_on_unlist, DK_INTERNAL, "those that cannot any more",                 \
+	  DK_IN(rest(places)), DK_OUT())                                                                                           \
+	X(struct rooms, DK_VER_NODE, 30, "room.lease", room_on_lease, DK_INTERNAL,                                                 \
+	  "how many the calling node has listed here, and what they add up to", DK_IN(u32(n), u64(sum)), DK_OUT(flag(agrees)))     \
+	X(struct rooms, DK_VER_NODE, 31, "room.find_listed", room_on_find_listed, DK_INTERNAL, "some rooms of one key",            \
+	  DK_IN(rest(question)), DK_OUT(rest(places)))                                                                             \
+	X(struct rooms, DK_VER_NODE, 32, "room.seek", room_on_seek, DK_INTERNAL,                                                   \
+	  "one with a free seat; or the calling node is to make one", DK_IN(rest(question)), DK_OUT(u8(outcome), rest(room)))      \
 	X(struct rooms, DK_VER_NODE, 27, "room.claim", room_on_claim, DK_INTERNAL,                                                 \
 	  "the calling node owns the room since that epoch", DK_IN(id52(room), u32(epoch)),                                        \
 	  DK_OUT(u8(outcome), u32(epoch), rest(owner)))

@@ -4,8 +4,9 @@
  * happen to a room), room_look.c (what can be seen of it), room_keep.c (what is kept in it), room_relay.c (who hears what, and
  * when), room_send.c (what waits for nothing), room_carry.c (to bytes and back), room_remote.c (rooms of other nodes),
  * room_arrive.c (users of other nodes), room_migrate.c, room_land.c and room_drain.c (rooms that change their node),
- * room_replica.c, room_backup.c and room_takeover.c (copies on other nodes, and what they are for), room_store.[ch] (the data),
- * room_pack.[ch] (the layout of the bytes), room_alias.[ch] (ids that rooms had before).
+ * room_replica.c, room_backup.c and room_takeover.c (copies on other nodes, and what they are for), room_support.c
+ * (rooms that can be found), room_store.[ch] (the data), room_pack.[ch] (the layout of the bytes), room_alias.[ch] (ids that rooms
+ * had before).
  */
 #ifndef ROOM_STATE_H
 #define ROOM_STATE_H
@@ -17,14 +18,16 @@
 #include <diarkis/room_commands.h>
 #include <diarkis/user.h>
 
+#include "plugins/listing.h"
 #include "room_alias.h"
 #include "room_pack.h"
 #include "room_rows.h"
 #include "room_store.h"
 
 struct room_conf {
-	int64_t max_rooms, max_message, replicas, copy_bytes;
-	bool expose_commands, compat_interval;
+	int64_t max_rooms, max_message, replicas, copy_bytes, support_rooms, support_bytes;
+	const char *support_type;
+	bool expose_commands, compat_interval, support;
 };
 
 #define ROOM_ATTACHMENTS_MAX 32
@@ -96,6 +99,8 @@ struct rooms {
 	struct room_errand *errands; /* room_errand.c */
 	struct dk_timer drain_timer;
 	struct dk_step *drain_step;
+	struct listings listings; /* room_support.c */
+	struct room_search *searches;
 	struct {
 		uint64_t created, refused, discarded, joined, left, cut_off, vetoed, full;
 		uint64_t sent_to_join, came_to_join, holds_lapsed;
@@ -103,8 +108,9 @@ struct rooms {
 		uint64_t copies_sent, copies_failed, copies_lapsed, stale_refused, taken_over, superseded, members_lost;
 		uint64_t props_refused;
 		struct dk_histogram frozen;
+		uint64_t random_created, random_joined, random_again, registered, list_refused;
 		uint64_t messages, relays, bytes, ticks, pushes, lost, early;
-		int64_t rooms, members, copies, copy_bytes;
+		int64_t rooms, members, copies, copy_bytes, listed;
 	} n;
 };
 
@@ -188,9 +194,12 @@ void room_client_fini(struct rooms *s);
 
 /* ---- room_remote.c ---- */
 
-/* A user of this node joins a room of another one. Returns DK_LATER (the call, or where call is 0 the user, is answered), or as
- * svc.join. */
-int room_remote_join(struct rooms *s, dk_id user, dk_id call, const struct dk_id52 *id, dk_slice message);
+/* A user of this node joins a room of another one by that command. Returns DK_LATER (the call, or where call is 0 the user, is
+ * answered), or as svc.join. */
+int room_remote_join(struct rooms *s, dk_id user, dk_id call, uint16_t cmd, const struct dk_id52 *id, dk_slice message);
+/* The same for a random join: until the user is on its way, room_search_refused() hears of a refusal. */
+int room_remote_try(struct rooms *s, struct room_search *search, dk_id user, dk_id call, const struct dk_id52 *id,
+		    dk_slice message);
 /* How many members it has. Likewise. */
 int room_remote_look(struct rooms *s, dk_id call, const struct dk_id52 *id);
 void room_remote_fini(struct rooms *s);
@@ -202,7 +211,8 @@ enum room_note {
 	ROOM_NOTE_JOIN = 1, /* rest: the message */
 	ROOM_NOTE_MIGRATE, /* with a room that is landing; rest: u16, its place among the members */
 	ROOM_NOTE_TAKEOVER, /* made of a copy, by this node */
-	ROOM_NOTE_REJOIN /* its room was taken over here, and its old node came back */
+	ROOM_NOTE_REJOIN, /* its room was taken over here, and its old node came back */
+	ROOM_NOTE_RANDOM /* as ROOM_NOTE_JOIN, by a random join */
 };
 #define ROOM_NOTE_MIN (4 + 1 + DK_ID52_LEN)
 void room_note_write(struct dk_writer *w, enum room_note kind, const struct dk_id52 *id, dk_slice rest);
@@ -313,6 +323,18 @@ void room_drain(struct rooms *s, struct dk_step *step);
 /* A room has ended. */
 void room_drain_look(struct rooms *s);
 int room_on_keeping(struct rooms *s, struct dk_user_keep *ask);
+
+/* ---- room_support.c: rooms that can be found, and random joins ---- */
+
+int room_support_init(struct rooms *s);
+void room_support_reload(struct rooms *s);
+/* The search goes on with the next room: rc is why not that one. */
+void room_search_refused(struct rooms *s, struct room_search *search, int rc);
+/* Its user is on the way to another node. */
+void room_search_gone(struct rooms *s, struct room_search *search);
+/* Nobody finds the room any more. */
+void room_unlist(struct rooms *s, struct room *r);
+void room_support_fini(struct rooms *s);
 
 /* ---- room_keep.c ---- */
 

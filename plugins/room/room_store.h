@@ -63,6 +63,7 @@ struct room {
 	struct room_copies *copies; /* room_replica.c: NULL = there are none */
 	struct room_move *move; /* room_migrate.c: NULL = it stays */
 	struct room_waiting *waiting; /* room_migrate.c: joins, while it is frozen */
+	struct room_listed *listed; /* room_support.c: NULL = nobody finds it */
 	uint8_t drain_tries;
 	bool stays; /* room_drain.c: nobody takes it */
 };

@@ -27,9 +27,13 @@ enum room_cmd {
 	ROOM_CMD_LEAVE = 102, /* also the push that tells of one who left */
 	ROOM_CMD_BROADCAST = 103, /* the push carries the messages, as a list */
 	ROOM_CMD_MESSAGE = 104, /* so does this one */
+	ROOM_CMD_RAND_CREATE = 105,
+	ROOM_CMD_RAND_JOIN = 106,
 	ROOM_CMD_UPDATE_PROPS = 107,
 	ROOM_CMD_GET_PROPS = 108,
 	ROOM_CMD_OWNER_ID = 109,
+	ROOM_CMD_REGISTER = 115,
+	ROOM_CMD_FIND = 116,
 	ROOM_CMD_RESERVE = 117,
 	ROOM_CMD_CANCEL_RESERVE = 118,
 	ROOM_CMD_PROPS_SYNC = 130 /* push only */
@@ -72,8 +76,21 @@ enum room_error {
 	  "send to all members of one's room, oneself included", DK_IN(flag(reliable), id52(room), rest(message)), DK_OUT())       \
 	X(struct rooms, 1, 104, "room.message", room_on_message, DK_CLIENT | DK_USER | DK_PUFFER | DK_QUIET,                       \
 	  "send to some members of one's room", DK_IN(strs(members), bytes16(message), flag(reliable), str16(room)), DK_OUT())     \
+	X(struct rooms, 1, 105, "room.rand_create", room_on_rand_create, DK_CLIENT | DK_USER,                                      \
+	  "create a room that random joins find, and be its owner",                                                                \
+	  DK_IN(u32(interval_ms), u16(max_members), bytes16(message), u16(ttl_s)),                                                 \
+	  DK_OUT(flag(joined), u32(created_s), id52(room)))                                                                        \
+	X(struct rooms, 1, 106, "room.rand_join", room_on_rand_join, DK_CLIENT | DK_USER,                                          \
+	  "join any room of random joins with the same parameters, or create one",                                                 \
+	  DK_IN(u32(interval_ms), u16(max_members), bytes16(message), u16(ttl_s)),                                                 \
+	  DK_OUT(flag(joined), u32(created_s), id52(room)))                                                                        \
 	X(struct rooms, 1, 109, "room.owner_id", room_on_owner_id, DK_CLIENT | DK_USER | DK_PUFFER,                                \
 	  "uid of the room's owner, empty without one; for members", DK_IN(str16(room)), DK_OUT(str16(owner)))                     \
+	X(struct rooms, 1, 115, "room.register", room_on_register, DK_CLIENT | DK_USER | DK_PUFFER,                                \
+	  "let everybody find one's room by a type; for members", DK_IN(str16(metadata), str16(name), u32(type)), DK_OUT())        \
+	X(struct rooms, 1, 116, "room.find", room_on_find, DK_CLIENT | DK_PUFFER,                                                  \
+	  "rooms of a type: u16 count, then for each u16 size, {id str16, max u16, members u16, metadata str16, name str16}",      \
+	  DK_IN(u16(limit), u32(type)), DK_OUT(rest(rooms)))                                                                       \
 	X(struct rooms, 1, 117, "room.reserve", room_on_reserve, DK_CLIENT | DK_USER | DK_PUFFER,                                  \
 	  "keep seats for users by uid; for the owner", DK_IN(strs(members), str16(room)), DK_OUT())                               \
 	X(struct rooms, 1, 118, "room.cancel_reserve", room_on_cancel_reserve, DK_CLIENT | DK_USER | DK_PUFFER,                    \
