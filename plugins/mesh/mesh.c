@@ -521,6 +521,8 @@ static const struct dk_option mesh_options[] = {
 		.env = "DIARKIS_MARS_ADDR", .min = 0, .max = 3),
 	DK_INT(struct mesh_conf, mars_port, "marsPort", "6779", 1, 65535, "port of registries that are given without one",
 	       .env = "DIARKIS_MARS_PORT"),
+	DK_BOOL(struct mesh_conf, secure_http, "secureHttpHost", "false",
+		"accepted, and without effect: registries are asked over the mesh, wherever they run"),
 	DK_INT(struct mesh_conf, mars_ttl, "marsAddressCacheTTL", "60", 1, 86400, "how long a registry's resolved name is believed",
 	       .unit = "s"),
 	DK_STR(struct mesh_conf, cluster, "cluster", "diarkis", "name of the cluster: nodes of another one are not listened to"),

@@ -29,7 +29,7 @@ struct mesh_conf {
 	const char *address, *nic, *cluster, *key, *key2, *key_file, *key_file2;
 	int64_t port, retry_interval, reliable_retry_timeout, retry_timeout, send_interval, mars_port, mars_ttl, queue_limit,
 		fanout;
-	bool strict, open, insecure;
+	bool strict, open, insecure, secure_http;
 	struct dk_strs mars;
 };
 

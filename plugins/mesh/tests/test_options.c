@@ -122,7 +122,7 @@ START_TEST(the_file_of_the_reference_loads)
 	static const char json[] = "{\"plugins\": {\"mesh\": {\"address\": \"127.0.0.1\", \"nic\": \"eth0\", \"port\": \"8100\","
 				   "\"marsAddress\": \"mars.local\", \"marsPort\": \"6789\", \"marsAddressCacheTTL\": \"30\","
 				   "\"retryInterval\": \"500\", \"reliableRetryTimeout\": \"2000\", \"sendInterval\": \"17\","
-				   "\"strictCheckForExternal\": \"true\"}}}";
+				   "\"strictCheckForExternal\": \"true\", \"secureHttpHost\": \"true\"}}}";
 	struct dk_harness *h = dk_harness_new(json, 1, NULL);
 	struct dk_carrier *c;
 
