@@ -27,7 +27,9 @@ static int init(void *self)
 	room_send_init(s);
 	room_props_init(s);
 	room_carry_init(s);
-	rc = dk_connect(s, &s->user->discarded, room_on_user_discarded);
+	rc = room_sync_init(s);
+	if (rc == 0)
+		rc = dk_connect(s, &s->user->discarded, room_on_user_discarded);
 	if (rc == 0)
 		rc = dk_connect(s, &s->user->connected, room_on_user_connected);
 	if (rc == 0)
@@ -65,8 +67,10 @@ static void stop(void *self, struct dk_step *step)
 	struct room *r;
 	dk_id room;
 
-	while ((r = dk_table_next(&s->store.table, &slot, &room)))
+	while ((r = dk_table_next(&s->store.table, &slot, &room))) {
 		room_relay_flush(s, r);
+		room_sync_flush(s, r);
+	}
 	dk_step_done(step, 0);
 }
 
@@ -89,6 +93,7 @@ static void fini(void *self)
 	room_arrive_fini(s);
 	room_store_fini(&s->store);
 	room_relay_fini(s);
+	room_sync_fini(s);
 	room_alias_fini(&s->aliases);
 	dk_free(s, s->image, s->image_n);
 }
@@ -111,6 +116,12 @@ static const struct dk_option options[] = {
 	       .flags = DK_RELOADABLE),
 	DK_INT(struct room_conf, copy_bytes, "max_copy_bytes", "268435456", 0, INT64_MAX,
 	       "what copies of other nodes' rooms may take here", .unit = "bytes", .flags = DK_RELOADABLE),
+	DK_INT(struct room_conf, max_states, "max_states", "1024", 1, DK_ROOM_STATES_MAX, "states of a room",
+	       .flags = DK_RELOADABLE),
+	DK_INT(struct room_conf, state_interval_ms, "state_interval_ms", "0", 0, 10000,
+	       "rooms keep states for their clients from the beginning, told in windows of this, 17 at least; 0 = those where code "
+	       "says so",
+	       .unit = "ms", .flags = DK_RELOADABLE),
 	DK_INT(struct room_conf, max_message, "max_message_bytes", "65536", 1, 1048576, "longest message that is relayed",
 	       .unit = "bytes", .flags = DK_RELOADABLE),
 	DK_BOOL(struct room_conf, support, "support", "false",
@@ -162,6 +173,11 @@ static const struct dk_counter counters[] = {
 	DK_COUNTER(struct rooms, messages, "messages to all or some members"),
 	DK_COUNTER(struct rooms, relays, "relays: messages to others alone, that wait for nothing"),
 	DK_COUNTER(struct rooms, bytes, "bytes of messages and relays"),
+	DK_COUNTER(struct rooms, states_set, "states set"),
+	DK_COUNTER(struct rooms, states_sent, "states handed to members' connections"),
+	DK_COUNTER(struct rooms, states_refused, "states not set: too long, too many, no number, none kept in that room"),
+	DK_COUNTER(struct rooms, states_lapsed, "states that were not set again in time"),
+	DK_COUNTER(struct rooms, state_ticks, "windows of states that ended with something to send"),
 	DK_COUNTER(struct rooms, props_refused, "changes of properties refused: a limit, a name, no whole number"),
 	DK_COUNTER(struct rooms, ticks, "intervals that ended with something to send"),
 	DK_COUNTER(struct rooms, pushes, "pushes handed to members' connections; with an interval, lists of messages"),

@@ -229,8 +229,7 @@ int room_on_migrate(struct rooms *s, struct dk_call *call)
 
 /* ---- speaking ---- */
 
-/* An id that is not the one of the caller's room, or not its present one. Returns 0, DK_ROOM_NOT_MEMBER or DK_ROOM_GONE. */
-static __attribute__((noinline)) int by_other_id(struct rooms *s, dk_id room, const uint8_t *bytes)
+__attribute__((noinline)) int room_by_other_id(struct rooms *s, dk_id room, const uint8_t *bytes)
 {
 	struct dk_id52 id;
 	dk_id by_name;
@@ -259,7 +258,7 @@ int room_on_broadcast(struct rooms *s, struct dk_call *call)
 	if (room_hidden(s, call))
 		return room_refuse_hidden(call);
 	if (!r || memcmp(r->id.c, id, DK_ID52_LEN) != 0)
-		rc = by_other_id(s, room, id);
+		rc = room_by_other_id(s, room, id);
 	if (rc == 0)
 		rc = s->svc.broadcast(&s->svc, room, call->user, ROOM_VER, ROOM_CMD_BROADCAST, message, reliable);
 	return rc ? room_refuse(call, ROOM_E_OTHER, rc) : 0;

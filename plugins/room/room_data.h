@@ -13,4 +13,18 @@
 void room_props_init(struct rooms *s);
 #define ROOM_ANSWER_MAX 65000 /* bytes of an answer, about: the kernel's limit is 64 KiB */
 
+/* ---- room_sync.c ---- */
+
+int room_sync_init(struct rooms *s); /* 0 or <0 */
+void room_sync_fini(struct rooms *s);
+/* A room that was just made, where the option says that rooms have states. Returns 0 or -ENOMEM. */
+int room_sync_by_option(struct rooms *s, struct room *r);
+/* The window ends now. */
+void room_sync_flush(struct rooms *s, struct room *r);
+void room_sync_joined(struct rooms *s, struct room *r, dk_id user);
+void room_sync_left(struct rooms *s, struct room *r, dk_id user);
+/* The room came from another node, and lives here now, with its members. */
+void room_sync_resume(struct rooms *s, struct room *r);
+void room_sync_free(struct rooms *s, struct room *r);
+
 #endif

@@ -3,7 +3,7 @@
  * What is kept in a room beside its members: seats for those who will come, bytes of other plugins. Everything here moves with
  * the room, and a change of it is told to the room's copies. Properties are room_props.c's.
  */
-#include "room_state.h"
+#include "room_data.h"
 
 #include <errno.h>
 
@@ -123,6 +123,7 @@ void room_strip(struct rooms *s, struct room *r)
 	room_copies_stop(s, r, false);
 	room_unlist(s, r);
 	room_relay_drop(s, r);
+	room_sync_free(s, r);
 	room_move_free(s, r);
 	dk_timer_stop(&r->ttl);
 	for (uint16_t i = 0; i < r->attached_n; i++)

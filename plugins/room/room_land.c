@@ -10,7 +10,7 @@
  */
 #include <errno.h>
 
-#include "room_state.h"
+#include "room_data.h"
 
 enum { LANDING_MS = 5000, KNOCKED_MS = 30000 };
 
@@ -194,6 +194,7 @@ void room_tell_migrated(struct rooms *s, dk_id room, const struct dk_id52 *old_i
 
 	if (!r)
 		return;
+	room_sync_resume(s, r);
 	id = r->id;
 	n = r->member_n;
 	users = dk_alloc(s, (n + 1u) * sizeof(*users));

@@ -11,7 +11,7 @@
  */
 #include <errno.h>
 
-#include "room_state.h"
+#include "room_data.h"
 
 static const uint32_t limits_ms[] = { 100, 100, 250, 500, 1000 };
 
@@ -365,6 +365,7 @@ static void freeze(struct rooms *s, struct room *r, struct room_move *m)
 	int rc;
 
 	room_relay_flush(s, r);
+	room_sync_flush(s, r);
 	r->phase = ROOM_FROZEN;
 	m->frozen_us = dk_now_us(s);
 	m->made = false;

@@ -322,8 +322,7 @@ int room_remote_join(struct rooms *s, dk_id user, dk_id call, uint16_t cmd, cons
 	return set_out(s, &(struct room_journey){ .user = user, .call = call, .cmd = cmd }, id, message);
 }
 
-int room_remote_try(struct rooms *s, struct room_search *search, dk_id user, dk_id call, const struct dk_id52 *id,
-		    dk_slice message)
+int room_remote_try(struct rooms *s, struct room_search *search, dk_id user, dk_id call, const struct dk_id52 *id, dk_slice message)
 {
 	return set_out(s, &(struct room_journey){ .user = user, .call = call, .cmd = ROOM_CMD_RAND_JOIN, .search = search }, id,
 		       message);

@@ -6,7 +6,7 @@
  * holds a pointer to a room across one of them. A room that is being discarded takes no new members and relays nothing, but
  * can still be looked at.
  */
-#include "room_state.h"
+#include "room_data.h"
 
 #include <errno.h>
 
@@ -94,11 +94,12 @@ void room_tell_added(struct rooms *s, dk_id room, dk_id user, uint16_t members)
 void room_tell_joined(struct rooms *s, dk_id room, dk_id user, bool new_owner)
 {
 	struct dk_room_member_event ev = { room, user, DK_ROOM_MEMBER_ADDED, 0, 0 };
-	const struct room *r = room_any(s, room);
+	struct room *r = room_any(s, room);
 
 	if (!r || room_store_of(&s->store, user) != room)
 		return;
 	ev.members = r->member_n;
+	room_sync_joined(s, r, user);
 	dk_emit(&s->svc.joined, &ev);
 	if (new_owner && room_store_of(&s->store, user) == room)
 		dk_emit(&s->svc.owner_changed, &((struct dk_room_owner_event){ room, user }));
@@ -141,6 +142,11 @@ static int svc_create(struct dk_room *svc, dk_id user, const struct dk_room_opts
 	rc = room_store_add(&s->store, &id, o->max_members, &r);
 	if (rc)
 		goto refused;
+	rc = room_sync_by_option(s, r);
+	if (rc) {
+		room_store_remove(&s->store, r);
+		goto refused;
+	}
 	r->replicas = replicas;
 	r->backup_n = backup_n;
 	memcpy(r->backups, backups, sizeof(backups));
@@ -277,6 +283,7 @@ static void go(struct rooms *s, struct room *r, dk_id user, enum dk_reason reaso
 
 	room_relay_flush(s, r);
 	room_store_leave(&s->store, r, user);
+	room_sync_left(s, r, user);
 	room_touched(s, r);
 	room_count(s);
 	new_owner = r->owner;

@@ -26,6 +26,7 @@
 
 struct room_conf {
 	int64_t max_rooms, max_message, replicas, copy_bytes, support_rooms, support_bytes;
+	int64_t max_states, state_interval_ms;
 	const char *support_type;
 	bool expose_commands, compat_interval, support;
 };
@@ -78,7 +79,7 @@ struct rooms {
 	struct dk_carrier *carrier; /* NULL: this node is alone */
 	struct dk_cluster *cluster; /* likewise */
 	struct room_store store;
-	struct dk_pool lists;
+	struct dk_pool lists, states;
 	struct room_notice *notices, **notice_tail; /* room.c */
 	struct room_attachment attachments[ROOM_ATTACHMENTS_MAX];
 	uint16_t attachment_n, part_n;
@@ -106,7 +107,7 @@ struct rooms {
 		uint64_t sent_to_join, came_to_join, holds_lapsed;
 		uint64_t migrated_out, migrated_in, thawed, stranded, landings_refused, landings_lapsed;
 		uint64_t copies_sent, copies_failed, copies_lapsed, stale_refused, taken_over, superseded, members_lost;
-		uint64_t props_refused;
+		uint64_t props_refused, states_set, states_sent, states_refused, states_lapsed, state_ticks;
 		struct dk_histogram frozen;
 		uint64_t random_created, random_joined, random_again, registered, list_refused;
 		uint64_t messages, relays, bytes, ticks, pushes, lost, early;
@@ -190,6 +191,8 @@ int room_refuse_hidden(struct dk_call *call);
 dk_id room_named(struct rooms *s, dk_str text);
 /* The same, if the caller is one of its members. Returns 0, DK_ROOM_GONE or DK_ROOM_NOT_MEMBER. */
 int room_as_member(struct rooms *s, const struct dk_call *call, dk_str id, dk_id *ret_room);
+/* An id that is not the one of the caller's room, or not its present one. Returns 0, DK_ROOM_NOT_MEMBER or DK_ROOM_GONE. */
+int room_by_other_id(struct rooms *s, dk_id room, const uint8_t *bytes);
 void room_client_fini(struct rooms *s);
 
 /* ---- room_remote.c ---- */

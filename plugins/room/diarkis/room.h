@@ -42,7 +42,8 @@ enum dk_room_outcome {
 	DK_ROOM_BAD_PARAMS, /* max_members, ttl or the flags are outside their rules */
 	DK_ROOM_NO_RESERVATION,
 	DK_ROOM_MOVING, /* frozen, on its way to another node: again in a moment, by its id */
-	DK_ROOM_NO_NODE /* no other node can take it */
+	DK_ROOM_NO_NODE, /* no other node can take it */
+	DK_ROOM_NO_STATES /* they are not enabled there */
 };
 
 enum dk_room_change { DK_ROOM_MEMBER_ADDED = 1, DK_ROOM_MEMBER_REMOVED = 2, DK_ROOM_PROPERTIES_CHANGED = 3 };
@@ -50,6 +51,23 @@ enum dk_room_change { DK_ROOM_MEMBER_ADDED = 1, DK_ROOM_MEMBER_REMOVED = 2, DK_R
 /* Of properties. */
 #define DK_ROOM_PROPS_MAX 256
 #define DK_ROOM_PROP_BYTES_MAX (64u << 10) /* names and values of a room together */
+
+/* Of states. */
+#define DK_ROOM_STATE_MAX 40 /* bytes of a key and its value together; both have one at least */
+#define DK_ROOM_STATES_MAX 65536 /* in a room, whatever the option says */
+#define DK_ROOM_STATE_INTERVAL_MIN_MS 17
+#define DK_ROOM_STATE_TTL_MIN_MS 500
+
+struct dk_room_states_opts {
+	/* What members are pushed: {u8 length, key, u8 length, value}*, and {u32 length, key}* of removals; 0.0 = 1.15, 1.31 */
+	uint8_t update_ver, remove_ver;
+	uint16_t update_cmd, remove_cmd;
+	uint32_t interval_ms; /* the window; at least 17, at most 10,000 */
+	uint32_t all_delay_ms; /* after which a new member hears all states; at most a minute */
+	uint32_t ttl_ms; /* for how long one lives that is not set again; below 500: for ever */
+	uint16_t combine; /* states in one push at most; 0 = 30 */
+	bool closed; /* clients may not set any */
+};
 
 struct dk_room_opts {
 	uint16_t max_members; /* 2...1000 */
@@ -136,6 +154,9 @@ struct dk_room_part {
  * It sees its own changes. */
 struct dk_room;
 typedef bool dk_room_update_fn(void *arg, struct dk_room *svc, dk_id room);
+
+/* The value that a state is to have, borrowed until it is copied; empty = no change. current is empty unless it exists. */
+typedef dk_slice dk_room_upsert_fn(void *arg, bool exists, dk_slice current);
 
 /* The end of a move to another node. err 0: the room lives there, under id (borrowed), and here no more. Otherwise it stays as it
  * was: DK_ROOM_GONE (it ended meanwhile), DK_ROOM_NO_NODE (nobody took it) or <0. Not called when the mover stopped. */
@@ -243,6 +264,22 @@ struct dk_room {
 	 * different now: `changed` once, `property_changed` of each. Returns 0, DK_ROOM_GONE, DK_ROOM_MOVING, -EDEADLK (inside an
 	 * update of that room) or -ENOMEM. */
 	int (*update)(struct dk_room *svc, dk_id room, dk_room_update_fn *fn, void *arg);
+
+	/* States: small values by key that change often and of which only the last one counts. Members hear what changed when a
+	 * window ends. They move with the room, still enabled. */
+	/* Again: other options; the states that are there stay. Returns 0, DK_ROOM_GONE, DK_ROOM_MOVING or -ENOMEM. */
+	int (*enable_states)(struct dk_room *svc, dk_id room, const struct dk_room_states_opts *opts);
+	/* linked: the member with whom it goes; 0 = it stays. Each set says so anew. Returns 0, DK_ROOM_GONE, DK_ROOM_MOVING,
+	 * DK_ROOM_NO_STATES, DK_ROOM_NOT_MEMBER (linked is none), DK_FULL, -EINVAL (empty or too long) or -ENOMEM. */
+	int (*set_state)(struct dk_room *svc, dk_id room, dk_slice key, dk_slice value, dk_id linked, bool reliable);
+	/* fn runs at once, and says what it is to be. Returns as set_state(); 0 also where nothing was to change. */
+	int (*upsert_state)(struct dk_room *svc, dk_id room, dk_slice key, dk_id linked, bool reliable, dk_room_upsert_fn *fn,
+			    void *arg);
+	int (*remove_state)(struct dk_room *svc, dk_id room, dk_slice key); /* also DK_NOT_FOUND */
+	/* Returns 0, DK_ROOM_GONE, DK_ROOM_NO_STATES or DK_NOT_FOUND. The value is valid until the next change of states. */
+	int (*get_state)(struct dk_room *svc, dk_id room, dk_slice key, dk_slice *ret_value);
+	/* All members hear all states, now. Returns 0, DK_ROOM_GONE, DK_ROOM_MOVING or DK_ROOM_NO_STATES. */
+	int (*sync_states)(struct dk_room *svc, dk_id room);
 };
 
 #ifdef __cplusplus

@@ -21,6 +21,10 @@ enum room_cmd {
 	ROOM_CMD_MIGRATED = 20, /* push only, to the owner */
 	ROOM_CMD_RELAY_TO = 23,
 	ROOM_CMD_RELAY_TO_PROFILE = 24,
+	ROOM_CMD_STATE_UPDATE = 15, /* also the push that tells of states, unless the room says otherwise */
+	ROOM_CMD_STATE_INCR = 16,
+	ROOM_CMD_STATE_SYNC = 17,
+	ROOM_CMD_STATES_REMOVED = 31, /* push only, likewise */
 	ROOM_CMD_BACKUPS = 30, /* also the push that tells of a change */
 	ROOM_CMD_CREATE = 100,
 	ROOM_CMD_JOIN = 101, /* also the push that tells of a new member */
@@ -123,11 +127,19 @@ enum room_error {
 	P(1, 20, "room.migrated", room_push_migrated, DK_PUFFER, DK_OUT(str16(oldRoom), str16(room)))                              \
 	P(1, 30, "room.backups", room_push_backups, DK_PUFFER, DK_OUT(strs(addresses), str16(room)))
 
-/* What members keep in their room: properties are bytes by name. */
+/* What members keep in their room: properties are bytes by name, states are small values that change often. */
 #define ROOM_DATA_COMMANDS(X, R)                                                                                                   \
 	X(struct rooms, 1, 10, "room.incr_prop", room_on_incr_prop, DK_CLIENT | DK_USER | DK_PUFFER,                               \
 	  "add to a whole number among the properties of one's room, which begins at 0; with sync all members hear of it",         \
 	  DK_IN(i64(delta), str16(name), str16(room), flag(sync)), DK_OUT(i64(value)))                                             \
+	R(struct rooms, 1, 15, "room.state_update", room_on_state_update, DK_CLIENT | DK_USER | DK_QUIET,                          \
+	  "set a state of one's room; linked: it goes when one leaves",                                                            \
+	  DK_IN(flag(reliable), flag(linked), id52(room), str16(key), rest(value)), DK_OUT())                                      \
+	X(struct rooms, 1, 16, "room.state_incr", room_on_state_incr, DK_CLIENT | DK_USER,                                         \
+	  "add to a state of one's room that is a number of 8 bytes, and begins at 0",                                             \
+	  DK_IN(flag(reliable), flag(linked), id52(room), str16(key), i64(delta)), DK_OUT(i64(value)))                             \
+	X(struct rooms, 1, 17, "room.state_sync", room_on_state_sync, DK_CLIENT | DK_USER, "hear all states of one's room",        \
+	  DK_IN(id52(room)), DK_OUT())                                                                                             \
 	X(struct rooms, 1, 107, "room.update_props", room_on_update_props, DK_CLIENT | DK_USER | DK_PUFFER,                        \
 	  "set properties of one's room, all or none; with sync all members hear of it",                                           \
 	  DK_IN(strs(names), str16(room), flag(sync), strs(values)), DK_OUT())                                                     \
@@ -137,6 +149,8 @@ enum room_error {
 
 #define ROOM_DATA_PUSHES(P)                                                                                                        \
 	P(1, 10, "room.incr_prop", room_push_incr, DK_PUFFER, DK_OUT(str16(name), str16(room), i64(value)))                        \
+	P(1, 15, "room.states", room_push_states, 0, DK_OUT(rest(states)))                                                         \
+	P(1, 31, "room.states_removed", room_push_states_removed, 0, DK_OUT(rest(keys)))                                           \
 	P(1, 130, "room.props", room_push_props, DK_PUFFER, DK_OUT(strs(names), str16(room), strs(values)))
 
 #endif

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * States that go to another node, as a part of their room:
+ *
+ *   update_ver u8, update_cmd u16, remove_ver u8, remove_cmd u16, interval_ms u32, all_delay_ms u32, ttl_ms u32, combine u16,
+ *   closed u8, count u32, then as often, oldest first:
+ *     {u8 length, key, u8 length, value, flags u8 (1 reliable, 2 linked), until u64 (unix ms; 0 = for ever)},
+ *     and if linked {u16 length, uid}
+ *
+ * Windows have ended before. A state that is linked to somebody waits for its room to live: only then its members are users here.
+ */
+#include "room_sync.h"
+
+#include <errno.h>
+
+enum { STATE_RELIABLE = 1, STATE_LINKED = 2 };
+
+static uint64_t unix_ms(struct rooms *s)
+{
+	return dk_wall_ns(s) / 1000000;
+}
+
+static void pack_state(struct rooms *s, const struct room_state *st, struct dk_writer *w)
+{
+	dk_str uid = st->user ? s->user->uid(s->user, st->user) : dk_str_n(NULL, 0);
+
+	dk_wr_bytes8(w, room_state_key(st));
+	dk_wr_bytes8(w, room_state_value(st));
+	dk_wr_u8(w, (uint8_t)((st->reliable ? STATE_RELIABLE : 0) | (uid.n ? STATE_LINKED : 0)));
+	/* By the wall, so that a state which nobody touches is the same bytes each time. */
+	dk_wr_u64(w, st->due_ms ? unix_ms(s) + st->due_ms - dk_now(s) : 0);
+	if (uid.n)
+		dk_wr_bytes16(w, dk_slice_of(uid));
+}
+
+static int pack(void *self, dk_id room, struct dk_writer *w)
+{
+	struct rooms *s = self;
+	const struct room *r = room_any(s, room);
+	const struct room_sync *y = r ? r->sync : NULL;
+
+	if (!y)
+		return DK_NOT_FOUND;
+	dk_wr_u8(w, y->o.update_ver);
+	dk_wr_u16(w, y->o.update_cmd);
+	dk_wr_u8(w, y->o.remove_ver);
+	dk_wr_u16(w, y->o.remove_cmd);
+	dk_wr_u32(w, y->o.interval_ms);
+	dk_wr_u32(w, y->o.all_delay_ms);
+	dk_wr_u32(w, y->o.ttl_ms);
+	dk_wr_u16(w, y->o.combine);
+	dk_wr_u8(w, y->o.closed);
+	dk_wr_u32(w, y->v.live);
+	for (const struct room_state *st = y->v.oldest; st; st = st->newer)
+		pack_state(s, st, w);
+	return 0;
+}
+
+static int link_later(struct rooms *s, struct room_sync *y, struct room_state *st, dk_slice uid)
+{
+	struct room_link *l = dk_alloc(s, sizeof(*l) + uid.n);
+
+	if (!l)
+		return -ENOMEM;
+	l->state = st;
+	l->n = (uint16_t)uid.n;
+	memcpy(l->uid, uid.p, uid.n);
+	l->next = y->links;
+	y->links = l;
+	return 0;
+}
+
+static int unpack_state(struct rooms *s, struct room_sync *y, struct dk_cursor *c)
+{
+	dk_slice key = dk_rd_bytes8(c), value = dk_rd_bytes8(c), uid = { NULL, 0 };
+	uint8_t flags = dk_rd_u8(c);
+	uint64_t until = dk_rd_u64(c), now = unix_ms(s), left = until > now ? until - now : 0;
+	struct room_state *st;
+	int rc;
+
+	if (flags & STATE_LINKED)
+		uid = dk_rd_bytes16(c);
+	if (c->bad || !room_state_fits(key, value) || flags > (STATE_RELIABLE | STATE_LINKED) ||
+	    ((flags & STATE_LINKED) && (!uid.n || uid.n > DK_UID_MAX)))
+		return -EPROTO;
+	rc = room_states_put(s, &s->states, &y->v, DK_ROOM_STATES_MAX, (uint32_t)dk_hash(s, key), key, value,
+			     flags & STATE_RELIABLE, &st);
+	if (rc)
+		return rc;
+	/* The clocks of two nodes may differ, but nothing lives longer than it may. */
+	st->due_ms = y->o.ttl_ms ? dk_now(s) + (left < y->o.ttl_ms ? left : y->o.ttl_ms) : 0;
+	return uid.n ? link_later(s, y, st, uid) : 0;
+}
+
+/* What fails leaves it to room_strip(). */
+static int unpack(void *self, dk_id room, uint16_t version, dk_slice bytes)
+{
+	struct dk_cursor c = dk_cursor_of(bytes);
+	struct rooms *s = self;
+	struct room *r = room_any(s, room);
+	struct dk_room_states_opts o = { .update_ver = dk_rd_u8(&c) };
+	uint32_t n;
+	int rc;
+
+	o.update_cmd = dk_rd_u16(&c);
+	o.remove_ver = dk_rd_u8(&c);
+	o.remove_cmd = dk_rd_u16(&c);
+	o.interval_ms = dk_rd_u32(&c);
+	o.all_delay_ms = dk_rd_u32(&c);
+	o.ttl_ms = dk_rd_u32(&c);
+	o.combine = dk_rd_u16(&c);
+	o.closed = dk_rd_u8(&c) != 0;
+	n = dk_rd_u32(&c);
+	if (version != 1 || !r || r->sync || c.bad || n > DK_ROOM_STATES_MAX)
+		return -EPROTO;
+	rc = room_sync_enable(s, r, &o);
+	while (rc == 0 && n--)
+		rc = unpack_state(s, r->sync, &c);
+	return rc == 0 && !dk_rd_done(&c) ? -EPROTO : rc;
+}
+
+static const struct dk_room_part part = { .name = "room.states", .version = 1, .pack = pack, .unpack = unpack };
+
+void room_sync_unlink(struct rooms *s, struct room_sync *y)
+{
+	while (y->links) {
+		struct room_link *l = y->links;
+
+		y->links = l->next;
+		dk_free(s, l, sizeof(*l) + l->n);
+	}
+}
+
+void room_sync_resume(struct rooms *s, struct room *r)
+{
+	struct room_sync *y = r->sync;
+
+	if (!y)
+		return;
+	for (struct room_link *l = y->links; l; l = l->next) {
+		dk_id user = s->user->by_uid(s->user, dk_str_n(l->uid, l->n));
+
+		if (user && room_store_of(&s->store, user) == r->handle) {
+			l->state->user = user;
+		} else { /* it did not come along */
+			room_states_remove(&y->v, l->state);
+			room_sync_arm(s, y);
+		}
+	}
+	room_sync_unlink(s, y);
+	room_sync_arm_lapse(s, y);
+}
+
+int room_sync_carry_init(struct rooms *s)
+{
+	return s->svc.carry(&s->svc, s, &part);
+}
