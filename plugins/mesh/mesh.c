@@ -16,7 +16,6 @@
 
 #define SCAN_PORTS 1000
 #define SWEEP_MS 10000
-#define STOP_MS 300 /* for the last words */
 #define INTERVAL_MIN 17
 
 static struct mesh *of(struct dk_carrier *c)
@@ -420,7 +419,7 @@ void mesh_stopped(struct mesh *m)
 	if (!m->stopping)
 		return;
 	while ((p = dk_table_next(&m->peers, &slot, &id)))
-		if (p->out.q.bytes && !p->self)
+		if (p->out.q.bytes && !p->self && !p->out.gone)
 			return;
 	end(m);
 }
@@ -452,7 +451,8 @@ static void mesh_stop(void *self, struct dk_step *step)
 
 	m->stopping = step;
 	dk_step_on_cancel(step, on_cancel, m);
-	dk_timer_start(m, &m->stop_timer, STOP_MS, 0, on_stop_timer);
+	/* For the last words, as long as for all others: a module that handed something over counts on it. */
+	dk_timer_start(m, &m->stop_timer, mesh_timeout(m), 0, on_stop_timer);
 	flush_all(m);
 	mesh_stopped(m);
 }

@@ -327,13 +327,20 @@ static void out_closed(void *self, struct dk_stream *s, int err)
 {
 	struct mesh *m = self;
 	struct peer *p = dk_stream_arg(s);
+	bool refused;
 
-	(void)err;
 	if (!p)
 		return;
+	refused = err && p->out.state == OUT_CONNECTING;
 	p->out.stream = NULL;
 	out_leave(m, p, OUT_WAIT);
+	/* The last words go to who is there: whether it is, is asked at once and once. */
+	if (m->stopping && refused)
+		p->out.gone = true;
+	else if (m->stopping)
+		p->out.tried_ms = 0;
 	out_retry(m, p);
+	mesh_stopped(m);
 }
 
 static const struct dk_stream_ops link_out_ops = {

@@ -72,6 +72,7 @@ struct out {
 	uint64_t tried_ms, progress_ms;
 	uint32_t part; /* of the first unsent unit, how much was written: it is a long one */
 	uint8_t state;
+	bool gone; /* while this node stops: nobody listens there any more */
 };
 /* A stream from a peer. */
 enum in_state { IN_NEW = 1, IN_HALF, IN_OPEN, IN_DEAD };

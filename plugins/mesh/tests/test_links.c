@@ -347,6 +347,37 @@ START_TEST(a_full_queue_sheds_broadcasts_first)
 }
 END_TEST
 
+/* What a module hands over with its last words counts, however long the way; who is not there is not waited for. */
+START_TEST(last_words_take_their_time)
+{
+	const struct dk_sim_link bad = { .delay_ms = 1, .loss = 0.85 };
+	struct nodes w;
+	uint64_t at;
+
+	nodes_make(&w, 2, _i + 1, NULL);
+	ck_assert_int_eq(node_note(&w, 0, 1, "hello", DK_RELIABLE), 0);
+	dk_sim_run(w.world, 100);
+	if (_i % 2)
+		dk_sim_link(w.world, ip[0], ip[1], &bad);
+	else
+		dk_harness_kill(w.at[1]);
+	ck_assert_int_eq(
+		w.probe[0]->carrier->send(w.probe[0]->carrier, &w.addr[1], DK_VER_NODE, PROBE_NOTE, text("bye"), DK_RELIABLE), 0);
+	at = dk_sim_now(w.world);
+	ck_assert_int_eq(dk_harness_free(w.at[0]), 0);
+	at = dk_sim_now(w.world) - at;
+	w.at[0] = NULL;
+	if (_i % 2) {
+		dk_sim_run(w.world, 3000);
+		ck_assert_msg(strstr(w.probe[1]->got, "1.8000 bye\n"), "the node was gone after %llu ms", (unsigned long long)at);
+	} else {
+		w.at[1] = NULL;
+		ck_assert_uint_lt(at, 100);
+	}
+	nodes_free(&w);
+}
+END_TEST
+
 START_TEST(a_node_that_stops_says_its_last_words)
 {
 	struct nodes w;
@@ -465,6 +496,7 @@ int main(void)
 	tcase_add_test(t, a_long_message_does_not_hold_up_beats);
 	tcase_add_test(t, a_full_queue_sheds_broadcasts_first);
 	tcase_add_test(t, a_node_that_stops_says_its_last_words);
+	tcase_add_loop_test(t, last_words_take_their_time, 0, 12);
 	tcase_add_test(t, both_speak_at_once);
 	tcase_add_test(t, a_message_to_many_goes_as_a_tree);
 	tcase_add_test(t, a_tree_of_long_datagrams_is_wide);
