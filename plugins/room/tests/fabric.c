@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { WAIT_MS = 3000 };
+enum { WAIT_MS = 3000, CMD_ECHO = 1, CMD_NOTICE = 400 };
 
 struct message {
 	struct message *next;
@@ -799,6 +799,21 @@ static void hear(struct player *p, const struct dk_frame *f)
 	}
 }
 
+/* What rode on the answer to a sign of life. */
+static void hear_notes(struct player *p, const struct dk_frame *f)
+{
+	struct dk_cursor c = dk_cursor_of(f->payload);
+
+	while (dk_rd_left(&c) && p->n + 2048 < sizeof(p->log)) {
+		unsigned n = dk_rd_u16(&c), ver = dk_rd_u8(&c), cmd = dk_rd_u16(&c);
+
+		p->n += (size_t)snprintf(p->log + p->n, sizeof(p->log) - p->n, "%u.%u note ", ver, cmd);
+		write_bytes(p, dk_rd_slice(&c, n - 5));
+		p->log[p->n++] = '\n';
+		p->log[p->n] = '\0';
+	}
+}
+
 /* A node that has ended by itself took its clients' ends along. */
 static bool is_up(unsigned node)
 {
@@ -812,8 +827,10 @@ static void listen(struct player *p)
 	bool reliable;
 
 	while (p->end && is_up(p->node) && fabric[p->node].mem->next(fabric[p->node].mem, p->end, &f, &reliable)) {
-		if (f.ver != 0)
+		if (f.ver != 0 || f.cmd == CMD_NOTICE)
 			hear(p, &f);
+		else if (f.cmd == CMD_ECHO)
+			hear_notes(p, &f);
 		if (f.ver != 0 || f.cmd != 2)
 			continue;
 		/* mem's clients have no addresses: it goes where it is waited for */
