@@ -51,6 +51,7 @@ struct fabric {
 
 struct dk_env *fabric_world;
 struct fabric_node fabric[FABRIC_NODES];
+const char *const *fabric_env;
 
 static unsigned node_n;
 static uint32_t jitter_ms;
@@ -523,7 +524,7 @@ void fabric_serves(unsigned i, const char *type)
 static void start(unsigned i)
 {
 	const struct dk_plugin_desc *plugins[8] = { &dk_plugin_fabric };
-	struct dk_harness_opts o = { .config = config, .plugins = plugins, .world = fabric_world };
+	struct dk_harness_opts o = { .config = config, .plugins = plugins, .env = fabric_env, .world = fabric_world };
 	struct fabric_node *n = &fabric[i];
 	char address[16];
 

@@ -35,6 +35,7 @@ struct fabric_node {
 
 extern struct dk_env *fabric_world;
 extern struct fabric_node fabric[FABRIC_NODES];
+extern const char *const *fabric_env; /* "NAME=value" of all nodes, NULL-terminated; NULL: none */
 
 /* n nodes; room: options of the plugin room; plugins: of the test, NULL-terminated or NULL; more: their sections. */
 void fabric_open(unsigned n, uint64_t seed, const char *room, const struct dk_plugin_desc *const *plugins, const char *more);

@@ -1,0 +1,17 @@
+## SPDX-License-Identifier: Apache-2.0
+## The plugin session: small groups of users who stay on their nodes.
+plugin_includes += -I$(top_srcdir)/%D%
+diarkisinclude_HEADERS += %D%/diarkis/session.h %D%/diarkis/session_commands.h
+plugin_LTLIBRARIES += plugins/session.la
+plugins_session_la_SOURCES = %D%/session.c %D%/session_ask.c %D%/session_carry.c %D%/session_client.c %D%/session_drain.c \
+	%D%/session_end.c %D%/session_here.c %D%/session_home.c %D%/session_invite.c %D%/session_look.c %D%/session_props.c \
+	%D%/session_roll.c %D%/session_rows.h %D%/session_seats.c %D%/session_seats.h %D%/session_service.c %D%/session_state.h \
+	%D%/session_store.c %D%/session_store.h plugins/props.c plugins/props.h
+plugins_session_la_LIBADD = $(kernel_lib)
+plugins_session_la_LDFLAGS = $(plugin_ldflags)
+EXTRA_DIST += %D%/README.md %D%/session.conf
+check_PROGRAMS += %D%/tests/test_session
+%C%_tests_test_session_SOURCES = %D%/tests/test_session.c %D%/tests/kit.c %D%/tests/kit.h plugins/room/tests/fabric.c \
+	plugins/room/tests/fabric.h
+%C%_tests_test_session_CPPFLAGS = $(AM_CPPFLAGS)
+%C%_tests_test_session_LDADD = $(harness_lib) $(kernel_lib) $(test_libs)
