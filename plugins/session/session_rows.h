@@ -48,7 +48,7 @@ enum session_set_how { SESSION_SET = 0, SESSION_SET_NEW = 1, SESSION_SET_IF_SAME
 enum session_update { SESSION_HAS_MOVED = 1, SESSION_HAS_ENDED = 2 };
 
 #define SESSION_NODE_COMMANDS(X, R)												   \
-	X(struct sessions, DK_VER_NODE, 320, "session.land", session_on_land, DK_INTERNAL, "goes on with another node's session",         \
+	X(struct sessions, DK_VER_NODE, 320, "session.land", session_on_land, DK_INTERNAL, "goes on with another node's session", \
 	  DK_IN(str16(session), u32(epoch), rest(state)), DK_OUT(u8(outcome)))							   \
 	X(struct sessions, DK_VER_NODE, 300, "session.enter", session_on_enter, DK_INTERNAL, "a user of the calling node joins",   \
 	  DK_IN(str16(session), u64(token), u8(type), str16(uid), bytes16(sid)), DK_OUT(u8(outcome), rest(home)))		   \
