@@ -10,7 +10,7 @@ plugins_room_la_SOURCES = %D%/room.c %D%/room_alias.c %D%/room_alias.h %D%/room_
 	plugins/gather.c plugins/gather.h plugins/props.c \
 	plugins/props.h
 plugins_room_la_SOURCES += %D%/room_data.h %D%/room_props.c %D%/room_states.c %D%/room_states.h %D%/room_sync.c %D%/room_sync.h \
-	%D%/room_sync_carry.c %D%/room_sync_client.c
+	%D%/room_sync_carry.c %D%/room_sync_client.c %D%/room_object.c %D%/room_objects.c %D%/room_objects.h
 plugins_room_la_SOURCES += %D%/room_support.c plugins/directory.c plugins/directory.h plugins/listing.c plugins/listing.h
 plugins_room_la_LIBADD = $(kernel_lib)
 plugins_room_la_LDFLAGS = $(plugin_ldflags)
@@ -37,6 +37,9 @@ check_PROGRAMS += %D%/tests/test_room_props
 check_PROGRAMS += %D%/tests/test_room_sync
 %C%_tests_test_room_sync_SOURCES = %D%/tests/test_room_sync.c %D%/tests/kept.c %D%/tests/kept.h %D%/tests/fabric.c %D%/tests/fabric.h
 %C%_tests_test_room_sync_LDADD = $(harness_lib) $(kernel_lib) $(test_libs)
+check_PROGRAMS += %D%/tests/test_room_object
+%C%_tests_test_room_object_SOURCES = %D%/tests/test_room_object.c %D%/tests/kept.c %D%/tests/kept.h %D%/tests/fabric.c %D%/tests/fabric.h
+%C%_tests_test_room_object_LDADD = $(harness_lib) $(kernel_lib) $(test_libs)
 check_PROGRAMS += %D%/tests/test_room_states
 %C%_tests_test_room_states_SOURCES = %D%/tests/test_room_states.c %D%/room_states.c %D%/room_states.h
 %C%_tests_test_room_states_LDADD = $(kernel_lib) $(test_libs)

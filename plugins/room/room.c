@@ -29,6 +29,8 @@ static int init(void *self)
 	room_carry_init(s);
 	rc = room_sync_init(s);
 	if (rc == 0)
+		rc = room_objects_init(s);
+	if (rc == 0)
 		rc = dk_connect(s, &s->user->discarded, room_on_user_discarded);
 	if (rc == 0)
 		rc = dk_connect(s, &s->user->connected, room_on_user_connected);
@@ -178,6 +180,8 @@ static const struct dk_counter counters[] = {
 	DK_COUNTER(struct rooms, states_refused, "states not set: too long, too many, no number, none kept in that room"),
 	DK_COUNTER(struct rooms, states_lapsed, "states that were not set again in time"),
 	DK_COUNTER(struct rooms, state_ticks, "windows of states that ended with something to send"),
+	DK_COUNTER(struct rooms, objects_updated, "updates of objects"),
+	DK_COUNTER(struct rooms, objects_refused, "those refused: a limit, a name, a number, nothing to delete"),
 	DK_COUNTER(struct rooms, props_refused, "changes of properties refused: a limit, a name, no whole number"),
 	DK_COUNTER(struct rooms, ticks, "intervals that ended with something to send"),
 	DK_COUNTER(struct rooms, pushes, "pushes handed to members' connections; with an interval, lists of messages"),

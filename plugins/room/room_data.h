@@ -27,4 +27,10 @@ void room_sync_left(struct rooms *s, struct room *r, dk_id user);
 void room_sync_resume(struct rooms *s, struct room *r);
 void room_sync_free(struct rooms *s, struct room *r);
 
+/* ---- room_object.c ---- */
+
+int room_objects_init(struct rooms *s); /* 0 or <0 */
+void room_objects_joined(struct rooms *s, struct room *r, dk_id user);
+void room_objects_free(struct rooms *s, struct room *r);
+
 #endif

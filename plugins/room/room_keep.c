@@ -124,6 +124,7 @@ void room_strip(struct rooms *s, struct room *r)
 	room_unlist(s, r);
 	room_relay_drop(s, r);
 	room_sync_free(s, r);
+	room_objects_free(s, r);
 	room_move_free(s, r);
 	dk_timer_stop(&r->ttl);
 	for (uint16_t i = 0; i < r->attached_n; i++)

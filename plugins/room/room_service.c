@@ -99,6 +99,7 @@ void room_tell_joined(struct rooms *s, dk_id room, dk_id user, bool new_owner)
 	if (!r || room_store_of(&s->store, user) != room)
 		return;
 	ev.members = r->member_n;
+	room_objects_joined(s, r, user);
 	room_sync_joined(s, r, user);
 	dk_emit(&s->svc.joined, &ev);
 	if (new_owner && room_store_of(&s->store, user) == room)

@@ -107,7 +107,8 @@ struct rooms {
 		uint64_t sent_to_join, came_to_join, holds_lapsed;
 		uint64_t migrated_out, migrated_in, thawed, stranded, landings_refused, landings_lapsed;
 		uint64_t copies_sent, copies_failed, copies_lapsed, stale_refused, taken_over, superseded, members_lost;
-		uint64_t props_refused, states_set, states_sent, states_refused, states_lapsed, state_ticks;
+		uint64_t props_refused, states_set, states_sent, states_refused, states_lapsed, state_ticks, objects_updated,
+			objects_refused;
 		struct dk_histogram frozen;
 		uint64_t random_created, random_joined, random_again, registered, list_refused;
 		uint64_t messages, relays, bytes, ticks, pushes, lost, early;

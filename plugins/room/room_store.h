@@ -57,6 +57,7 @@ struct room {
 	void **attached; /* room_keep.c: by plugin */
 	struct props props;
 	struct room_sync *sync; /* room_sync.c: NULL = it keeps no states */
+	struct room_objects *objects; /* room_object.c: NULL = it has none */
 	struct room_edit *edit; /* room_props.c: an update is under way */
 	struct dk_timer ttl;
 	struct room_former *former; /* ROOM_FORMER_MAX of them, oldest first; NULL = none */

@@ -69,6 +69,19 @@ struct dk_room_states_opts {
 	bool closed; /* clients may not set any */
 };
 
+/* Of objects. */
+#define DK_ROOM_OBJECTS_MAX 128 /* in a room */
+#define DK_ROOM_FIELDS_MAX 64 /* of an object */
+#define DK_ROOM_OBJECT_NAME_MAX 64 /* bytes of a name, of objects and of fields; at least 1 */
+#define DK_ROOM_OBJECT_BYTES_MAX (64u << 10) /* of a room: all names, and 8 for each field */
+
+/* To delete without fields is to delete the object. */
+enum dk_room_object_mode { DK_ROOM_OBJECT_INCR = 1, DK_ROOM_OBJECT_SET = 2, DK_ROOM_OBJECT_DELETE = 3 };
+struct dk_room_field {
+	dk_str name;
+	double value; /* finite; of no meaning when it is deleted */
+};
+
 struct dk_room_opts {
 	uint16_t max_members; /* 2...1000 */
 	bool allow_empty; /* lives on without members for ttl_s; else it goes with its last member */
@@ -280,6 +293,16 @@ struct dk_room {
 	int (*get_state)(struct dk_room *svc, dk_id room, dk_slice key, dk_slice *ret_value);
 	/* All members hear all states, now. Returns 0, DK_ROOM_GONE, DK_ROOM_MOVING or DK_ROOM_NO_STATES. */
 	int (*sync_states)(struct dk_room *svc, dk_id room);
+
+	/* Objects: named maps of numbers. What was set, added to (from 0) or deleted is pushed to all members (1, 128), with the
+	 * values that came of it; a new member is pushed all objects. They move with the room. */
+	/* All fields or none. Returns 0, DK_ROOM_GONE, DK_ROOM_MOVING, DK_NOT_FOUND (nothing to delete), DK_FULL, DK_REFUSED (a sum
+	 * is not finite), -EINVAL (a name, a number, a field twice, too many) or -ENOMEM. */
+	int (*update_object)(struct dk_room *svc, dk_id room, enum dk_room_object_mode mode, dk_str name,
+			     const struct dk_room_field *fields, size_t n, bool reliable);
+	int (*get_field)(struct dk_room *svc, dk_id room, dk_str object, dk_str field, double *ret_value); /* also DK_NOT_FOUND */
+	/* One after another, in order of their first update: *at NULL starts; false at the end. Not across a change. */
+	bool (*next_object)(struct dk_room *svc, dk_id room, const void **at, dk_str *ret_name, size_t *ret_fields);
 };
 
 #ifdef __cplusplus

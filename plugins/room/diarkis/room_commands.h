@@ -40,6 +40,8 @@ enum room_cmd {
 	ROOM_CMD_FIND = 116,
 	ROOM_CMD_RESERVE = 117,
 	ROOM_CMD_CANCEL_RESERVE = 118,
+	ROOM_CMD_OBJECT_SYNC = 128, /* also the push that tells of objects */
+	ROOM_CMD_OBJECT_UPDATE = 129,
 	ROOM_CMD_PROPS_SYNC = 130 /* push only */
 };
 
@@ -127,7 +129,8 @@ enum room_error {
 	P(1, 20, "room.migrated", room_push_migrated, DK_PUFFER, DK_OUT(str16(oldRoom), str16(room)))                              \
 	P(1, 30, "room.backups", room_push_backups, DK_PUFFER, DK_OUT(strs(addresses), str16(room)))
 
-/* What members keep in their room: properties are bytes by name, states are small values that change often. */
+/* What members keep in their room: properties are bytes by name, states are small values that change often,
+ * objects are numbers by name, as a Float64Map of <diarkis/packet.h>. */
 #define ROOM_DATA_COMMANDS(X, R)                                                                                                   \
 	X(struct rooms, 1, 10, "room.incr_prop", room_on_incr_prop, DK_CLIENT | DK_USER | DK_PUFFER,                               \
 	  "add to a whole number among the properties of one's room, which begins at 0; with sync all members hear of it",         \
@@ -145,12 +148,18 @@ enum room_error {
 	  DK_IN(strs(names), str16(room), flag(sync), strs(values)), DK_OUT())                                                     \
 	X(struct rooms, 1, 108, "room.get_props", room_on_get_props, DK_CLIENT | DK_USER | DK_PUFFER,                              \
 	  "properties of one's room by name, without names all that are bytes; those that are not there are left out",             \
-	  DK_IN(strs(names), str16(room)), DK_OUT(strs(names), strs(values)))
+	  DK_IN(strs(names), str16(room)), DK_OUT(strs(names), strs(values)))                                                      \
+	X(struct rooms, 1, 128, "room.object_sync", room_on_object_sync, DK_CLIENT | DK_USER, "hear all objects of one's room",    \
+	  DK_IN(id52(room)), DK_OUT())                                                                                             \
+	X(struct rooms, 1, 129, "room.object_update", room_on_object_update, DK_CLIENT | DK_USER,                                  \
+	  "add to (1), set (2) or delete (3) numbers of an object of one's room; all members hear of it",                          \
+	  DK_IN(u8(mode), flag(reliable), id52(room), str16(name), rest(fields)), DK_OUT(rest(fields)))
 
 #define ROOM_DATA_PUSHES(P)                                                                                                        \
 	P(1, 10, "room.incr_prop", room_push_incr, DK_PUFFER, DK_OUT(str16(name), str16(room), i64(value)))                        \
 	P(1, 15, "room.states", room_push_states, 0, DK_OUT(rest(states)))                                                         \
 	P(1, 31, "room.states_removed", room_push_states_removed, 0, DK_OUT(rest(keys)))                                           \
+	P(1, 128, "room.object", room_push_object, 0, DK_OUT(u8(mode), str16(name), rest(fields)))                                 \
 	P(1, 130, "room.props", room_push_props, DK_PUFFER, DK_OUT(strs(names), str16(room), strs(values)))
 
 #endif
