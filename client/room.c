@@ -265,6 +265,8 @@ enum dkc_room_kind dkc_room_event(const struct dkc_event *event)
 		return DKC_ROOM_BROADCAST;
 	case ROOM_CMD_MESSAGE:
 		return DKC_ROOM_MESSAGE;
+	case ROOM_CMD_CHAT:
+		return DKC_ROOM_CHAT;
 	case ROOM_CMD_RELAY:
 	case ROOM_CMD_RELAY_TO:
 		return DKC_ROOM_RELAY;

@@ -42,6 +42,9 @@ DK_API int dkc_room_relay_profile(struct dkc_client *c, const struct dk_id52 *ro
 				  dkc_reply_fn *fn, void *arg);
 DK_API int dkc_room_relay_to_profile(struct dkc_client *c, const struct dk_id52 *room, const dk_str *uids, size_t n,
 				     dk_slice message, bool reliable, dkc_reply_fn *fn, void *arg);
+/* A text to all members, this one included; and what was said before. */
+DK_API int dkc_room_chat(struct dkc_client *c, const struct dk_id52 *room, dk_str text, dkc_reply_fn *fn, void *arg);
+DK_API int dkc_room_get_chat(struct dkc_client *c, const struct dk_id52 *room, dkc_reply_fn *fn, void *arg);
 DK_API int dkc_room_get_owner(struct dkc_client *c, const struct dk_id52 *room, dkc_reply_fn *fn, void *arg);
 DK_API int dkc_room_get_members(struct dkc_client *c, const struct dk_id52 *room, dkc_reply_fn *fn, void *arg);
 DK_API int dkc_room_get_count(struct dkc_client *c, const struct dk_id52 *room, dkc_reply_fn *fn, void *arg);
@@ -78,6 +81,14 @@ DK_API bool dkc_room_profile(const struct dkc_reply *reply, uint32_t *ret_rtt_ms
 /* The next receiver, and how long a message takes from this client to it, in ms; 0 = one of the two ways is not measured (TCP). */
 DK_API bool dkc_room_receiver(struct dk_list *receivers, dk_str *ret_uid, uint32_t *ret_ms);
 
+/* of get_chat: the last texts, oldest first, to be walked with dkc_room_chat_next() while the reply is valid */
+struct dkc_room_chat_line {
+	dk_str text, sender; /* sender: a uid; empty = the server */
+	uint64_t at_ms; /* unix time */
+};
+DK_API bool dkc_room_chat_lines(const struct dkc_reply *reply, struct dk_list *ret_lines);
+DK_API bool dkc_room_chat_next(struct dk_list *lines, struct dkc_room_chat_line *ret_line);
+
 /* ---- events ---- */
 
 enum dkc_room_kind {
@@ -89,7 +100,8 @@ enum dkc_room_kind {
 	DKC_ROOM_OWNER_CHANGED, /* dkc_room_new_owner() */
 	DKC_ROOM_MIGRATED, /* to its owner: the migration is done; dkc_room_new_id() */
 	DKC_ROOM_RELAY, /* payload: what another member said */
-	DKC_ROOM_RELAY_PROFILE /* dkc_room_relayed() */
+	DKC_ROOM_RELAY_PROFILE, /* dkc_room_relayed() */
+	DKC_ROOM_CHAT /* dkc_room_said() */
 };
 /* What a DKC_PUSH is to a room. */
 DK_API enum dkc_room_kind dkc_room_event(const struct dkc_event *event);
@@ -102,6 +114,9 @@ DK_API bool dkc_room_new_id(const struct dkc_event *event, struct dk_id52 *ret_r
 
 /* Who said what, and how long it took to come here, in ms; 0 = not measured. False when the event is another one. */
 DK_API bool dkc_room_relayed(const struct dkc_event *event, dk_str *ret_sender, dk_slice *ret_message, uint32_t *ret_ms);
+
+/* What was said in the chat. False when the event is another one. */
+DK_API bool dkc_room_said(const struct dkc_event *event, struct dkc_room_chat_line *ret_line);
 
 /* 52 hexadecimal digits, or false. */
 DK_API bool dkc_room_id(dk_str text, struct dk_id52 *ret_room);

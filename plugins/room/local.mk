@@ -4,7 +4,7 @@ plugin_includes += -I$(top_srcdir)/%D%
 diarkisinclude_HEADERS += %D%/diarkis/room.h %D%/diarkis/room_commands.h
 plugin_LTLIBRARIES += plugins/room.la
 plugins_room_la_SOURCES = %D%/room.c %D%/room_alias.c %D%/room_alias.h %D%/room_arrive.c %D%/room_backup.c %D%/room_carry.c \
-	%D%/room_client.c %D%/room_drain.c %D%/room_errand.c %D%/room_keep.c %D%/room_land.c %D%/room_look.c %D%/room_migrate.c %D%/room_pack.c %D%/room_pack.h \
+	%D%/room_chat.c %D%/room_client.c %D%/room_clock.c %D%/room_drain.c %D%/room_errand.c %D%/room_keep.c %D%/room_land.c %D%/room_look.c %D%/room_migrate.c %D%/room_pack.c %D%/room_pack.h \
 	%D%/room_pick.c %D%/room_relay.c %D%/room_remote.c %D%/room_replica.c %D%/room_rows.h %D%/room_send.c \
 	%D%/room_service.c %D%/room_state.h %D%/room_store.c %D%/room_store.h %D%/room_takeover.c \
 	plugins/gather.c plugins/gather.h plugins/props.c \
@@ -55,6 +55,15 @@ check_PROGRAMS += %D%/tests/test_room_replica
 check_PROGRAMS += %D%/tests/test_room_send
 %C%_tests_test_room_send_SOURCES = %D%/tests/test_room_send.c %D%/tests/fabric.c %D%/tests/fabric.h
 %C%_tests_test_room_send_LDADD = $(harness_lib) $(kernel_lib) $(test_libs)
+check_PROGRAMS += %D%/tests/test_room_chat
+%C%_tests_test_room_chat_SOURCES = %D%/tests/test_room_chat.c %D%/tests/fabric.c %D%/tests/fabric.h
+%C%_tests_test_room_chat_LDADD = $(harness_lib) $(kernel_lib) $(test_libs)
+check_PROGRAMS += %D%/tests/test_room_clock
+%C%_tests_test_room_clock_SOURCES = %D%/tests/test_room_clock.c %D%/tests/fabric.c %D%/tests/fabric.h
+%C%_tests_test_room_clock_LDADD = $(harness_lib) $(kernel_lib) $(test_libs)
+check_PROGRAMS += %D%/tests/test_room_far
+%C%_tests_test_room_far_SOURCES = %D%/tests/test_room_far.c %D%/tests/fabric.c %D%/tests/fabric.h
+%C%_tests_test_room_far_LDADD = $(harness_lib) $(kernel_lib) $(test_libs)
 check_PROGRAMS += %D%/tests/test_room_walk
 %C%_tests_test_room_walk_SOURCES = %D%/tests/test_room_walk.c %D%/tests/fabric.c %D%/tests/fabric.h
 %C%_tests_test_room_walk_LDADD = $(harness_lib) $(kernel_lib) $(test_libs)

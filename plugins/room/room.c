@@ -24,12 +24,16 @@ static int init(void *self)
 	room_service_init(s);
 	room_look_init(s);
 	room_keep_init(s);
+	room_remote_init(s);
 	room_send_init(s);
 	room_props_init(s);
+	room_clock_init(s);
 	room_carry_init(s);
 	rc = room_sync_init(s);
 	if (rc == 0)
 		rc = room_objects_init(s);
+	if (rc == 0)
+		rc = room_chat_init(s);
 	if (rc == 0)
 		rc = dk_connect(s, &s->user->discarded, room_on_user_discarded);
 	if (rc == 0)
@@ -96,6 +100,7 @@ static void fini(void *self)
 	room_store_fini(&s->store);
 	room_relay_fini(s);
 	room_sync_fini(s);
+	room_chat_fini(s);
 	room_alias_fini(&s->aliases);
 	dk_free(s, s->image, s->image_n);
 }
@@ -134,6 +139,12 @@ static const struct dk_option options[] = {
 	       "rooms that can be found, at most", .flags = DK_RELOADABLE),
 	DK_INT(struct room_conf, support_bytes, "support_max_bytes", "67108864", 0, INT64_MAX,
 	       "what their names and metadata may take", .unit = "bytes", .flags = DK_RELOADABLE),
+	DK_INT(struct room_conf, max_chat, "max_chat_bytes", "1024", 1, 8192, "longest text of chat", .unit = "bytes",
+	       .flags = DK_RELOADABLE),
+	DK_INT(struct room_conf, chat_history, "chat_history", "50", 0, DK_ROOM_CHAT_LINES_MAX,
+	       "how many texts of chat a room remembers, unless code says otherwise of one", .flags = DK_RELOADABLE),
+	DK_INT(struct room_conf, chat_rate, "chat_rate", "10", 0, 1000,
+	       "texts of chat that a member may say in a second; 0 = as many as it likes", .flags = DK_RELOADABLE),
 	{ 0 },
 };
 static const struct dk_counter counters[] = {
@@ -174,6 +185,9 @@ static const struct dk_counter counters[] = {
 	DK_COUNTER(struct rooms, list_refused, "rooms that this node's directory had no space for"),
 	DK_COUNTER(struct rooms, messages, "messages to all or some members"),
 	DK_COUNTER(struct rooms, relays, "relays: messages to others alone, that wait for nothing"),
+	DK_COUNTER(struct rooms, chats, "texts of chat said"),
+	DK_COUNTER(struct rooms, chat_refused, "texts refused: too long, too many in a second, a filter"),
+	DK_COUNTER(struct rooms, clock_ticks, "times that a clock of a room ran"),
 	DK_COUNTER(struct rooms, bytes, "bytes of messages and relays"),
 	DK_COUNTER(struct rooms, states_set, "states set"),
 	DK_COUNTER(struct rooms, states_sent, "states handed to members' connections"),

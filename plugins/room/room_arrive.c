@@ -193,6 +193,17 @@ int room_on_look(struct rooms *s, struct dk_call *call, const struct dk_id52 *id
 	return room_on_look_answer(call, (uint8_t)rc, &now_called, info.members, info.max_members);
 }
 
+int room_on_cancel(struct rooms *s, struct dk_call *call, const struct dk_id52 *id, struct dk_list members)
+{
+	struct dk_id52 now_called;
+	dk_id room;
+	int rc = find(s, id, &room, &now_called);
+
+	if (rc == 0)
+		rc = room_cancel(s, room, members.bytes);
+	return rc < 0 ? rc : room_on_cancel_answer(call, (uint8_t)rc, &now_called);
+}
+
 int room_on_stay_away(struct rooms *s, struct dk_call *call, const struct dk_id52 *id, dk_str uid)
 {
 	struct room_hold **at = hold_find(s, s->svc.find(&s->svc, id), uid);

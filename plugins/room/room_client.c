@@ -55,6 +55,8 @@ static const char *why(int rc, uint32_t *code)
 		return "no other node can take this room now";
 	case ROOM_NOT_TAKEN:
 		return "the node of the room could not take the user in";
+	case DK_ROOM_TOO_FAST:
+		return "the user says more in a second than this node relays";
 	case DK_ROOM_NO_RESERVATION:
 		return "nothing is reserved for one of these users";
 	default:
@@ -356,7 +358,7 @@ int room_on_count_members(struct rooms *s, struct dk_call *call, dk_str id)
 	if (rc == DK_LATER)
 		return rc;
 	if (rc)
-		return room_refuse(call, ROOM_E_OTHER, rc);
+		return room_refuse(call, ROOM_E_COUNT, rc);
 	return room_on_count_members_answer(call, info.members, info.max_members, id);
 }
 

@@ -62,6 +62,19 @@ static int svc_cancel_reservation(struct dk_room *svc, dk_id room, dk_id by, con
 	return rc;
 }
 
+int room_cancel(struct rooms *s, dk_id room, dk_slice list)
+{
+	struct dk_cursor c = dk_cursor_of(list);
+	dk_str *uids = dk_scratch(s, list.n / 2 * sizeof(*uids) + 1); /* each takes two bytes at least */
+	size_t n = 0;
+
+	if (!uids)
+		return -ENOMEM;
+	while (dk_rd_left(&c) && !c.bad)
+		uids[n++] = dk_str_of(dk_rd_bytes16(&c));
+	return c.bad ? DK_ROOM_BAD_PARAMS : svc_cancel_reservation(&s->svc, room, 0, uids, n, false);
+}
+
 static bool svc_is_reserved(struct dk_room *svc, dk_id room, dk_str uid)
 {
 	const struct room *r = room_any(rooms_of(svc), room);
@@ -127,6 +140,7 @@ void room_strip(struct rooms *s, struct room *r)
 	room_objects_free(s, r);
 	room_move_free(s, r);
 	dk_timer_stop(&r->ttl);
+	room_chat_free(s, r);
 	for (uint16_t i = 0; i < r->attached_n; i++)
 		dk_free(s, r->attached[i], s->attachments[i].size);
 	dk_free(s, r->attached, r->attached_n * sizeof(*r->attached));

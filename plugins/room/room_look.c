@@ -53,6 +53,21 @@ static const dk_id *svc_members(struct dk_room *svc, dk_id room, size_t *ret_n)
 	return r ? r->members : NULL;
 }
 
+static dk_id svc_member(struct dk_room *svc, dk_id room, dk_str uid)
+{
+	struct rooms *s = rooms_of(svc);
+	dk_id user = s->user->by_uid(s->user, uid);
+
+	return user && room && room_store_of(&s->store, user) == room ? user : 0;
+}
+
+static bool svc_is_full(struct dk_room *svc, dk_id room)
+{
+	const struct room *r = room_any(rooms_of(svc), room);
+
+	return r && r->member_n + r->reserved_n >= r->max;
+}
+
 static size_t svc_count(struct dk_room *svc)
 {
 	return rooms_of(svc)->store.table.used;
@@ -89,6 +104,8 @@ void room_look_init(struct rooms *s)
 	svc->info = svc_info;
 	svc->is_member = svc_is_member;
 	svc->members = svc_members;
+	svc->member = svc_member;
+	svc->is_full = svc_is_full;
 	svc->count = svc_count;
 	svc->next = svc_next;
 	svc->nodes = svc_nodes;

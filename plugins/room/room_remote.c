@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Rooms of other nodes, from the side that asks: a client joins one, or wants to know how many are in it. The id names the
- * owner and its backups; they are asked in that order, as long as the cluster knows them. An id that was changed by a move is
- * followed from name to name.
+ * Rooms of other nodes, from the side that asks: a client joins one, or wants to know how many are in it; code may want to know
+ * that too, or cancels reservations. The id names the owner and its backups; they are asked in that order, as long as the
+ * cluster knows them. An id that was changed by a move is followed from name to name.
  *
- * A join then has three steps: the owner asks the room's conditions and keeps a seat; the user moves there, with a note of what it
- * comes for; the owner's node makes it a member and answers its client (room_arrive.c). When a step fails the seat is given back,
- * and the client is refused from here, where it still is.
+ * A join then has three steps: the owner asks the room's conditions and keeps a seat; the user moves there, with a note of what
+ * it comes for; the owner's node makes it a member and answers its client (room_arrive.c). When a step fails the seat is given
+ * back, and the client is refused from here, where it still is.
  */
 #include <errno.h>
 
@@ -20,8 +20,11 @@ enum {
 	AGAIN_MAX = 30 /* times: for less than its seat is kept */
 };
 
+enum { TO_JOIN, TO_LOOK, TO_CANCEL };
+
 struct room_journey {
 	struct room_journey *next, **link;
+	struct rooms *rooms;
 	dk_id user, call; /* call 0: its command was dropped, so what there is to say is pushed */
 	dk_id request;
 	uint16_t cmd; /* what the user joins by */
@@ -30,12 +33,14 @@ struct room_journey {
 	struct dk_addr at; /* who was asked last */
 	uint8_t slot, hops; /* the next slot of the id to ask */
 	uint32_t around; /* the next node of the cluster to ask */
-	bool look; /* how many there are; else a join */
+	uint8_t why; /* TO_JOIN etc. */
+	void *asker, *arg; /* code that asks; NULL: a client */
+	dk_room_far_fn *done;
 	bool kept; /* at keeps a seat */
 	struct dk_timer again; /* the user has hardly come itself */
 	unsigned tries;
 	uint32_t uid_n, n;
-	uint8_t words[]; /* the uid, then the message */
+	uint8_t words[]; /* the uid, then the message; of TO_CANCEL u16 count, {u16 length, uid}* */
 };
 
 static dk_str uid_of(const struct room_journey *j)
@@ -48,6 +53,15 @@ static dk_slice message_of(const struct room_journey *j)
 	return dk_slice_n(j->words + j->uid_n, j->n);
 }
 
+static struct dk_list list_of(const struct room_journey *j)
+{
+	struct dk_cursor c = dk_cursor_of(message_of(j));
+	struct dk_list l = { .n = dk_rd_u16(&c) };
+
+	l.bytes = dk_rd_rest(&c);
+	return l;
+}
+
 static struct room_journey *journey_new(struct rooms *s, dk_id user, dk_id call, const struct dk_id52 *id, dk_slice message)
 {
 	dk_str uid = s->user->uid(s->user, user);
@@ -55,6 +69,7 @@ static struct room_journey *journey_new(struct rooms *s, dk_id user, dk_id call,
 
 	if (!j)
 		return NULL;
+	j->rooms = s;
 	j->user = user;
 	j->call = call;
 	j->id = *id;
@@ -72,13 +87,30 @@ static struct room_journey *journey_new(struct rooms *s, dk_id user, dk_id call,
 	return j;
 }
 
+static void call_off(void *self, void *arg);
+
 static void journey_free(struct rooms *s, struct room_journey *j)
 {
 	dk_timer_stop(&j->again);
+	if (j->asker)
+		dk_disown(j->asker, call_off, j);
 	*j->link = j->next;
 	if (j->next)
 		j->next->link = j->link;
 	dk_free(s, j, sizeof(*j) + j->uid_n + j->n);
+}
+
+/* Who asked stops. */
+static void call_off(void *self, void *arg)
+{
+	struct room_journey *j = arg;
+	struct rooms *s = j->rooms;
+
+	(void)self;
+	j->asker = NULL;
+	if (j->request)
+		s->carrier->cancel(s->carrier, j->request);
+	journey_free(s, j);
 }
 
 void room_remote_fini(struct rooms *s)
@@ -100,11 +132,24 @@ static void give_back(struct rooms *s, const struct room_journey *j)
 	s->carrier->send(s->carrier, &j->at, DK_VER_NODE, ROOM_NODE_STAY_AWAY, dk_written(&w), DK_RELIABLE);
 }
 
+static void told(struct rooms *s, struct room_journey *j, int err, uint16_t members, uint16_t max_members)
+{
+	dk_room_far_fn *done = j->done;
+	void *asker = j->asker, *arg = j->arg;
+
+	journey_free(s, j);
+	done(asker, arg, err, members, max_members);
+}
+
 static void end(struct rooms *s, struct room_journey *j, int rc)
 {
-	uint32_t code = j->look ? ROOM_E_OTHER : ROOM_E_JOIN;
+	uint32_t code = j->why == TO_JOIN ? ROOM_E_JOIN : ROOM_E_COUNT;
 	struct dk_call *call = dk_call_get(s, j->call);
 
+	if (j->asker) {
+		told(s, j, rc, 0, 0);
+		return;
+	}
 	give_back(s, j);
 	if (j->search)
 		room_search_refused(s, j->search, rc);
@@ -129,16 +174,19 @@ static void answered(void *self, void *arg, int err, int status, dk_slice body);
 
 static int ask(struct rooms *s, struct room_journey *j)
 {
+	static const uint16_t cmds[] = { [TO_JOIN] = 10, [TO_LOOK] = 16, [TO_CANCEL] = 19 };
 	size_t cap = DK_ID52_LEN + 2 + DK_UID_MAX + j->n;
 	struct dk_writer w = dk_writer_on(dk_scratch(s, cap), cap);
 
-	if (j->look)
+	if (j->why == TO_LOOK)
 		room_on_look_pack(&w, &j->id);
+	else if (j->why == TO_CANCEL)
+		room_on_cancel_pack(&w, &j->id, list_of(j));
 	else
 		room_on_enter_pack(&w, &j->id, uid_of(j), message_of(j));
 	if (w.bad)
 		return -ENOMEM;
-	return s->carrier->request(s->carrier, s, &j->at, DK_VER_NODE, j->look ? 16 : 10, dk_written(&w), ASK_MS, answered, j,
+	return s->carrier->request(s->carrier, s, &j->at, DK_VER_NODE, cmds[j->why], dk_written(&w), ASK_MS, answered, j,
 				   &j->request);
 }
 
@@ -249,6 +297,10 @@ static void looked(struct rooms *s, struct room_journey *j, uint16_t members, ui
 	struct dk_call *call = dk_call_get(s, j->call);
 	dk_id id = j->call;
 
+	if (j->asker) {
+		told(s, j, 0, members, max_members);
+		return;
+	}
 	if (call)
 		room_on_count_members_answer(call, members, max_members, dk_str_n(j->id.c, DK_ID52_LEN));
 	journey_free(s, j);
@@ -265,13 +317,14 @@ static void answered(void *self, void *arg, int err, int status, dk_slice body)
 	const uint8_t *id = dk_rd_take(&c, DK_ID52_LEN);
 	uint16_t members = 0, max_members = 0;
 
-	if (err == 0 && status == DK_STATUS_OK && !outcome && j->look) {
+	j->request = 0;
+	if (err == 0 && status == DK_STATUS_OK && !outcome && j->why == TO_LOOK) {
 		members = dk_rd_u16(&c);
 		max_members = dk_rd_u16(&c);
 	}
 	if (err || status != DK_STATUS_OK || c.bad)
 		outcome = DK_ROOM_GONE;
-	j->kept = !outcome && !j->look;
+	j->kept = !outcome && j->why == TO_JOIN;
 	if (j->call && !dk_call_get(s, j->call)) { /* its user left, or its time passed */
 		end(s, j, DK_GONE);
 		return;
@@ -290,7 +343,7 @@ static void answered(void *self, void *arg, int err, int status, dk_slice body)
 		return;
 	if (outcome)
 		end(s, j, outcome == ROOM_MOVED ? DK_ROOM_GONE : outcome);
-	else if (j->look)
+	else if (j->why != TO_JOIN)
 		looked(s, j, members, max_members);
 	else
 		go(s, j);
@@ -308,7 +361,7 @@ static int set_out(struct rooms *s, const struct room_journey *from, const struc
 	j = journey_new(s, from->user, from->call, id, message);
 	if (!j)
 		return -ENOMEM;
-	j->look = from->look;
+	j->why = from->why;
 	j->cmd = from->cmd;
 	j->search = from->search;
 	if (ask_next(s, j) == 0)
@@ -330,5 +383,83 @@ int room_remote_try(struct rooms *s, struct room_search *search, dk_id user, dk_
 
 int room_remote_look(struct rooms *s, dk_id call, const struct dk_id52 *id)
 {
-	return set_out(s, &(struct room_journey){ .call = call, .look = true }, id, dk_slice_n(NULL, 0));
+	return set_out(s, &(struct room_journey){ .call = call, .why = TO_LOOK }, id, dk_slice_n(NULL, 0));
+}
+
+/* ---- for code ---- */
+
+/* By now the caller has its answer that it will get one. */
+static void set_out_late(void *self, struct dk_timer *t)
+{
+	struct room_journey *j = dk_container_of(t, struct room_journey, again);
+	struct rooms *s = self;
+	dk_id room = s->svc.find(&s->svc, &j->id);
+	struct dk_room_info info = { .members = 0 };
+	struct dk_id52 now_called;
+	dk_slice list;
+
+	if (room && j->why == TO_LOOK) {
+		s->svc.info(&s->svc, room, &info);
+		looked(s, j, info.members, info.max_members);
+	} else if (room) {
+		list = message_of(j);
+		end(s, j, room_cancel(s, room, dk_slice_n(list.p + 2, list.n - 2)));
+	} else {
+		if (room_alias_get(&s->aliases, &j->id, dk_now(s), &now_called))
+			j->id = now_called;
+		if (!s->carrier || !s->cluster || ask_next(s, j))
+			end(s, j, DK_ROOM_GONE);
+	}
+}
+
+static int far(struct rooms *s, void *asker, const struct dk_id52 *id, dk_slice words, uint8_t why, dk_room_far_fn *done, void *arg)
+{
+	struct room_journey *j = journey_new(s, 0, 0, id, words);
+
+	if (!j)
+		return -ENOMEM;
+	j->why = why;
+	if (dk_own(asker, call_off, j, "a question to a room") < 0) {
+		journey_free(s, j);
+		return -ENOMEM;
+	}
+	j->asker = asker;
+	j->done = done;
+	j->arg = arg;
+	dk_timer_start(s, &j->again, 0, 0, set_out_late);
+	return 0;
+}
+
+static int svc_count_far(struct dk_room *svc, void *self, const struct dk_id52 *id, dk_room_far_fn *done, void *arg)
+{
+	return far(rooms_of(svc), self, id, dk_slice_n(NULL, 0), TO_LOOK, done, arg);
+}
+
+static int svc_cancel_far(struct dk_room *svc, void *self, const struct dk_id52 *id, const dk_str *uids, size_t n,
+			  dk_room_far_fn *done, void *arg)
+{
+	struct rooms *s = rooms_of(svc);
+	struct dk_writer w;
+	size_t cap = 2;
+
+	if (!n || n > DK_ROOM_MEMBERS_MAX)
+		return -EINVAL;
+	for (size_t i = 0; i < n; i++) {
+		if (!uids[i].n || uids[i].n > DK_UID_MAX)
+			return -EINVAL;
+		cap += 2 + uids[i].n;
+	}
+	w = dk_writer_on(dk_scratch(s, cap), cap);
+	if (!w.start)
+		return -ENOMEM;
+	dk_wr_u16(&w, (uint16_t)n);
+	for (size_t i = 0; i < n; i++)
+		dk_wr_bytes16(&w, dk_slice_of(uids[i]));
+	return far(s, self, id, dk_written(&w), TO_CANCEL, done, arg);
+}
+
+void room_remote_init(struct rooms *s)
+{
+	s->svc.count_far = svc_count_far;
+	s->svc.cancel_far = svc_cancel_far;
 }

@@ -31,6 +31,8 @@ enum room_elsewhere {
 	  DK_IN(id52(room), str16(asker), rest(state)), DK_OUT(u8(outcome), id52(room)))                                           \
 	X(struct rooms, DK_VER_NODE, 16, "room.look", room_on_look, DK_INTERNAL, "how many members a room has", DK_IN(id52(room)), \
 	  DK_OUT(u8(outcome), id52(room), u16(members), u16(max_members)))                                                         \
+	X(struct rooms, DK_VER_NODE, 19, "room.cancel", room_on_cancel, DK_INTERNAL, "gives seats free that were reserved",        \
+	  DK_IN(id52(room), strs(members)), DK_OUT(u8(outcome), id52(room)))                                                       \
 	X(struct rooms, DK_VER_NODE, 25, "room.stay_away", room_on_stay_away, DK_INTERNAL, "gives back a seat that was kept",      \
 	  DK_IN(id52(room), str16(uid)), DK_OUT())                                                                                 \
 	X(struct rooms, DK_VER_NODE, 26, "room.landed", room_on_landed, DK_INTERNAL,                                               \

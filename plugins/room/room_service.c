@@ -38,6 +38,7 @@ static void end_room(struct rooms *s, struct room *r, enum dk_reason reason)
 		tell_of_leaving(s, room, user, reason, r->member_n, room_is_coming(s, user));
 	}
 	dk_emit(&s->svc.discarded, &ev);
+	room_clocks_end(r);
 	room_copies_stop(s, r, true);
 	room_strip(s, r);
 	room_store_remove(&s->store, r);
@@ -73,6 +74,21 @@ void room_refresh(struct rooms *s, struct room *r)
 {
 	if (dk_timer_armed(&r->ttl))
 		room_arm_ttl(s, r, (uint64_t)r->ttl_s * 1000);
+}
+
+static int svc_change_ttl(struct dk_room *svc, dk_id room, uint32_t ttl_s)
+{
+	struct rooms *s = rooms_of(svc);
+	struct room *r = room_live(s, room);
+
+	if (!r)
+		return room_why_not(s, room);
+	if (!ttl_s)
+		return DK_ROOM_BAD_PARAMS;
+	r->ttl_s = ttl_s < DK_ROOM_TTL_MIN_S ? DK_ROOM_TTL_MIN_S : ttl_s;
+	room_refresh(s, r);
+	room_touched(s, r);
+	return 0;
 }
 
 /* ---- coming ---- */
@@ -460,4 +476,5 @@ void room_service_init(struct rooms *s)
 	svc->message = svc_message;
 	svc->announce = svc_announce;
 	svc->migrate = svc_migrate;
+	svc->change_ttl = svc_change_ttl;
 }

@@ -25,7 +25,7 @@
 #include "room_store.h"
 
 struct room_conf {
-	int64_t max_rooms, max_message, replicas, copy_bytes, support_rooms, support_bytes;
+	int64_t max_rooms, max_message, max_chat, chat_history, chat_rate, replicas, copy_bytes, support_rooms, support_bytes;
 	int64_t max_states, state_interval_ms;
 	const char *support_type;
 	bool expose_commands, compat_interval, support;
@@ -84,6 +84,8 @@ struct rooms {
 	struct room_attachment attachments[ROOM_ATTACHMENTS_MAX];
 	uint16_t attachment_n, part_n;
 	struct room_carried *parts[ROOM_PARTS_MAX];
+	struct room_pace *paces; /* room_chat.c: by slot of the user */
+	uint32_t pace_n;
 	struct room_aliases aliases;
 	uint8_t *image; /* room_carry.c: where rooms are packed; grows */
 	size_t image_n;
@@ -111,7 +113,7 @@ struct rooms {
 			objects_refused;
 		struct dk_histogram frozen;
 		uint64_t random_created, random_joined, random_again, registered, list_refused;
-		uint64_t messages, relays, bytes, ticks, pushes, lost, early;
+		uint64_t messages, relays, chats, chat_refused, clock_ticks, bytes, ticks, pushes, lost, early;
 		int64_t rooms, members, copies, copy_bytes, listed;
 	} n;
 };
@@ -206,6 +208,7 @@ int room_remote_try(struct rooms *s, struct room_search *search, dk_id user, dk_
 		    dk_slice message);
 /* How many members it has. Likewise. */
 int room_remote_look(struct rooms *s, dk_id call, const struct dk_id52 *id);
+void room_remote_init(struct rooms *s);
 void room_remote_fini(struct rooms *s);
 
 /* ---- room_arrive.c ---- */
@@ -343,6 +346,8 @@ void room_support_fini(struct rooms *s);
 /* ---- room_keep.c ---- */
 
 void room_keep_init(struct rooms *s);
+/* As svc.cancel_reservation, for nobody: {u16 length, uid}*. */
+int room_cancel(struct rooms *s, dk_id room, dk_slice list);
 /* That plugin's attachment, if it has one here. */
 const void *room_attached(const struct rooms *s, const struct room *r, const void *self);
 /* Frees what is kept in a room beside its data. */
@@ -362,6 +367,18 @@ int room_unpack(struct rooms *s, const struct room_image *image, const struct dk
 /* ---- room_send.c ---- */
 
 void room_send_init(struct rooms *s);
+
+/* ---- room_chat.c ---- */
+
+int room_chat_init(struct rooms *s);
+void room_chat_free(struct rooms *s, struct room *r);
+void room_chat_fini(struct rooms *s);
+
+/* ---- room_clock.c ---- */
+
+void room_clock_init(struct rooms *s);
+/* The room ends here: their owners are told. */
+void room_clocks_end(struct room *r);
 
 /* ---- room_relay.c ---- */
 

@@ -62,6 +62,8 @@ struct room {
 	struct dk_timer ttl;
 	struct room_former *former; /* ROOM_FORMER_MAX of them, oldest first; NULL = none */
 	uint8_t former_n;
+	struct room_chat *chat; /* room_chat.c: NULL = nothing was said */
+	struct room_clock *clocks; /* room_clock.c */
 	struct room_copies *copies; /* room_replica.c: NULL = there are none */
 	struct room_move *move; /* room_migrate.c: NULL = it stays */
 	struct room_waiting *waiting; /* room_migrate.c: joins, while it is frozen */

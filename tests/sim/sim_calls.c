@@ -76,6 +76,7 @@ static void on_event(void *arg, struct dkc_client *c, const struct dkc_event *e)
 	enum dkc_room_kind kind = dkc_room_event(e);
 	struct player *p = arg;
 	dk_str text = dk_str_of(e->payload), from;
+	struct dkc_room_chat_line line;
 	dk_slice message;
 	uint32_t ms;
 
@@ -94,6 +95,12 @@ static void on_event(void *arg, struct dkc_client *c, const struct dkc_event *e)
 	}
 	ck_assert_int_eq(dkc_room_new_owner(e, &text), kind == DKC_ROOM_OWNER_CHANGED);
 	ck_assert_int_eq(dkc_room_relayed(e, &from, &message, &ms), kind == DKC_ROOM_RELAY_PROFILE);
+	ck_assert_int_eq(dkc_room_said(e, &line), kind == DKC_ROOM_CHAT);
+	if (kind == DKC_ROOM_CHAT) {
+		note(p->heard, sizeof(p->heard), "chat " DK_STR_FMT ": " DK_STR_FMT "\n", DK_STR_ARG(line.sender),
+		     DK_STR_ARG(line.text));
+		return;
+	}
 	if (kind == DKC_ROOM_RELAY_PROFILE) {
 		note(p->heard, sizeof(p->heard), "%s of " DK_STR_FMT " after %u: ", words[kind], DK_STR_ARG(from), ms);
 		note(p->heard, sizeof(p->heard), DK_STR_FMT "\n", DK_STR_ARG(dk_str_of(message)));
@@ -408,6 +415,41 @@ START_TEST(relays)
 }
 END_TEST
 
+static void on_chat(void *arg, struct dkc_client *c, const struct dkc_reply *r)
+{
+	struct player *p = arg;
+	struct dkc_room_chat_line line;
+	struct dk_list lines;
+
+	(void)c;
+	start_line(p, r);
+	if (!dkc_room_chat_lines(r, &lines))
+		return;
+	while (dkc_room_chat_next(&lines, &line)) {
+		note(p->answer, sizeof(p->answer), " " DK_STR_FMT ": " DK_STR_FMT, DK_STR_ARG(line.sender), DK_STR_ARG(line.text));
+		ck_assert_uint_gt(line.at_ms, 1000000000000);
+	}
+	ck_assert_uint_eq(lines.bytes.n, 0);
+}
+
+START_TEST(chat)
+{
+	const struct dkc_room_opts o = { .max_members = 3, .join = true, .ttl_s = 30 };
+	struct dkc_client *a = ann.client, *b = bob.client;
+
+	answers(dkc_room_create(a, &o, on_joined, &ann), &ann, "ok");
+	answers(dkc_room_get_chat(a, &ann.room, on_chat, &ann), &ann, "ok");
+	answers(dkc_room_chat(a, &ann.room, dk_str_c("alone"), on_done, &ann), &ann, "ok");
+	hears(&ann, "chat ann: alone\n");
+	answers(dkc_room_join(b, &ann.room, bytes(""), on_joined, &bob), &bob, "ok");
+	answers(dkc_room_chat(b, &ann.room, dk_str_c("not any more"), on_done, &bob), &bob, "ok");
+	hears(&ann, "chat bob: not any more\n");
+	hears(&bob, "chat bob: not any more\n");
+	answers(dkc_room_get_chat(b, &ann.room, on_chat, &bob), &bob, "ok ann: alone bob: not any more");
+	answers(dkc_room_chat(b, &ann.room, dk_str_c(""), on_done, &bob), &bob, "no a parameter is outside what is allowed");
+}
+END_TEST
+
 /* Two connections that are measured: what is said of the way is what it took. */
 START_TEST(profile_of_the_way)
 {
@@ -516,6 +558,7 @@ int main(void)
 	tcase_add_test(t, long_ones);
 	tcase_add_loop_test(t, a_last_word, 0, 4);
 	tcase_add_test(t, relays);
+	tcase_add_test(t, chat);
 	tcase_add_test(t, profile_of_the_way);
 	tcase_add_test(t, relays_of_plugins);
 	tcase_add_test(t, ids);

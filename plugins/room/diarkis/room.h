@@ -31,6 +31,8 @@ extern "C" {
 #define DK_ROOM_MEMBERS_MIN 2
 #define DK_ROOM_MEMBERS_MAX 1000
 #define DK_ROOM_TTL_MIN_S 10
+#define DK_ROOM_TICK_S 5
+#define DK_ROOM_CHAT_LINES_MAX 500
 
 enum dk_room_outcome {
 	DK_ROOM_GONE = DK_OUTCOME_OWN, /* no such room here */
@@ -43,7 +45,8 @@ enum dk_room_outcome {
 	DK_ROOM_NO_RESERVATION,
 	DK_ROOM_MOVING, /* frozen, on its way to another node: again in a moment, by its id */
 	DK_ROOM_NO_NODE, /* no other node can take it */
-	DK_ROOM_NO_STATES /* they are not enabled there */
+	DK_ROOM_NO_STATES, /* they are not enabled there */
+	DK_ROOM_TOO_FAST /* said more in a second than is allowed */
 };
 
 enum dk_room_change { DK_ROOM_MEMBER_ADDED = 1, DK_ROOM_MEMBER_REMOVED = 2, DK_ROOM_PROPERTIES_CHANGED = 3 };
@@ -97,6 +100,12 @@ struct dk_room_join {
 	dk_slice message;
 	dk_str uid;
 	struct dk_addr from; /* that node; family 0 = a user of this one */
+};
+/* What is about to be said, or was; a filter that answers other than 0 rejects it. */
+struct dk_room_chat {
+	dk_id room, sender; /* sender 0: the server; of a line that was said: nobody of that uid is here any more */
+	dk_str uid, text;
+	uint64_t at_ms; /* unix time */
 };
 /* What happened. */
 struct dk_room_event {
@@ -174,6 +183,12 @@ typedef dk_slice dk_room_upsert_fn(void *arg, bool exists, dk_slice current);
 /* The end of a move to another node. err 0: the room lives there, under id (borrowed), and here no more. Otherwise it stays as it
  * was: DK_ROOM_GONE (it ended meanwhile), DK_ROOM_NO_NODE (nobody took it) or <0. Not called when the mover stopped. */
 typedef void dk_room_migrate_fn(void *self, void *arg, dk_id room, int err, const struct dk_id52 *id);
+
+/* Of clocks: it is time; or the clock has ended, and the room's handle is still valid inside. */
+typedef void dk_room_clock_fn(void *self, void *arg, dk_id room);
+/* What a room answers, wherever it is. err: 0, as the function of the same name has it for a room of this node (DK_ROOM_GONE: no
+ * node that the id names knows it), or <0. The numbers are those of count_far(), of err 0. Not called when self stopped. */
+typedef void dk_room_far_fn(void *self, void *arg, int err, uint16_t members, uint16_t max_members);
 
 struct dk_room {
 	struct dk_service base;
@@ -303,6 +318,49 @@ struct dk_room {
 	int (*get_field)(struct dk_room *svc, dk_id room, dk_str object, dk_str field, double *ret_value); /* also DK_NOT_FOUND */
 	/* One after another, in order of their first update: *at NULL starts; false at the end. Not across a change. */
 	bool (*next_object)(struct dk_room *svc, dk_id room, const void **at, dk_str *ret_name, size_t *ret_fields);
+
+	/* ---- chat ---- */
+
+	DK_FILTER(struct dk_room_chat) chatting; /* SetOnChatMessage */
+	/* To all members, reliably, and into the history. sender 0: the server, whom no pace binds. Returns 0, DK_ROOM_GONE,
+	 * DK_ROOM_MOVING, DK_ROOM_NOT_MEMBER, DK_ROOM_BAD_PARAMS (empty), DK_TOO_LONG, DK_ROOM_TOO_FAST, DK_ROOM_VETOED or
+	 * -ENOMEM. */
+	int (*chat)(struct dk_room *svc, dk_id room, dk_id sender, dk_str text);
+	/* How many lines this room remembers, 0...DK_ROOM_CHAT_LINES_MAX; what is older is forgotten. It moves with the room. */
+	int (*chat_limit)(struct dk_room *svc, dk_id room, uint32_t lines);
+	/* The history, oldest first: *at NULL starts; false at the end. Not across a chat. */
+	bool (*next_chat)(struct dk_room *svc, dk_id room, const void **at, struct dk_room_chat *ret_line);
+
+	/* ---- clocks ---- */
+
+	/*
+	 * Calls tick every every_s seconds (1...86400) for as long as the room is on this node, members or not, and not while it
+	 * is frozen; then, or when it is stopped, stopped (may be NULL), after `discarded`. Names are self's own. A clock does not
+	 * move with its room: start it again in `migrated`. Neither is called when self stops.
+	 * Returns 0, DK_ROOM_GONE, DK_ROOM_MOVING, DK_EXISTS (the one of that name goes on as it was), DK_ROOM_BAD_PARAMS, DK_FULL
+	 * (64 of one room) or -ENOMEM.
+	 */
+	int (*start_clock)(struct dk_room *svc, void *self, dk_id room, dk_str name, uint32_t every_s, dk_room_clock_fn *tick,
+			   dk_room_clock_fn *stopped, void *arg);
+	int (*stop_clock)(struct dk_room *svc, void *self, dk_id room, dk_str name); /* 0, DK_ROOM_GONE or DK_NOT_FOUND */
+	/* The same without a name, every DK_ROOM_TICK_S. One for each plugin and room. */
+	int (*start_tick)(struct dk_room *svc, void *self, dk_id room, dk_room_clock_fn *tick, dk_room_clock_fn *stopped,
+			  void *arg);
+	int (*stop_tick)(struct dk_room *svc, void *self, dk_id room);
+
+	/* ---- further ---- */
+
+	/* Seconds that it lives on without members; below 10 counts as 10. One that is empty begins anew to live so long. Returns
+	 * 0, DK_ROOM_GONE, DK_ROOM_MOVING or DK_ROOM_BAD_PARAMS (0). */
+	int (*change_ttl)(struct dk_room *svc, dk_id room, uint32_t ttl_s);
+	dk_id (*member)(struct dk_room *svc, dk_id room, dk_str uid); /* 0: nobody of that uid is a member */
+	bool (*is_full)(struct dk_room *svc, dk_id room); /* every seat is taken or kept */
+	/* Of a room wherever it is, by any of its ids: how many members it has. done is called only after 0, never before this
+	 * returns. Returns 0 or -ENOMEM. */
+	int (*count_far)(struct dk_room *svc, void *self, const struct dk_id52 *id, dk_room_far_fn *done, void *arg);
+	/* As cancel_reservation(), by nobody. Also -EINVAL: no or too many uids, or one that cannot be. */
+	int (*cancel_far)(struct dk_room *svc, void *self, const struct dk_id52 *id, const dk_str *uids, size_t n,
+			  dk_room_far_fn *done, void *arg);
 };
 
 #ifdef __cplusplus

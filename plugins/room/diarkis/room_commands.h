@@ -40,6 +40,8 @@ enum room_cmd {
 	ROOM_CMD_FIND = 116,
 	ROOM_CMD_RESERVE = 117,
 	ROOM_CMD_CANCEL_RESERVE = 118,
+	ROOM_CMD_CHAT = 125, /* also the push that tells what was said */
+	ROOM_CMD_CHAT_LOG = 126,
 	ROOM_CMD_OBJECT_SYNC = 128, /* also the push that tells of objects */
 	ROOM_CMD_OBJECT_UPDATE = 129,
 	ROOM_CMD_PROPS_SYNC = 130 /* push only */
@@ -58,6 +60,7 @@ enum room_error {
 	ROOM_E_CANCEL_RESERVE = DK_E_ROOM_CANCEL_RESERVE,
 	ROOM_E_NOT_FOUND = DK_E_ROOM_NOT_FOUND,
 	ROOM_E_MIGRATE = DK_E_ROOM_MIGRATE,
+	ROOM_E_COUNT = DK_E_ROOM_COUNT,
 	ROOM_E_OTHER = DK_E_ROOM
 };
 
@@ -117,9 +120,17 @@ enum room_error {
 	  "the same, telling receivers and sender how long it takes",                                                              \
 	  DK_IN(strs(members), bytes16(message), flag(reliable), str16(room)), DK_OUT(u16(latency_ms), strs(receivers)))
 
+/* room_chat.c. lines: {u16 length, message string, sender string, timestamp u64} each, as the push has them. */
+#define ROOM_CHAT_COMMANDS(X, R)                                                                                                   \
+	X(struct rooms, 1, 125, "room.chat", room_on_chat, DK_CLIENT | DK_USER | DK_PUFFER,                                        \
+	  "say something to all members of one's room, oneself included", DK_IN(str16(message), str16(room)), DK_OUT())            \
+	X(struct rooms, 1, 126, "room.chat_log", room_on_chat_log, DK_CLIENT | DK_USER | DK_PUFFER,                                \
+	  "what was said last; for members", DK_IN(str16(room)), DK_OUT(strs(lines)))
+
 #define ROOM_COMMANDS(X, R)                                                                                                        \
 	ROOM_CORE_COMMANDS(X, R)                                                                                                   \
-	ROOM_SEND_COMMANDS(X, R)
+	ROOM_SEND_COMMANDS(X, R)                                                                                                   \
+	ROOM_CHAT_COMMANDS(X, R)
 
 /* P(ver, cmd, name, ident, flags, fields): what the plugin pushes beside the messages of members. */
 #define ROOM_PUSHES(P)                                                                                                             \
@@ -127,7 +138,8 @@ enum room_error {
 	P(1, 19, "room.relay_profile", room_push_relay_profile, DK_PUFFER,                                                         \
 	  DK_OUT(u16(latency_ms), bytes16(message), str16(sender)))                                                                \
 	P(1, 20, "room.migrated", room_push_migrated, DK_PUFFER, DK_OUT(str16(oldRoom), str16(room)))                              \
-	P(1, 30, "room.backups", room_push_backups, DK_PUFFER, DK_OUT(strs(addresses), str16(room)))
+	P(1, 30, "room.backups", room_push_backups, DK_PUFFER, DK_OUT(strs(addresses), str16(room)))                               \
+	P(1, 125, "room.chat", room_push_chat, DK_PUFFER, DK_OUT(str16(message), str16(sender), u64(timestamp)))
 
 /* What members keep in their room: properties are bytes by name, states are small values that change often,
  * objects are numbers by name, as a Float64Map of <diarkis/packet.h>. */
