@@ -92,7 +92,7 @@ static inline bool dk_addr_eq(const struct dk_addr *a, const struct dk_addr *b)
  */
 typedef uint64_t dk_id;
 
-enum dk_kind { DK_KIND_CALL = 1, DK_KIND_PEER, DK_KIND_USER, DK_KIND_ROOM, DK_KIND_REQUEST, DK_KIND_APP = 64 };
+enum dk_kind { DK_KIND_CALL = 1, DK_KIND_PEER, DK_KIND_USER, DK_KIND_ROOM, DK_KIND_REQUEST, DK_KIND_GROUP, DK_KIND_APP = 64 };
 
 static inline uint8_t dk_id_kind(dk_id id)
 {

@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Members that go to another node. When they are awaited there, that node says so; from then on what is said here is logged. When
+ * the user has gone for good, its new node is handed what it has heard here, per node where that was said; what waited for a tick,
+ * and what still comes here and not there, follows for a few seconds. So each message reaches it once, over one node or the
+ * other.
+ */
+#include "group_state.h"
+
+#include <errno.h>
+
+enum {
+	LEAVING_MS = 15000, /* a move takes no longer */
+	DEPARTED_MS = 4000, /* by then everybody who takes part knows the new node */
+	ANSWER_MS = 4000
+};
+
+struct group_departed {
+	struct group_departed *next;
+	struct dk_addr to;
+	uint64_t until_ms;
+	uint32_t open; /* members whose new node has not said yet that it has enough */
+};
+
+struct group_handing {
+	struct group_handing *next, **link;
+	struct dk_addr to;
+	size_t n;
+	dk_id groups[];
+};
+
+/* ---- who is awaited elsewhere ---- */
+
+static struct group_leaving **find_leaving(struct group *g, dk_id user)
+{
+	struct group_leaving **at = &g->leaving;
+
+	while (*at && (*at)->user != user)
+		at = &(*at)->next;
+	return at;
+}
+
+bool group_leaving_any(const struct group *g, dk_id user)
+{
+	const struct group_leaving *l = g->leaving;
+
+	while (l && l->user != user)
+		l = l->next;
+	return l != NULL;
+}
+
+static void leaving_free(struct groups *s, struct group_leaving **at)
+{
+	struct group_leaving *l = *at;
+
+	*at = l->next;
+	dk_free(s, l, sizeof(*l));
+}
+
+void group_leaving_drop(struct groups *s, struct group *g, dk_id user)
+{
+	struct group_leaving **at = find_leaving(g, user);
+
+	if (*at)
+		leaving_free(s, at);
+}
+
+int group_on_coming(struct groups *s, struct dk_call *call, dk_slice sid)
+{
+	dk_id user = sid.n == 16 ? s->user->by_sid(s->user, sid.p) : 0;
+	const struct group_seats *seats = group_store_seats(&s->store, user);
+
+	for (uint32_t i = 0; seats && i < seats->n; i++) {
+		struct group *g = group_live(s, seats->at[i].group);
+		struct group_leaving **at = g ? find_leaving(g, user) : NULL;
+
+		if (!g || seats->at[i].arriving)
+			continue;
+		if (!*at)
+			*at = dk_alloc(s, sizeof(**at));
+		if (!*at)
+			continue;
+		group_relay_flush(s, g); /* what is logged from here on has not been pushed */
+		(*at)->user = user;
+		(*at)->to = call->from;
+		(*at)->until_ms = dk_now(s) + LEAVING_MS;
+		group_work_soon(s, g);
+	}
+	return 0;
+}
+
+/* ---- who has gone ---- */
+
+static struct group_departed **find_departed(struct group *g, const struct dk_addr *to)
+{
+	struct group_departed **at = &g->departed;
+
+	while (*at && !dk_addr_eq(&(*at)->to, to))
+		at = &(*at)->next;
+	return at;
+}
+
+static void departed_free(struct groups *s, struct group_departed **at)
+{
+	struct group_departed *d = *at;
+
+	*at = d->next;
+	dk_free(s, d, sizeof(*d));
+}
+
+static void handing_free(struct groups *s, struct group_handing *h)
+{
+	*h->link = h->next;
+	if (h->next)
+		h->next->link = h->link;
+	dk_free(s, h, sizeof(*h) + h->n * sizeof(h->groups[0]));
+}
+
+/* dk_carrier_done_fn */
+static void handed(void *self, void *arg, int err, int status, dk_slice body)
+{
+	struct groups *s = self;
+	struct group_handing *h = arg;
+	struct dk_cursor c = dk_cursor_of(body);
+	bool enough = err == 0 && status == DK_STATUS_OK && dk_rd_u8(&c);
+
+	for (size_t i = 0; enough && i < h->n; i++) {
+		struct group *g = group_live(s, h->groups[i]);
+		struct group_departed **at = g ? find_departed(g, &h->to) : NULL;
+
+		if (!g || !*at || --(*at)->open)
+			continue;
+		departed_free(s, at);
+		group_changed(s, g);
+		group_look(s, g);
+	}
+	handing_free(s, h);
+}
+
+static void late(struct groups *s, const struct group *g, const struct dk_addr *to, const struct dk_addr *origin, uint64_t number,
+		 uint8_t ver, uint16_t cmd, dk_slice message)
+{
+	uint8_t buf[32];
+	struct dk_writer a = dk_writer_on(buf, sizeof(buf)), w;
+	size_t cap = DK_ID52_LEN + 2 + sizeof(buf) + 8 + 1 + 2 + message.n;
+
+	group_addr_write(&a, origin);
+	w = dk_writer_on(dk_scratch(s, cap), cap);
+	group_on_late_pack(&w, &g->id, dk_written(&a), number, ver, cmd, message);
+	if (!w.bad)
+		s->carrier->send(s->carrier, to, DK_VER_NODE, GROUP_NODE_LATE, dk_written(&w), DK_RELIABLE);
+}
+
+void group_depart_late(struct groups *s, struct group *g, const struct group_node *from, uint64_t number, uint8_t ver, uint16_t cmd,
+		       dk_slice message)
+{
+	for (const struct group_departed *d = g->departed; d; d = d->next)
+		if (!dk_addr_eq(&d->to, &from->addr))
+			late(s, g, &d->to, &from->addr, number, ver, cmd, message);
+}
+
+/* What was said since the last tick, and so has not been pushed. */
+static void send_unpushed(struct groups *s, const struct group *g, const struct dk_addr *to)
+{
+	struct group_said said;
+	dk_slice message;
+	size_t at = 0;
+
+	while (group_log_next(g, &at, &said, &message)) {
+		const struct group_node *n = group_view_find(&g->view, &said.origin);
+
+		if (n && said.number > n->pushed && !dk_addr_eq(to, &said.origin))
+			late(s, g, to, &said.origin, said.number, said.ver, said.cmd, message);
+	}
+}
+
+static void write_heard(struct dk_writer *w, const struct group *g)
+{
+	uint16_t n = 0;
+
+	for (uint16_t i = 0; i < g->view.n; i++)
+		n = (uint16_t)(n + group_is_in(&g->view.at[i]));
+	dk_wr_slice(w, dk_slice_n(g->id.c, DK_ID52_LEN));
+	dk_wr_u16(w, n);
+	for (uint16_t i = 0; i < g->view.n; i++) {
+		if (!group_is_in(&g->view.at[i]))
+			continue;
+		group_addr_write(w, &g->view.at[i].addr);
+		dk_wr_u64(w, g->view.at[i].pushed);
+	}
+}
+
+static size_t heard_size(const struct group *g)
+{
+	return DK_ID52_LEN + 2 + g->view.n * (size_t)(1 + 16 + 2 + 8);
+}
+
+static bool hand_over(struct groups *s, const struct dk_addr *to, const uint8_t *sid, dk_slice heard, const dk_id *groups, size_t n)
+{
+	struct group_handing *h = dk_alloc(s, sizeof(*h) + n * sizeof(h->groups[0]));
+	size_t cap = 2 + 16 + heard.n;
+	struct dk_writer w = dk_writer_on(heard.n ? dk_scratch(s, cap) : NULL, cap);
+
+	if (!h)
+		return false;
+	group_on_handover_pack(&w, dk_slice_n(sid, 16), heard);
+	h->to = *to;
+	h->n = n;
+	memcpy(h->groups, groups, n * sizeof(*groups));
+	h->next = s->handings;
+	h->link = &s->handings;
+	if (h->next)
+		h->next->link = &h->next;
+	s->handings = h;
+	if (!w.bad && s->carrier->request(s->carrier, s, to, DK_VER_NODE, GROUP_NODE_HANDOVER, dk_written(&w), ANSWER_MS, handed, h,
+					  NULL) == 0)
+		return true;
+	handing_free(s, h);
+	return false;
+}
+
+/* The group stays here for a while, for what comes late. */
+static void has_departed(struct groups *s, struct group *g, const struct dk_addr *to)
+{
+	struct group_departed **at = find_departed(g, to);
+
+	if (!*at) {
+		*at = dk_alloc(s, sizeof(**at));
+		if (!*at)
+			return;
+		(*at)->to = *to;
+	}
+	(*at)->until_ms = dk_now(s) + DEPARTED_MS;
+	(*at)->open++;
+	group_work_soon(s, g);
+}
+
+void group_depart(struct groups *s, dk_id user, const uint8_t *sid)
+{
+	const struct group_seats *seats = group_store_seats(&s->store, user);
+	struct dk_addr to = { .family = 0 };
+	size_t n = 0, cap = 0;
+	struct dk_writer w;
+	dk_id *groups;
+
+	for (uint32_t i = 0; seats && i < seats->n; i++)
+		cap += heard_size(group_store_get(&s->store, seats->at[i].group));
+	groups = seats ? dk_scratch(s, seats->n * sizeof(*groups)) : NULL;
+	if (!groups)
+		return;
+	w = dk_writer_on(dk_scratch(s, cap), cap);
+	for (uint32_t i = 0; i < seats->n; i++) {
+		struct group *g = group_live(s, seats->at[i].group);
+		struct group_leaving *l = g ? *find_leaving(g, user) : NULL;
+
+		if (!l)
+			continue;
+		to = l->to;
+		write_heard(&w, g);
+		groups[n++] = g->handle;
+	}
+	if (!n || !hand_over(s, &to, sid, dk_written(&w), groups, n))
+		return;
+	s->n.went++;
+	for (size_t i = 0; i < n; i++) {
+		struct group *g = group_live(s, groups[i]);
+
+		send_unpushed(s, g, &to);
+		has_departed(s, g, &to);
+	}
+}
+
+/* ---- in the course of time ---- */
+
+bool group_depart_work(struct groups *s, struct group *g)
+{
+	uint64_t now = dk_now(s);
+
+	for (struct group_leaving **at = &g->leaving; *at;) {
+		if (now >= (*at)->until_ms)
+			leaving_free(s, at);
+		else
+			at = &(*at)->next;
+	}
+	for (struct group_departed **at = &g->departed; *at;) {
+		if (now >= (*at)->until_ms)
+			departed_free(s, at);
+		else
+			at = &(*at)->next;
+	}
+	group_log_trim(s, g);
+	return g->leaving || g->departed;
+}
+
+void group_depart_strip(struct groups *s, struct group *g)
+{
+	while (g->leaving)
+		leaving_free(s, &g->leaving);
+	while (g->departed)
+		departed_free(s, &g->departed);
+}
+
+void group_depart_fini(struct groups *s)
+{
+	while (s->handings)
+		handing_free(s, s->handings);
+}

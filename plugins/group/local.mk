@@ -1,0 +1,17 @@
+## SPDX-License-Identifier: Apache-2.0
+## The plugin group: groups.
+plugin_includes += -I$(top_srcdir)/%D%
+diarkisinclude_HEADERS += %D%/diarkis/group.h %D%/diarkis/group_commands.h
+plugin_LTLIBRARIES += plugins/group.la
+plugins_group_la_SOURCES = %D%/group.c %D%/group_arrive.c %D%/group_client.c %D%/group_depart.c %D%/group_join.c %D%/group_list.c \
+	%D%/group_log.c %D%/group_relay.c %D%/group_rows.h %D%/group_service.c %D%/group_state.h %D%/group_store.c %D%/group_store.h \
+	%D%/group_sync.c %D%/group_tick.c %D%/group_view.c %D%/group_view.h plugins/gather.c plugins/gather.h
+plugins_group_la_LIBADD = $(kernel_lib)
+plugins_group_la_LDFLAGS = $(plugin_ldflags)
+EXTRA_DIST += %D%/README.md %D%/group.conf
+## Nodes of one world: room's.
+group_fabric = plugins/room/tests/fabric.c plugins/room/tests/fabric.h
+check_PROGRAMS += %D%/tests/test_group_nodes
+%C%_tests_test_group_nodes_SOURCES = %D%/tests/test_group_nodes.c $(group_fabric)
+%C%_tests_test_group_nodes_CPPFLAGS = $(AM_CPPFLAGS)
+%C%_tests_test_group_nodes_LDADD = $(harness_lib) $(kernel_lib) $(test_libs)
