@@ -9,7 +9,7 @@
 
 #include "tools/bot_plan.h"
 
-static const struct scenario *const scenarios[] = { &scenario_room, &scenario_idle };
+static const struct scenario *const scenarios[] = { &scenario_room, &scenario_dive, &scenario_idle };
 
 const struct scenario *scenario_named(const char *name)
 {

@@ -19,7 +19,7 @@ struct bot_options {
 	bool tcp, json, quiet, reliable, allow_empty;
 	enum dkc_protocol protocol; /* of tcp and type */
 	uint32_t bots, size, seconds, messages, interval_ms, echo_ms, ttl_s, first, pid, batch_us, port, retry_ms, max_retry,
-		spawn_ms;
+		spawn_ms, visitors, stay_ms;
 	uint32_t circle; /* members of a room, a group, a session; --room-size, --members */
 	uint32_t room_ttl_s, drain_s, gap_ms;
 	double rate;
@@ -74,6 +74,9 @@ struct scenario {
 	/* It is over; then asked each turn: true when nothing more can come. NULL = nothing comes. */
 	void (*stop)(struct part *p, uint64_t now);
 	bool (*drained)(struct part *p, uint64_t now);
+	/* A visitor has come: it does a little of what this scenario is about. Each request that it makes goes to visits_answered
+	 * with arg. May be NULL. Returns how many it made. */
+	uint32_t (*visit)(struct part *p, struct dkc_client *c, void *arg);
 	/* A few words for the line of each second, of what happened since the last one. */
 	void (*progress)(struct part *p, FILE *out, uint64_t now);
 	/* The figures, of a run that may still go on: JSON members, each with a comma before it, or lines for people. */
@@ -85,7 +88,7 @@ struct scenario {
 /* By name; NULL = there is none. */
 const struct scenario *scenario_named(const char *name);
 void scenarios_help(FILE *out); /* a line for each */
-extern const struct scenario scenario_room, scenario_idle;
+extern const struct scenario scenario_room, scenario_dive, scenario_idle;
 
 /* ---- bot_run.c: bots that connect, do what their scenarios say, and leave ---- */
 
@@ -103,6 +106,8 @@ struct bot {
 	bool searching; /* for its room */
 	uint64_t searched_ns; /* since when */
 };
+
+struct visits; /* bot_visit.c */
 
 struct disturbance {
 	uint64_t from_ns, to_ns;
@@ -132,6 +137,7 @@ struct run {
 	uint64_t rss_before, rss_after;
 	struct hist rtt_before, rtt;
 	double was_cpu, cpu_start;
+	struct visits *visits; /* NULL = nobody comes and goes */
 	FILE *figures; /* gets them as a line of JSON each second and at the end; NULL = nobody */
 };
 
@@ -150,6 +156,19 @@ uint64_t run_unix_ms(const struct run *r, uint64_t ns); /* 0 stays 0 */
 /* Whether `is` is over a bound, and then a sentence on stderr. */
 bool run_over(const char *what, double is, const char *unit, uint32_t bound);
 
+/* ---- bot_visit.c: bots behind those of the scenarios that come, do a little and go, again and again ---- */
+
+#define VISITOR_ADDRESSES 2 /* of each; so many bots it takes */
+/* Returns 0 or -ENOMEM. */
+int visits_open(struct run *r);
+void visits_close(struct run *r);
+void visits_turn(struct run *r, uint64_t now); /* while the run goes on */
+void visits_endpoint(struct run *r, uint32_t bot, const struct dkc_endpoint *endpoint, const char *why);
+void visits_report(struct run *r, FILE *out, bool json);
+bool visits_broken(struct run *r);
+/* For scenarios: an answer to what a visitor asked. */
+void visits_answered(void *arg, struct dkc_client *client, const struct dkc_reply *reply);
+
 /* ---- bot_report.c ---- */
 
 void run_progress(struct run *r, uint64_t now); /* lines on standard error */
@@ -166,7 +185,7 @@ static inline double report_ms(uint64_t ns)
 /* ---- bot_fetch.c: endpoints over one pipelined HTTP connection ---- */
 
 struct fetch;
-/* endpoint NULL: why says what went wrong; nothing more is fetched after that. */
+/* endpoint NULL: why says what went wrong. */
 typedef void fetch_fn(void *arg, uint32_t bot, const struct dkc_endpoint *endpoint, const char *why);
 
 /* Who a bot is; returns buf. */
@@ -174,6 +193,8 @@ const char *fetch_uid(const struct bot_options *o, uint32_t bot, char *buf, size
 /* Returns 0 or <0, then after a sentence on stderr. */
 int fetch_new(const struct bot_options *o, fetch_fn *fn, void *arg, struct fetch **ret_fetch);
 void fetch_free(struct fetch *f);
+/* One bot wants another endpoint, with a user id of that number. It may have one request under way. */
+void fetch_one(struct fetch *f, struct net *net, uint32_t bot, uint32_t number);
 /* Asks for bots [0, upto) as far as that was not done before, and as far as the pipeline allows: call it each turn. */
 void fetch_upto(struct fetch *f, struct net *net, uint32_t upto);
 void fetch_ready(struct fetch *f, struct net *net, uint32_t events);

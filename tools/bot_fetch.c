@@ -20,6 +20,10 @@
 #define PIPELINE 32
 #define OUT_CAP 65536
 
+struct want {
+	uint32_t bot, number; /* the number makes the user id */
+};
+
 struct fetch {
 	const struct bot_options *o;
 	fetch_fn *fn;
@@ -27,7 +31,9 @@ struct fetch {
 	struct dkc_http answer;
 	char host[DKC_HOST_MAX + 1], service[8], base[256];
 	int fd;
-	uint32_t asked, answered; /* bots [answered, asked) are under way */
+	struct want *wants; /* ring: a bot is in it once at most */
+	uint32_t cap, upto;
+	uint32_t wanted, asked, answered; /* counted up; [answered, asked) are under way */
 	uint32_t answered_here; /* on this connection */
 	bool connecting, broken;
 	size_t out_n, out_at;
@@ -52,6 +58,12 @@ int fetch_new(const struct bot_options *o, fetch_fn *fn, void *arg, struct fetch
 	memcpy(f->base, path.p, path.n);
 	memcpy(f->host, host.p, host.n);
 	snprintf(f->service, sizeof(f->service), "%u", port);
+	f->cap = o->bots + o->visitors;
+	f->wants = calloc(f->cap, sizeof(*f->wants));
+	if (!f->wants) {
+		free(f);
+		return -ENOMEM;
+	}
 	f->o = o;
 	f->fn = fn;
 	f->arg = arg;
@@ -67,6 +79,7 @@ void fetch_free(struct fetch *f)
 	if (f->fd >= 0)
 		close(f->fd);
 	dkc_http_fini(&f->answer);
+	free(f->wants);
 	free(f);
 }
 
@@ -78,7 +91,7 @@ static void give_up(struct fetch *f, struct net *net, const char *why)
 	}
 	f->fd = -1;
 	f->broken = true;
-	f->fn(f->arg, f->answered, NULL, why);
+	f->fn(f->arg, f->wants[f->answered % f->cap].bot, NULL, why);
 }
 
 static bool dial(struct fetch *f, struct net *net)
@@ -115,13 +128,13 @@ const char *fetch_uid(const struct bot_options *o, uint32_t bot, char *buf, size
 }
 
 /* One request at the end of the output; false when there is no room. */
-static bool ask(struct fetch *f, uint32_t bot)
+static bool ask(struct fetch *f, uint32_t number)
 {
 	char uid[128], path[512];
 	size_t room = sizeof(f->out) - f->out_n;
 	int n;
 
-	dkc_endpoint_path(f->o->type, fetch_uid(f->o, bot, uid, sizeof(uid)), path, sizeof(path));
+	dkc_endpoint_path(f->o->type, fetch_uid(f->o, number, uid, sizeof(uid)), path, sizeof(path));
 	n = snprintf(f->out + f->out_n, room, "GET %s%s HTTP/1.1\r\nHost: %s:%s\r\n%s%s%s\r\n", f->base, path, f->host, f->service,
 		     f->o->client_key ? "ClientKey: " : "", f->o->client_key ? f->o->client_key : "",
 		     f->o->client_key ? "\r\n" : "");
@@ -145,15 +158,15 @@ static void write_out(struct fetch *f, struct net *net)
 	net_watch(net, f->fd, f->out_n ? EPOLLIN | EPOLLOUT : EPOLLIN);
 }
 
-void fetch_upto(struct fetch *f, struct net *net, uint32_t upto)
+static void pump(struct fetch *f, struct net *net)
 {
 	bool more = false;
 
-	if (f->broken || f->asked >= upto)
+	if (f->broken || f->asked == f->wanted)
 		return;
 	if (f->fd < 0 && !dial(f, net))
 		return;
-	while (f->asked < upto && f->asked - f->answered < PIPELINE && ask(f, f->asked)) {
+	while (f->asked != f->wanted && f->asked - f->answered < PIPELINE && ask(f, f->wants[f->asked % f->cap].number)) {
 		f->asked++;
 		more = true;
 	}
@@ -161,17 +174,30 @@ void fetch_upto(struct fetch *f, struct net *net, uint32_t upto)
 		write_out(f, net);
 }
 
+void fetch_one(struct fetch *f, struct net *net, uint32_t bot, uint32_t number)
+{
+	f->wants[f->wanted++ % f->cap] = (struct want){ bot, number };
+	pump(f, net);
+}
+
+void fetch_upto(struct fetch *f, struct net *net, uint32_t upto)
+{
+	for (; f->upto < upto; f->upto++)
+		f->wants[f->wanted++ % f->cap] = (struct want){ f->upto, f->upto };
+	pump(f, net);
+}
+
 static void take_answer(struct fetch *f, struct net *net)
 {
 	struct dkc_endpoint e;
 	char why[400];
-	uint32_t bot = f->answered++;
+	uint32_t bot = f->wants[f->answered++ % f->cap].bot;
 
 	f->answered_here++;
 	if (f->answer.status != 200) {
 		snprintf(why, sizeof(why), "the server refused with status %d: %.300s", f->answer.status,
 			 f->answer.body_n ? f->answer.body : "");
-		give_up(f, net, why);
+		f->fn(f->arg, bot, NULL, why);
 	} else if (dkc_endpoint_parse(dk_str_n(f->answer.body, f->answer.body_n), f->o->protocol, &e, why, sizeof(why))) {
 		give_up(f, net, why);
 	} else {

@@ -110,7 +110,7 @@ static const char *ended_text(size_t i)
 	}
 }
 
-static void report_connections(const struct run *r, FILE *out)
+static void report_connections(struct run *r, FILE *out)
 {
 	const struct net_stats *n = net_stats(r->net);
 	struct dkc_stats s;
@@ -141,9 +141,11 @@ static void report_connections(const struct run *r, FILE *out)
 		fprintf(out, "%s{\"from_unix_ms\": %" PRIu64 ", \"to_unix_ms\": %" PRIu64 "}", i ? ", " : "",
 			run_unix_ms(r, r->disturbances[i].from_ns), run_unix_ms(r, r->disturbances[i].to_ns));
 	fprintf(out, "]");
+	if (r->visits)
+		visits_report(r, out, true);
 }
 
-static void print_connections(const struct run *r, FILE *out)
+static void print_connections(struct run *r, FILE *out)
 {
 	const struct net_stats *n = net_stats(r->net);
 	struct dkc_stats s;
@@ -167,6 +169,8 @@ static void print_connections(const struct run *r, FILE *out)
 		if (r->reasons[i])
 			fprintf(out, "%-4u ended    %s\n", r->reasons[i], ended_text(i));
 	}
+	if (r->visits)
+		visits_report(r, out, false);
 }
 
 static double bytes_per_bot(const struct run *r)
@@ -220,6 +224,8 @@ bool run_broken(struct run *r)
 
 	for (uint32_t i = 0; i < r->part_n; i++)
 		bad |= r->parts[i].scenario->broken(&r->parts[i]);
+	if (r->visits)
+		bad |= visits_broken(r);
 	if (!r->o->bounded && r->lost_bots) {
 		fprintf(stderr, "%u bots were disconnected.\n", r->lost_bots);
 		bad = true;

@@ -119,7 +119,15 @@ static void room_event(struct part *p, uint32_t bot, const struct dkc_event *e)
 	circle_event(p, bot, e);
 }
 
+/* A room of its own, which ends with the visit. */
+static uint32_t room_visit(struct part *p, struct dkc_client *c, void *arg)
+{
+	struct dkc_room_opts opts = { .max_members = 2, .join = true, .ttl_s = (uint16_t)p->o->room_ttl_s };
+
+	return dkc_room_create(c, &opts, visits_answered, arg) == 0;
+}
+
 const struct scenario scenario_room = {
 	CIRCLE_SCENARIO_BUT_EVENT, .name = "room",      .summary = "bots sit in rooms and broadcast; every delivery is checked",
-	.open = room_open,         .event = room_event,
+	.open = room_open,         .visit = room_visit, .event = room_event,
 };

@@ -169,6 +169,10 @@ static void on_endpoint(void *arg, uint32_t i, const struct dkc_endpoint *endpoi
 	struct dkc_opts opts;
 	char uid[128];
 
+	if (i >= r->o->bots) {
+		visits_endpoint(r, i, endpoint, why);
+		return;
+	}
 	if (!endpoint) {
 		run_fail(r, "no endpoint", why);
 		return;
@@ -290,6 +294,8 @@ static void step(struct run *r, uint64_t now)
 		break;
 	case RUN:
 		send_due(r);
+		if (r->visits)
+			visits_turn(r, now);
 		break;
 	case DRAIN:
 		drain(r, now);
@@ -304,7 +310,7 @@ static void step(struct run *r, uint64_t now)
 /* Everybody says goodbye; a few turns for it to get out. */
 static void close_all(struct run *r)
 {
-	for (uint32_t i = 0; i < r->o->bots; i++) {
+	for (uint32_t i = 0; i < r->o->bots + r->o->visitors * VISITOR_ADDRESSES; i++) {
 		if (!r->bots[i].net.client)
 			continue;
 		dkc_close(r->bots[i].net.client);
@@ -326,14 +332,15 @@ static void http_ready(void *arg, uint32_t events)
 static int set_up(struct run *r)
 {
 	const struct bot_options *o = r->o;
-	struct net_opts net = { o->protocol, o->bots, sizeof(struct bot), NULL, o->batch_us, http_ready, r };
+	uint32_t all = o->bots + o->visitors * VISITOR_ADDRESSES;
+	struct net_opts net = { o->protocol, all, sizeof(struct bot), NULL, o->batch_us, http_ready, r };
 	struct dkc_ctx_opts ctx;
 	int rc;
 
-	r->bots = calloc(o->bots, sizeof(*r->bots));
-	if (!r->bots)
+	r->bots = calloc(all, sizeof(*r->bots));
+	if (!r->bots || (o->visitors && visits_open(r)))
 		return -ENOMEM;
-	for (uint32_t i = 0; i < o->bots; i++) {
+	for (uint32_t i = 0; i < all; i++) {
 		r->bots[i].run = r;
 		r->bots[i].index = i;
 	}
@@ -359,13 +366,14 @@ static void tear_down(struct run *r)
 {
 	fetch_free(r->fetch);
 	net_free(r->net);
-	for (uint32_t i = 0; r->bots && i < r->o->bots; i++)
+	for (uint32_t i = 0; r->bots && i < r->o->bots + r->o->visitors * VISITOR_ADDRESSES; i++)
 		dkc_client_free(r->bots[i].net.client);
 	dkc_ctx_free(r->ctx);
 	for (uint32_t i = 0; i < r->part_n; i++) {
 		if (r->parts[i].self)
 			r->parts[i].scenario->close(&r->parts[i]);
 	}
+	visits_close(r);
 	free(r->bots);
 }
 

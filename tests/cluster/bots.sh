@@ -21,10 +21,12 @@ plugins = {
 	tcp = { address = "127.0.0.1"; port = 0; };
 	user = { };
 	room = { };
+	dive = { };
+	tally = { };
 };
 CONF
 mkfifo "$work/out"
-TMPDIR=$work "$build/diarkisd/diarkisd" -c "$work/node.conf" -p "$build/plugins/.libs" >"$work/out" 2>"$work/log" &
+TMPDIR=$work "$build/diarkisd/diarkisd" -c "$work/node.conf" -p "$build/plugins/.libs" -p "$build/examples/.libs" >"$work/out" 2>"$work/log" &
 node=$!
 read -r -t 20 ready <"$work/out" || { cat "$work/log"; exit 1; }
 url=http://$(sed -E 's/.*http=([^ ]*).*/\1/' <<<"$ready")
@@ -103,6 +105,14 @@ expect "two scenarios at once" 0 $bot mixed --with room,idle --endpoint "$url" -
 	"lost": 0, "lost_calm": 0
 	{"kind": "idle", "connected": 16
 OUT
+for type in UDP TCP; do
+	expect "counting together over $type" 0 $bot dive --endpoint "$url" --type $type --bots 20 --room-size 10 --rate 50 --messages 20 --json \
+		--quiet <<-OUT
+		"counters": 2, "counted": 400, "unknown": 0, "not_counted": 0, "lost": 0, "extra": 0, "doubled": 0, "backwards": 0, "unread": 0
+	OUT
+	expect "visitors over $type" 0 $bot mixed --with room,dive --endpoint "$url" --type $type --bots 4 --room-size 2 --rate 5 --seconds 2 \
+		--reliable --visitors 20 --stay 200 --json --quiet <<<'"failed": 0, "failed_calm": 0'
+done
 expect "options in the environment" 0 env DIARKIS_BOT_ROOM_SIZE=4 DIARKIS_BOT_RELIABLE=true DIARKIS_BOT_MESSAGES=99 $bot room --endpoint "$url" \
 	--bots 4 --messages 3 --quiet <<<"sent          12 "
 expect "a wrong one" 2 env DIARKIS_BOT_ROOM_SIZE=0 $bot room --endpoint "$url" <<<"room-size 0: expected a whole number from 1 to 1000"
