@@ -11,7 +11,6 @@ plugins_room_la_SOURCES = %D%/room.c %D%/room_alias.c %D%/room_alias.h %D%/room_
 	plugins/props.h
 plugins_room_la_SOURCES += %D%/room_data.h %D%/room_props.c %D%/room_states.c %D%/room_states.h %D%/room_sync.c %D%/room_sync.h \
 	%D%/room_sync_carry.c %D%/room_sync_client.c %D%/room_object.c %D%/room_objects.c %D%/room_objects.h
-plugins_room_la_SOURCES += %D%/room_support.c plugins/directory.c plugins/directory.h plugins/listing.c plugins/listing.h
 plugins_room_la_LIBADD = $(kernel_lib)
 plugins_room_la_LDFLAGS = $(plugin_ldflags)
 EXTRA_DIST += %D%/README.md %D%/room.conf
@@ -71,6 +70,8 @@ check_PROGRAMS += %D%/tests/sim_migrate
 %C%_tests_sim_migrate_SOURCES = %D%/tests/sim_migrate.c tests/sim/town.c tests/sim/town.h
 %C%_tests_sim_migrate_CPPFLAGS = $(AM_CPPFLAGS)
 %C%_tests_sim_migrate_LDADD = $(harness_lib) $(client_lib) $(kernel_lib) $(test_libs)
+plugins_room_la_SOURCES += %D%/room_http.c %D%/room_support.c plugins/directory.c plugins/directory.h plugins/listing.c \
+	plugins/listing.h
 check_PROGRAMS += %D%/tests/test_room_support
 %C%_tests_test_room_support_SOURCES = %D%/tests/test_room_support.c %D%/tests/fabric.c %D%/tests/fabric.h
 %C%_tests_test_room_support_LDADD = $(harness_lib) $(kernel_lib) $(test_libs)
@@ -78,3 +79,6 @@ check_PROGRAMS += %D%/tests/test_directory
 %C%_tests_test_directory_SOURCES = %D%/tests/test_directory.c plugins/directory.c plugins/directory.h
 %C%_tests_test_directory_LDADD = $(kernel_lib) $(test_libs)
 %C%_tests_test_directory_CPPFLAGS = $(AM_CPPFLAGS)
+check_PROGRAMS += %D%/tests/test_room_http
+%C%_tests_test_room_http_SOURCES = %D%/tests/test_room_http.c %D%/tests/fabric.c %D%/tests/fabric.h
+%C%_tests_test_room_http_LDADD = $(harness_lib) $(kernel_lib) $(test_libs)

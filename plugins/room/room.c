@@ -46,6 +46,8 @@ static int init(void *self)
 		rc = dk_connect(s, &s->cluster->changed, room_on_cluster_changed);
 	if (rc == 0)
 		rc = room_support_init(s);
+	if (rc == 0)
+		rc = room_http_init(s);
 	return rc;
 }
 
@@ -92,6 +94,7 @@ static void fini(void *self)
 		room_strip(s, r);
 	room_client_fini(s);
 	room_support_fini(s);
+	room_http_fini(s);
 	room_land_fini(s);
 	room_errand_fini(s);
 	room_backup_fini(s);
@@ -111,6 +114,7 @@ static const struct dk_provide provides[] = { DK_PROVIDE(struct rooms, svc, DK_R
 static const struct dk_need needs[] = { DK_NEED(struct rooms, user, DK_USER),
 					DK_WANT(struct rooms, carrier, DK_CARRIER),
 					DK_WANT(struct rooms, cluster, DK_CLUSTER),
+					DK_WANT(struct rooms, http, DK_HTTP),
 					{ 0 } };
 static const struct dk_option options[] = {
 	DK_BOOL(struct room_conf, expose_commands, "expose_commands", "true", "clients may use the room commands",
@@ -131,6 +135,8 @@ static const struct dk_option options[] = {
 	       .unit = "ms", .flags = DK_RELOADABLE),
 	DK_INT(struct room_conf, max_message, "max_message_bytes", "65536", 1, 1048576, "longest message that is relayed",
 	       .unit = "bytes", .flags = DK_RELOADABLE),
+	DK_BOOL(struct room_conf, http_create, "http_create", "false",
+		"POST /room/create/TYPE/MAX_MEMBERS/TTL/INTERVAL makes rooms; it asks nobody who they are"),
 	DK_BOOL(struct room_conf, support, "support", "false",
 		"this node knows which rooms can be found, for its cluster (DefineRoomSupport)", .flags = DK_RELOADABLE),
 	DK_STR(struct room_conf, support_type, "support_node_type", "HTTP",
@@ -177,6 +183,8 @@ static const struct dk_counter counters[] = {
 	DK_COUNTER(struct rooms, taken_over, "rooms of dead nodes that this node owns now"),
 	DK_COUNTER(struct rooms, superseded, "rooms of this node that another one had taken over"),
 	DK_COUNTER(struct rooms, members_lost, "members of rooms taken over who could not be made"),
+	DK_COUNTER(struct rooms, http_created, "rooms asked for over HTTP here, and made here or on another node"),
+	DK_COUNTER(struct rooms, http_refused, "such requests that came to nothing"),
 	DK_COUNTER(struct rooms, random_created, "rooms made by random joins, or for them"),
 	DK_COUNTER(struct rooms, random_joined, "random joins that found a room, counted where it is"),
 	DK_COUNTER(struct rooms, random_again, "rooms that a random join was sent to and could not join"),

@@ -47,6 +47,8 @@ enum room_elsewhere {
 	  DK_IN(rest(question)), DK_OUT(rest(places)))                                                                             \
 	X(struct rooms, DK_VER_NODE, 32, "room.seek", room_on_seek, DK_INTERNAL,                                                   \
 	  "one with a free seat; or the calling node is to make one", DK_IN(rest(question)), DK_OUT(u8(outcome), rest(room)))      \
+	X(struct rooms, DK_VER_NODE, 33, "room.make", room_on_make, DK_INTERNAL, "makes an empty room, asked for over HTTP",       \
+	  DK_IN(u16(max_members), u32(ttl_s), u32(interval_ms)), DK_OUT(u8(outcome), rest(room)))                                  \
 	X(struct rooms, DK_VER_NODE, 27, "room.claim", room_on_claim, DK_INTERNAL,                                                 \
 	  "the calling node owns the room since that epoch", DK_IN(id52(room), u32(epoch)),                                        \
 	  DK_OUT(u8(outcome), u32(epoch), rest(owner)))

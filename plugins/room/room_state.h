@@ -13,6 +13,7 @@
 
 #include <diarkis/carrier.h>
 #include <diarkis/cluster.h>
+#include <diarkis/http.h>
 #include <diarkis/plugin.h>
 #include <diarkis/room.h>
 #include <diarkis/room_commands.h>
@@ -28,7 +29,7 @@ struct room_conf {
 	int64_t max_rooms, max_message, max_chat, chat_history, chat_rate, replicas, copy_bytes, support_rooms, support_bytes;
 	int64_t max_states, state_interval_ms;
 	const char *support_type;
-	bool expose_commands, compat_interval, support;
+	bool expose_commands, compat_interval, support, http_create;
 };
 
 #define ROOM_ATTACHMENTS_MAX 32
@@ -104,6 +105,8 @@ struct rooms {
 	struct dk_step *drain_step;
 	struct listings listings; /* room_support.c */
 	struct room_search *searches;
+	struct dk_http *http; /* room_http.c; NULL: there is none */
+	struct room_wish *wishes;
 	struct {
 		uint64_t created, refused, discarded, joined, left, cut_off, vetoed, full;
 		uint64_t sent_to_join, came_to_join, holds_lapsed;
@@ -112,7 +115,7 @@ struct rooms {
 		uint64_t props_refused, states_set, states_sent, states_refused, states_lapsed, state_ticks, objects_updated,
 			objects_refused;
 		struct dk_histogram frozen;
-		uint64_t random_created, random_joined, random_again, registered, list_refused;
+		uint64_t random_created, random_joined, random_again, registered, list_refused, http_created, http_refused;
 		uint64_t messages, relays, chats, chat_refused, clock_ticks, bytes, ticks, pushes, lost, early;
 		int64_t rooms, members, copies, copy_bytes, listed;
 	} n;
@@ -342,6 +345,11 @@ void room_search_gone(struct rooms *s, struct room_search *search);
 /* Nobody finds the room any more. */
 void room_unlist(struct rooms *s, struct room *r);
 void room_support_fini(struct rooms *s);
+
+/* ---- room_http.c ---- */
+
+int room_http_init(struct rooms *s);
+void room_http_fini(struct rooms *s);
 
 /* ---- room_keep.c ---- */
 
