@@ -133,11 +133,18 @@ bool client_seat_push(struct dkc_client *c, uint16_t cmd, dk_slice item)
 bool client_seat_frame(struct dkc_client *c, const struct dk_frame *f)
 {
 	struct dk_cursor p = dk_cursor_of(f->payload);
-	bool asked = c->joining > 0, ok = f->status == DK_STATUS_OK;
+	bool asked = c->joining > 0, ok = f->status == DK_STATUS_OK, joined = false;
 	struct dk_id52 id;
 
+	if (f->cmd == ROOM_CMD_RAND_CREATE || f->cmd == ROOM_CMD_RAND_JOIN)
+		joined = dk_rd_u8(&p) != 0;
 	dk_rd_u32(&p);
 	switch (f->cmd) {
+	case ROOM_CMD_RAND_CREATE:
+	case ROOM_CMD_RAND_JOIN:
+		if (ok && dkc_room_id(dk_str_of(dk_rd_slice(&p, DK_ID52_LEN)), &id))
+			enter(c, &id, !joined);
+		return false;
 	case ROOM_CMD_CREATE:
 		if (ok && c->joins && dkc_room_id(dk_str_of(dk_rd_slice(&p, DK_ID52_LEN)), &id))
 			enter(c, &id, true);

@@ -89,6 +89,34 @@ struct dkc_room_chat_line {
 DK_API bool dkc_room_chat_lines(const struct dkc_reply *reply, struct dk_list *ret_lines);
 DK_API bool dkc_room_chat_next(struct dk_list *lines, struct dkc_room_chat_line *ret_line);
 
+/* ---- rooms that are found ---- */
+
+/* Into any room of random joins with the same seats, time to live and interval, on whatever node it is, or into a new one; of opts
+ * the others do not count. message: told to all members. Answer: dkc_room_random(). */
+DK_API int dkc_room_random_join(struct dkc_client *c, const struct dkc_room_opts *opts, dk_slice message, dkc_reply_fn *fn,
+				void *arg);
+/* Into a new one, which random joins of others find. Answered alike. */
+DK_API int dkc_room_random_create(struct dkc_client *c, const struct dkc_room_opts *opts, dkc_reply_fn *fn, void *arg);
+/* Everybody finds the room that one is in by that type from now on. name has at most 255 bytes, metadata 1,024. */
+DK_API int dkc_room_register(struct dkc_client *c, uint32_t type, dk_str name, dk_str metadata, dkc_reply_fn *fn, void *arg);
+/* At most limit rooms of that type, and 100. Answer: dkc_room_found(). */
+DK_API int dkc_room_find(struct dkc_client *c, uint32_t type, uint16_t limit, dkc_reply_fn *fn, void *arg);
+
+/* joined: it was there; else it was created for this client. False when the reply is a refusal or malformed, here and below. */
+DK_API bool dkc_room_random(const struct dkc_reply *reply, struct dk_id52 *ret_room, uint32_t *ret_created_s, bool *ret_joined);
+
+struct dkc_room_list {
+	dk_slice bytes; /* private */
+	uint16_t n; /* how many are left */
+};
+struct dkc_room_item {
+	struct dk_id52 room;
+	uint16_t members, max_members; /* seats taken, reserved ones included, as they were a moment ago */
+	dk_str name, metadata; /* valid while the reply is */
+};
+DK_API bool dkc_room_found(const struct dkc_reply *reply, struct dkc_room_list *ret_list);
+DK_API bool dkc_room_found_next(struct dkc_room_list *list, struct dkc_room_item *ret_item); /* false at the end */
+
 /* ---- events ---- */
 
 enum dkc_room_kind {

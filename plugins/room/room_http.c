@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * POST /room/create/TYPE/MAX_MEMBERS/TTL/INTERVAL on the node's HTTP server: makes an empty room, owned by nobody, on a random node of
- * that type which is ONLINE and not TAKEN, and answers its id as text. It lives for TTL seconds until somebody joins.
+ * POST /room/create/TYPE/MAX_MEMBERS/TTL/INTERVAL on the node's HTTP server: makes an empty room, owned by nobody, on a random node
+ * of that type which is ONLINE and not TAKEN, and answers its id as text. It lives for TTL seconds until somebody joins.
  *
  * Like the endpoint API it asks nobody who they are, so it is there by choice (`http_create`).
  */

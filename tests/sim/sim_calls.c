@@ -358,6 +358,69 @@ START_TEST(every_call)
 }
 END_TEST
 
+static void on_random(void *arg, struct dkc_client *c, const struct dkc_reply *r)
+{
+	struct player *p = arg;
+	uint32_t created;
+	bool joined;
+
+	(void)c;
+	start_line(p, r);
+	if (dkc_room_random(r, &p->room, &created, &joined))
+		note(p->answer, sizeof(p->answer), " %s%s", joined ? "joined" : "created", created ? "" : " when?");
+}
+
+static void on_found(void *arg, struct dkc_client *c, const struct dkc_reply *r)
+{
+	struct player *p = arg;
+	struct dkc_room_list list;
+	struct dkc_room_item item;
+
+	(void)c;
+	start_line(p, r);
+	ck_assert_int_eq(dkc_room_found(r, &list), dkc_ok(r));
+	while (dkc_ok(r) && dkc_room_found_next(&list, &item)) {
+		note(p->answer, sizeof(p->answer), " " DK_STR_FMT " (" DK_STR_FMT ") %u of %u", DK_STR_ARG(item.name),
+		     DK_STR_ARG(item.metadata), item.members, item.max_members);
+		p->room = item.room;
+	}
+}
+
+/* Rooms that are found: ann on UDP, bob on TCP, each in each part. */
+START_TEST(finding)
+{
+	const struct dkc_room_opts o = { .max_members = 3, .ttl_s = 30, .interval_ms = 100 };
+	const struct dkc_room_opts other = { .max_members = 1, .ttl_s = 30 };
+	struct player *one = _i ? &bob : &ann, *two = _i ? &ann : &bob;
+	struct dkc_client *a = one->client, *b = two->client;
+	struct dk_id52 room;
+
+	answers(dkc_room_random_join(a, &other, bytes(""), on_random, one), one, "no a parameter is outside what is allowed");
+	answers(dkc_room_random_join(a, &o, bytes("hi"), on_random, one), one, "ok created");
+	hears(one, "");
+	ck_assert(dkc_room_current(a, &room) && dkc_room_is_owner(a));
+	answers(dkc_room_random_join(b, &o, bytes("hello"), on_random, two), two, "ok joined");
+	ck_assert_mem_eq(one->room.c, two->room.c, DK_ID52_LEN);
+	ck_assert(dkc_room_current(b, &room) && !dkc_room_is_owner(b));
+	ck_assert_mem_eq(room.c, one->room.c, DK_ID52_LEN);
+	hears(one, "joined hello\n");
+	hears(two, "joined hello\n");
+
+	answers(dkc_room_find(b, 7, 10, on_found, two), two, "ok");
+	answers(dkc_room_register(a, 7, dk_str_c("Arena"), dk_str_c("level 3"), on_done, one), one, "ok");
+	memset(two->room.c, 0, DK_ID52_LEN);
+	answers(dkc_room_find(b, 7, 10, on_found, two), two, "ok Arena (level 3) 2 of 3");
+	ck_assert_mem_eq(one->room.c, two->room.c, DK_ID52_LEN);
+	answers(dkc_room_leave(a, &one->room, bytes(""), on_done, one), one, "ok");
+	answers(dkc_room_register(a, 7, dk_str_c("x"), dk_str_c(""), on_done, one), one,
+		"no the user is not a member of this room");
+	answers(dkc_room_find(b, 7, 0, on_found, two), two, "no a search is for 1 to 100 rooms, and this one is for none");
+
+	answers(dkc_room_random_create(a, &o, on_random, one), one, "ok created");
+	ck_assert_mem_ne(one->room.c, two->room.c, DK_ID52_LEN);
+}
+END_TEST
+
 START_TEST(a_last_word)
 {
 	static const struct {
@@ -557,6 +620,7 @@ int main(void)
 	tcase_add_test(t, every_call);
 	tcase_add_test(t, long_ones);
 	tcase_add_loop_test(t, a_last_word, 0, 4);
+	tcase_add_loop_test(t, finding, 0, 2);
 	tcase_add_test(t, relays);
 	tcase_add_test(t, chat);
 	tcase_add_test(t, profile_of_the_way);
