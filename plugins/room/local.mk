@@ -13,7 +13,7 @@ plugins_room_la_SOURCES += %D%/room_data.h %D%/room_props.c %D%/room_states.c %D
 	%D%/room_sync_carry.c %D%/room_sync_client.c %D%/room_object.c %D%/room_objects.c %D%/room_objects.h
 plugins_room_la_LIBADD = $(kernel_lib)
 plugins_room_la_LDFLAGS = $(plugin_ldflags)
-EXTRA_DIST += %D%/README.md %D%/room.conf
+EXTRA_DIST += %D%/README.md %D%/room.conf %D%/tests/many-seats.sh
 check_PROGRAMS += %D%/tests/test_room_store
 %C%_tests_test_room_store_SOURCES = %D%/tests/test_room_store.c %D%/room_store.c %D%/room_store.h plugins/props.c \
 	plugins/props.h
@@ -63,6 +63,9 @@ check_PROGRAMS += %D%/tests/test_room_clock
 check_PROGRAMS += %D%/tests/test_room_far
 %C%_tests_test_room_far_SOURCES = %D%/tests/test_room_far.c %D%/tests/fabric.c %D%/tests/fabric.h
 %C%_tests_test_room_far_LDADD = $(harness_lib) $(kernel_lib) $(test_libs)
+check_PROGRAMS += %D%/tests/test_room_seats
+%C%_tests_test_room_seats_SOURCES = %D%/tests/test_room_seats.c %D%/tests/fabric.c %D%/tests/fabric.h
+%C%_tests_test_room_seats_LDADD = $(harness_lib) $(kernel_lib) $(test_libs)
 check_PROGRAMS += %D%/tests/test_room_walk
 %C%_tests_test_room_walk_SOURCES = %D%/tests/test_room_walk.c %D%/tests/fabric.c %D%/tests/fabric.h
 %C%_tests_test_room_walk_LDADD = $(harness_lib) $(kernel_lib) $(test_libs)

@@ -60,6 +60,8 @@ void fabric_serves(unsigned i, const char *type);
 void fabric_offline(unsigned i);
 /* Each message takes 1 ms and up to this more. */
 void fabric_jitter(uint32_t ms);
+/* The service's function of that name, asked by this plugin; nobody looks at the answer. */
+void fabric_cancel_far(unsigned i, const struct dk_id52 *id, const dk_str *uids, size_t n);
 int64_t fabric_count(unsigned i, const char *counter); /* of the plugin room */
 
 /* ---- clients, through the transport mem, that follow reconnect instructions by themselves ---- */
@@ -70,8 +72,8 @@ struct player {
 	unsigned node;
 	struct dk_mem_client *end;
 	bool gone; /* its connection has ended */
+	size_t n; /* of the log; what lies behind it is nothing */
 	char log[65536];
-	size_t n;
 };
 
 struct player *player_new(unsigned node, const char *name);
