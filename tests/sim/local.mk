@@ -24,3 +24,6 @@ check_PROGRAMS += %D%/sim_carrier
 check_PROGRAMS += %D%/sim_cluster
 %C%_sim_cluster_SOURCES = %D%/sim_cluster.c %D%/town.c %D%/town.h
 %C%_sim_cluster_LDADD = $(harness_lib) $(client_lib) $(kernel_lib) $(test_libs)
+check_PROGRAMS += %D%/sim_kept
+%C%_sim_kept_SOURCES = %D%/sim_kept.c
+%C%_sim_kept_LDADD = $(harness_lib) $(client_lib) $(kernel_lib) $(test_libs)
