@@ -9,7 +9,7 @@
  */
 #include <errno.h>
 
-#include "room_state.h"
+#include "room_data.h"
 
 enum {
 	HOLD_MS = 2000, /* from the seat that is kept to the user that is here */
@@ -202,6 +202,33 @@ int room_on_cancel(struct rooms *s, struct dk_call *call, const struct dk_id52 *
 	if (rc == 0)
 		rc = room_cancel(s, room, members.bytes);
 	return rc < 0 ? rc : room_on_cancel_answer(call, (uint8_t)rc, &now_called);
+}
+
+static int read_props(struct rooms *s, const struct dk_id52 *id, dk_str name, struct dk_id52 *ret_id, dk_slice *ret_capsule)
+{
+	dk_id room;
+	int rc = find(s, id, &room, ret_id);
+
+	*ret_capsule = dk_slice_n(NULL, 0);
+	return rc ? rc : room_props_packed(s, room, name, ret_capsule);
+}
+
+int room_on_read_prop(struct rooms *s, struct dk_call *call, const struct dk_id52 *id, dk_str name)
+{
+	struct dk_id52 now_called;
+	dk_slice capsule;
+	int rc = name.n ? read_props(s, id, name, &now_called, &capsule) : -EINVAL;
+
+	return rc < 0 ? rc : room_on_read_prop_answer(call, (uint8_t)rc, &now_called, capsule);
+}
+
+int room_on_read_props(struct rooms *s, struct dk_call *call, const struct dk_id52 *id)
+{
+	struct dk_id52 now_called;
+	dk_slice capsule;
+	int rc = read_props(s, id, dk_str_n(NULL, 0), &now_called, &capsule);
+
+	return rc < 0 ? rc : room_on_read_props_answer(call, (uint8_t)rc, &now_called, capsule);
 }
 
 int room_on_stay_away(struct rooms *s, struct dk_call *call, const struct dk_id52 *id, dk_str uid)

@@ -11,6 +11,9 @@
 /* ---- room_props.c ---- */
 
 void room_props_init(struct rooms *s);
+/* One property, or without a name all, as a packed capsule in scratch; empty where there is none of that name. 0, DK_ROOM_GONE or
+ * -ENOMEM. */
+int room_props_packed(struct rooms *s, dk_id room, dk_str name, dk_slice *ret_capsule);
 #define ROOM_ANSWER_MAX 65000 /* bytes of an answer, about: the kernel's limit is 64 KiB */
 
 /* ---- room_sync.c ---- */

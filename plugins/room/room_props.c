@@ -150,6 +150,32 @@ static bool svc_next_property(struct dk_room *svc, dk_id room, const void **at, 
 	return true;
 }
 
+int room_props_packed(struct rooms *s, dk_id room, dk_str name, dk_slice *ret_capsule)
+{
+	const struct room *r = room_any(s, room);
+	struct dk_writer w;
+	struct dk_value v;
+	size_t cap;
+
+	if (!r)
+		return DK_ROOM_GONE;
+	cap = props_packed_size(&r->props);
+	w = dk_writer_on(dk_scratch(s, cap), cap);
+	if (w.bad)
+		return -ENOMEM;
+	if (!name.n) {
+		props_pack(&r->props, &w);
+	} else if (props_get(&r->props, name, &v) == 0) {
+		dk_wr_u16(&w, 1);
+		dk_wr_bytes8(&w, dk_slice_of(name));
+		dk_value_write(&w, &v);
+	} else {
+		dk_wr_u16(&w, 0);
+	}
+	*ret_capsule = dk_written(&w);
+	return 0;
+}
+
 /* ---- several at once ---- */
 
 static bool same(const struct dk_value *a, const struct dk_value *b)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Rooms of other nodes, from the side that asks: a client joins one, or wants to know how many are in it; code may want to know
- * that too, or cancels reservations. The id names the owner and its backups; they are asked in that order, as long as the
- * cluster knows them. An id that was changed by a move is followed from name to name.
+ * that too, cancels reservations, or reads properties. The id names the owner and its backups; they are asked in that order, as
+ * long as the cluster knows them. An id that was changed by a move is followed from name to name.
  *
  * A join then has three steps: the owner asks the room's conditions and keeps a seat; the user moves there, with a note of what
  * it comes for; the owner's node makes it a member and answers its client (room_arrive.c). When a step fails the seat is given
@@ -10,7 +10,9 @@
  */
 #include <errno.h>
 
-#include "room_state.h"
+#include "room_data.h"
+
+#include <diarkis/packed.h>
 
 enum {
 	ASK_MS = 2000, /* for one node to answer */
@@ -20,7 +22,7 @@ enum {
 	AGAIN_MAX = 30 /* times: for less than its seat is kept */
 };
 
-enum { TO_JOIN, TO_LOOK, TO_CANCEL };
+enum { TO_JOIN, TO_LOOK, TO_CANCEL, TO_READ };
 
 struct room_journey {
 	struct room_journey *next, **link;
@@ -36,11 +38,12 @@ struct room_journey {
 	uint8_t why; /* TO_JOIN etc. */
 	void *asker, *arg; /* code that asks; NULL: a client */
 	dk_room_far_fn *done;
+	dk_room_props_fn *read; /* TO_READ */
 	bool kept; /* at keeps a seat */
 	struct dk_timer again; /* the user has hardly come itself */
 	unsigned tries;
 	uint32_t uid_n, n;
-	uint8_t words[]; /* the uid, then the message; of TO_CANCEL u16 count, {u16 length, uid}* */
+	uint8_t words[]; /* the uid, then the message; of TO_CANCEL u16 count, {u16 length, uid}*; of TO_READ a name, or nothing */
 };
 
 static dk_str uid_of(const struct room_journey *j)
@@ -141,11 +144,29 @@ static void told(struct rooms *s, struct room_journey *j, int err, uint16_t memb
 	done(asker, arg, err, members, max_members);
 }
 
+/* The answer of a reading: a packed capsule. */
+static void told_props(struct rooms *s, struct room_journey *j, int err, dk_slice capsule)
+{
+	dk_room_props_fn *read = j->read;
+	void *asker = j->asker, *arg = j->arg;
+
+	if (err == 0 && !dk_capsule_ok(capsule, DK_CAPSULE_DEPTH_MAX))
+		err = -EPROTO;
+	if (err == 0 && j->n && !dk_packed_of(capsule).left)
+		err = DK_NOT_FOUND;
+	journey_free(s, j);
+	read(asker, arg, err, err ? dk_slice_n(NULL, 0) : capsule);
+}
+
 static void end(struct rooms *s, struct room_journey *j, int rc)
 {
 	uint32_t code = j->why == TO_JOIN ? ROOM_E_JOIN : ROOM_E_COUNT;
 	struct dk_call *call = dk_call_get(s, j->call);
 
+	if (j->read) {
+		told_props(s, j, rc, dk_slice_n(NULL, 0));
+		return;
+	}
 	if (j->asker) {
 		told(s, j, rc, 0, 0);
 		return;
@@ -174,7 +195,7 @@ static void answered(void *self, void *arg, int err, int status, dk_slice body);
 
 static int ask(struct rooms *s, struct room_journey *j)
 {
-	static const uint16_t cmds[] = { [TO_JOIN] = 10, [TO_LOOK] = 16, [TO_CANCEL] = 19 };
+	const uint16_t cmds[] = { [TO_JOIN] = 10, [TO_LOOK] = 16, [TO_CANCEL] = 19, [TO_READ] = j->n ? 17 : 18 };
 	size_t cap = DK_ID52_LEN + 2 + DK_UID_MAX + j->n;
 	struct dk_writer w = dk_writer_on(dk_scratch(s, cap), cap);
 
@@ -182,6 +203,10 @@ static int ask(struct rooms *s, struct room_journey *j)
 		room_on_look_pack(&w, &j->id);
 	else if (j->why == TO_CANCEL)
 		room_on_cancel_pack(&w, &j->id, list_of(j));
+	else if (j->why == TO_READ && j->n)
+		room_on_read_prop_pack(&w, &j->id, dk_str_of(message_of(j)));
+	else if (j->why == TO_READ)
+		room_on_read_props_pack(&w, &j->id);
 	else
 		room_on_enter_pack(&w, &j->id, uid_of(j), message_of(j));
 	if (w.bad)
@@ -343,6 +368,8 @@ static void answered(void *self, void *arg, int err, int status, dk_slice body)
 		return;
 	if (outcome)
 		end(s, j, outcome == ROOM_MOVED ? DK_ROOM_GONE : outcome);
+	else if (j->why == TO_READ)
+		told_props(s, j, 0, dk_rd_rest(&c));
 	else if (j->why != TO_JOIN)
 		looked(s, j, members, max_members);
 	else
@@ -398,7 +425,11 @@ static void set_out_late(void *self, struct dk_timer *t)
 	struct dk_id52 now_called;
 	dk_slice list;
 
-	if (room && j->why == TO_LOOK) {
+	if (room && j->why == TO_READ) {
+		int rc = room_props_packed(s, room, dk_str_of(message_of(j)), &list);
+
+		told_props(s, j, rc, rc ? dk_slice_n(NULL, 0) : list);
+	} else if (room && j->why == TO_LOOK) {
 		s->svc.info(&s->svc, room, &info);
 		looked(s, j, info.members, info.max_members);
 	} else if (room) {
@@ -412,7 +443,8 @@ static void set_out_late(void *self, struct dk_timer *t)
 	}
 }
 
-static int far(struct rooms *s, void *asker, const struct dk_id52 *id, dk_slice words, uint8_t why, dk_room_far_fn *done, void *arg)
+static int far(struct rooms *s, void *asker, const struct dk_id52 *id, dk_slice words, uint8_t why, void *arg,
+	       struct room_journey **ret_journey)
 {
 	struct room_journey *j = journey_new(s, 0, 0, id, words);
 
@@ -424,23 +456,40 @@ static int far(struct rooms *s, void *asker, const struct dk_id52 *id, dk_slice 
 		return -ENOMEM;
 	}
 	j->asker = asker;
-	j->done = done;
 	j->arg = arg;
 	dk_timer_start(s, &j->again, 0, 0, set_out_late);
+	*ret_journey = j;
 	return 0;
 }
 
 static int svc_count_far(struct dk_room *svc, void *self, const struct dk_id52 *id, dk_room_far_fn *done, void *arg)
 {
-	return far(rooms_of(svc), self, id, dk_slice_n(NULL, 0), TO_LOOK, done, arg);
+	struct room_journey *j;
+	int rc = far(rooms_of(svc), self, id, dk_slice_n(NULL, 0), TO_LOOK, arg, &j);
+
+	if (rc == 0)
+		j->done = done;
+	return rc;
+}
+
+static int svc_props_far(struct dk_room *svc, void *self, const struct dk_id52 *id, dk_str name, dk_room_props_fn *done, void *arg)
+{
+	struct room_journey *j;
+	int rc = name.n > PROPS_NAME_MAX ? -EINVAL : far(rooms_of(svc), self, id, dk_slice_of(name), TO_READ, arg, &j);
+
+	if (rc == 0)
+		j->read = done;
+	return rc;
 }
 
 static int svc_cancel_far(struct dk_room *svc, void *self, const struct dk_id52 *id, const dk_str *uids, size_t n,
 			  dk_room_far_fn *done, void *arg)
 {
 	struct rooms *s = rooms_of(svc);
+	struct room_journey *j;
 	struct dk_writer w;
 	size_t cap = 2;
+	int rc;
 
 	if (!n || n > DK_ROOM_MEMBERS_MAX)
 		return -EINVAL;
@@ -455,11 +504,15 @@ static int svc_cancel_far(struct dk_room *svc, void *self, const struct dk_id52 
 	dk_wr_u16(&w, (uint16_t)n);
 	for (size_t i = 0; i < n; i++)
 		dk_wr_bytes16(&w, dk_slice_of(uids[i]));
-	return far(s, self, id, dk_written(&w), TO_CANCEL, done, arg);
+	rc = far(s, self, id, dk_written(&w), TO_CANCEL, arg, &j);
+	if (rc == 0)
+		j->done = done;
+	return rc;
 }
 
 void room_remote_init(struct rooms *s)
 {
 	s->svc.count_far = svc_count_far;
 	s->svc.cancel_far = svc_cancel_far;
+	s->svc.props_far = svc_props_far;
 }

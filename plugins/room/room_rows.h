@@ -31,6 +31,10 @@ enum room_elsewhere {
 	  DK_IN(id52(room), str16(asker), rest(state)), DK_OUT(u8(outcome), id52(room)))                                           \
 	X(struct rooms, DK_VER_NODE, 16, "room.look", room_on_look, DK_INTERNAL, "how many members a room has", DK_IN(id52(room)), \
 	  DK_OUT(u8(outcome), id52(room), u16(members), u16(max_members)))                                                         \
+	X(struct rooms, DK_VER_NODE, 17, "room.read_prop", room_on_read_prop, DK_INTERNAL, "a property, as a packed capsule",      \
+	  DK_IN(id52(room), str16(name)), DK_OUT(u8(outcome), id52(room), rest(capsule)))                                          \
+	X(struct rooms, DK_VER_NODE, 18, "room.read_props", room_on_read_props, DK_INTERNAL,                                       \
+	  "all properties, as a packed capsule", DK_IN(id52(room)), DK_OUT(u8(outcome), id52(room), rest(capsule)))                \
 	X(struct rooms, DK_VER_NODE, 19, "room.cancel", room_on_cancel, DK_INTERNAL, "gives seats free that were reserved",        \
 	  DK_IN(id52(room), strs(members)), DK_OUT(u8(outcome), id52(room)))                                                       \
 	X(struct rooms, DK_VER_NODE, 25, "room.stay_away", room_on_stay_away, DK_INTERNAL, "gives back a seat that was kept",      \

@@ -189,6 +189,8 @@ typedef void dk_room_clock_fn(void *self, void *arg, dk_id room);
 /* What a room answers, wherever it is. err: 0, as the function of the same name has it for a room of this node (DK_ROOM_GONE: no
  * node that the id names knows it), or <0. The numbers are those of count_far(), of err 0. Not called when self stopped. */
 typedef void dk_room_far_fn(void *self, void *arg, int err, uint16_t members, uint16_t max_members);
+/* Properties of a room, wherever it is: a packed capsule, dk_packed_of(), borrowed; empty unless err is 0. Likewise. */
+typedef void dk_room_props_fn(void *self, void *arg, int err, dk_slice capsule);
 
 struct dk_room {
 	struct dk_service base;
@@ -361,6 +363,8 @@ struct dk_room {
 	/* As cancel_reservation(), by nobody. Also -EINVAL: no or too many uids, or one that cannot be. */
 	int (*cancel_far)(struct dk_room *svc, void *self, const struct dk_id52 *id, const dk_str *uids, size_t n,
 			  dk_room_far_fn *done, void *arg);
+	/* That property, or without a name all of them. done: also DK_NOT_FOUND. Returns 0, -ENOMEM or -EINVAL (the name). */
+	int (*props_far)(struct dk_room *svc, void *self, const struct dk_id52 *id, dk_str name, dk_room_props_fn *done, void *arg);
 };
 
 #ifdef __cplusplus

@@ -72,6 +72,11 @@ void kept_open(unsigned n, const char *room)
 	kept_forget();
 }
 
+void *kept_probe(unsigned node)
+{
+	return dk_plugin_state(dk_harness_kernel(fabric[node].h), "probe");
+}
+
 void kept_expect(const char *want)
 {
 	ck_assert_str_eq(events, want);

@@ -12,6 +12,7 @@ DK_PACKERS(ROOM_DATA_COMMANDS)
 
 /* n nodes, each with a probe. */
 void kept_open(unsigned n, const char *room);
+void *kept_probe(unsigned node); /* its state, for who asks as a plugin */
 /* Lines of all probes since the last look: "NODE change 3 MEMBERS", "NODE property NAME TYPE NUMBER". */
 void kept_expect(const char *want);
 void kept_forget(void);

@@ -5,6 +5,8 @@
  */
 #include "kept.h"
 
+#include <diarkis/packed.h>
+
 #include <check.h>
 #include <errno.h>
 #include <stdio.h>
@@ -312,6 +314,99 @@ START_TEST(hidden)
 }
 END_TEST
 
+/* ---- from other nodes ---- */
+
+static char told[512];
+
+static void on_props(void *self, void *arg, int err, dk_slice capsule)
+{
+	struct dk_packed p = dk_packed_of(capsule);
+	struct dk_value v;
+	dk_str name;
+
+	ck_assert_ptr_nonnull(self);
+	snprintf(told + strlen(told), sizeof(told) - strlen(told), "%s %d", (const char *)arg, err);
+	while (err == 0 && dk_packed_next(&p, &name, &v))
+		snprintf(told + strlen(told), sizeof(told) - strlen(told), " " DK_STR_FMT "=%d:%lld", DK_STR_ARG(name), (int)v.type,
+			 v.type == DK_V_INT ? (long long)v.as.i : (long long)v.as.bytes.n);
+	snprintf(told + strlen(told), sizeof(told) - strlen(told), "\n");
+}
+
+/* From that node; the answer is not there when the call returns. */
+static void read_far(unsigned node, const char *name, const char *want)
+{
+	struct dk_room *svc = fabric[node].rooms;
+	static const char word[] = "read";
+
+	told[0] = '\0';
+	ck_assert_int_eq(svc->props_far(svc, kept_probe(node), &id, dk_str_c(name), on_props, (void *)(uintptr_t)word), 0);
+	ck_assert_str_eq(told, "");
+	fabric_run(20);
+	ck_assert_str_eq(told, want);
+}
+
+START_TEST(from_other_nodes)
+{
+	struct dk_value blob = dk_value_bytes(dk_slice_n("red", 3));
+	struct dk_room *svc = fabric[2].rooms;
+	char name[257];
+
+	set_int(room, "n", 42);
+	ck_assert_int_eq(rooms->set(rooms, room, dk_str_c("team"), &blob), 0);
+	for (unsigned node = 0; node < 3; node++) {
+		read_far(node, "n", "read 0 n=2:42\n");
+		read_far(node, "", "read 0 n=2:42 team=5:3\n");
+	}
+	for (unsigned node = 0; node < 2; node++) {
+		char want[32];
+
+		snprintf(want, sizeof(want), "read %d\n", DK_NOT_FOUND);
+		read_far(node, "nothing", want);
+	}
+	memset(name, 'n', sizeof(name));
+	name[256] = '\0';
+	ck_assert_int_eq(svc->props_far(svc, kept_probe(2), &id, dk_str_c(name), on_props, NULL), -EINVAL);
+
+	/* a room that has moved is found by its old id, from where it was and from where nobody knows of it */
+	player_send(ann, 1, ROOM_CMD_MIGRATE, dk_slice_n(NULL, 0));
+	fabric_run(300);
+	ck_assert_uint_ne(ann->node, 0);
+	for (unsigned node = 0; node < 3; node++)
+		read_far(node, "team", "read 0 team=5:3\n");
+
+	/* one that is not there */
+	id.c[15] = id.c[15] == '0' ? '1' : '0';
+	for (unsigned node = 0; node < 2; node++) {
+		char want[32];
+
+		snprintf(want, sizeof(want), "read %d\n", DK_ROOM_GONE);
+		read_far(node, "team", want);
+	}
+}
+END_TEST
+
+/* The backup of a dead node has them too. */
+START_TEST(from_whoever_took_it_over)
+{
+	unsigned to;
+	struct dk_addr a;
+
+	kept_leave(ann, room);
+	kept_leave(bob, room);
+	room = kept_room(0, ann, 0, 1, &id);
+	set_int(room, "n", 7);
+	fabric_run(100);
+	ck_assert_int_eq(dk_id52_addr(&id, 1, &a), 0);
+	to = a.ip[3] - 1u;
+	fabric_kill(0);
+	for (unsigned i = 1; i < 3; i++)
+		fabric_believe(i, 0, DK_DEAD);
+	fabric_run(100);
+	read_far(to, "n", "read 0 n=2:7\n");
+	read_far(3 - to, "n", "read 0 n=2:7\n");
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("room_props");
@@ -329,6 +424,8 @@ int main(void)
 	tcase_add_test(t, refusals);
 	tcase_add_test(t, with_an_interval);
 	tcase_add_test(t, hidden);
+	tcase_add_test(t, from_other_nodes);
+	tcase_add_test(t, from_whoever_took_it_over);
 	suite_add_tcase(suite, t);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);
