@@ -88,7 +88,7 @@ struct scenario {
 /* By name; NULL = there is none. */
 const struct scenario *scenario_named(const char *name);
 void scenarios_help(FILE *out); /* a line for each */
-extern const struct scenario scenario_room, scenario_dive, scenario_idle;
+extern const struct scenario scenario_room, scenario_group, scenario_session, scenario_dm, scenario_dive, scenario_idle;
 
 /* ---- bot_run.c: bots that connect, do what their scenarios say, and leave ---- */
 

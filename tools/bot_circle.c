@@ -56,8 +56,8 @@ static void on_entered(void *arg, struct dkc_client *client, const struct dkc_re
 		printf("%s " DK_STR_FMT "\n", s->part->scenario->name, DK_STR_ARG(circle_id(circle)));
 		fflush(stdout);
 	}
-	for (uint32_t i = m->circle; i < s->o->bots; i += s->circle_n) {
-		if (s->members[i].state == MEMBER_CONNECTED)
+	for (uint32_t i = 0; i < s->o->bots; i++) {
+		if (s->members[i].circle == m->circle && s->members[i].state == MEMBER_CONNECTED)
 			ask(s, &s->members[i]);
 	}
 }
@@ -70,7 +70,7 @@ static void ask(struct circles *s, struct member *m)
 
 	if (circle->known)
 		rc = s->ops->join(m, c, circle, on_entered, m);
-	else if (m->bot == m->circle) /* the first member */
+	else if (m->place == 0)
 		rc = s->ops->create(m, c, on_entered, m);
 	else
 		return; /* when it is there */
@@ -142,7 +142,7 @@ bool circle_send(struct part *p, uint64_t now)
 	for (int i = 0; i < SENDS_PER_TURN && s->sent < due; i++) {
 		struct member *m = &s->members[s->sent % s->o->bots];
 
-		if (m->state == MEMBER_LOST)
+		if (m->state == MEMBER_LOST || s->circles[m->circle].lost)
 			s->sent++;
 		else if (send_one(s, m))
 			break;
@@ -238,15 +238,17 @@ int circle_open(struct part *p, const struct circle_ops *ops, void **ret_self)
 	s->circles = calloc(s->circle_n, sizeof(*s->circles));
 	s->tracks = calloc((size_t)o->bots * s->size, sizeof(*s->tracks));
 	s->message = calloc(1, o->size);
-	if (!s->members || !s->circles || !s->tracks || !s->message)
+	s->space_n = o->size + CIRCLE_ID_MAX + 64;
+	s->space = calloc(1, s->space_n);
+	if (!s->members || !s->circles || !s->tracks || !s->message || !s->space)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < o->bots; i++) {
 		struct member *m = &s->members[i];
 
 		m->of = s;
 		m->bot = i;
-		m->circle = i % s->circle_n;
-		m->place = i / s->circle_n + (s->shared ? o->first : 0);
+		m->circle = ops->across ? i / s->size : i % s->circle_n;
+		m->place = ops->across ? i % s->size : i / s->circle_n + (s->shared ? o->first : 0);
 		s->circles[m->circle].size++;
 	}
 	return 0;
@@ -260,6 +262,7 @@ void circle_close(struct part *p)
 	free(s->circles);
 	free(s->tracks);
 	free(s->message);
+	free(s->space);
 	free(s->pace);
 	free(s->gone);
 	free(s);

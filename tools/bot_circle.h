@@ -5,8 +5,9 @@
  *
  * Each message says who sent it, as which number and when: {u32 sender, u32 number, u64 ns of the monotonic clock, filling}. Every
  * receiver keeps for every sender of its circle the highest number and which of the 64 below it came, so that lost, doubled and
- * overtaken messages are told apart. Bot i is member i / circles of circle i % circles, and bots send one after another at even
- * distances: what leaves together goes to different circles, as with players who know nothing of each other.
+ * overtaken messages are told apart. Bots send one after another at even distances. Bot i is member i / circles of circle
+ * i % circles, so what leaves together goes to different circles, as with players who know nothing of each other; or, where circles
+ * are not to be the same as others of the run, member i % size of circle i / size.
  */
 #ifndef TOOLS_BOT_CIRCLE_H
 #define TOOLS_BOT_CIRCLE_H
@@ -55,6 +56,8 @@ struct circle_ops {
 	int (*ask_count)(struct dkc_client *c, const struct circle *circle, dkc_reply_fn *fn, void *arg);
 	bool (*count)(const struct dkc_reply *reply, uint32_t *ret_members);
 	bool alone; /* who speaks does not hear itself */
+	bool across; /* neighbours sit together, who are in different rooms, and so on different nodes */
+	bool unordered; /* one may overtake another, and that is no error */
 	bool reliable; /* always, whatever the options say */
 	uint32_t size; /* the only size that there is; 0 = as the options say */
 };
@@ -76,7 +79,9 @@ struct circles {
 	bool shared, shared_asked, full, reliable; /* shared: by several processes; full: all of them are in */
 	uint64_t sent, delivered, foreign;
 	uint64_t start_ns, stop_ns, asked_ns, last_new_ns;
-	uint8_t *message;
+	uint8_t *message, *space; /* space: for a message and what stands around it */
+	size_t space_n;
+	uint64_t told_n; /* messages whose sender was told that they were not delivered */
 	/* How many messages had been sent after each PACE_NS of the run. */
 	uint64_t *pace;
 	uint32_t pace_n, pace_cap;
@@ -112,6 +117,12 @@ static inline dk_str circle_id(const struct circle *c)
 	return dk_str_n(c->id, c->id_n);
 }
 bool circle_set_id(struct circle *c, dk_str id); /* false: too long */
+
+/* The bot that is a member of this process; where none of its bots is, it is o->bots or more. */
+static inline uint32_t circle_bot(const struct circles *s, uint32_t circle, uint32_t place)
+{
+	return s->ops->across ? circle * s->size + place : (place - (s->shared ? s->o->first : 0)) * s->circle_n + circle;
+}
 
 /* ---- bot_track.c: what came, what did not ---- */
 

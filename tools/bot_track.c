@@ -59,7 +59,7 @@ static uint64_t sent_at(const struct circles *s, uint64_t number)
 /* The number leaves the window of what may still come, and did not. */
 static void gone(struct circles *s, struct member *m, uint32_t place, uint32_t number)
 {
-	uint32_t bot = (place - (s->shared ? s->o->first : 0)) * s->circle_n + m->circle;
+	uint32_t bot = circle_bot(s, m->circle, place);
 	struct gone *g;
 
 	if (s->shared && (place < s->o->first || place >= s->o->first + s->o->bots))
@@ -198,8 +198,10 @@ uint64_t track_calm(const struct circles *s)
 	for (uint32_t i = 0; i < s->o->bots; i++) {
 		if (s->circles[s->members[i].circle].lost)
 			continue;
-		for (uint32_t k = s->members[i].circle; k < s->o->bots; k += s->circle_n) {
-			if (k != i || !s->ops->alone)
+		for (uint32_t place = 0; place < s->size; place++) {
+			uint32_t k = circle_bot(s, s->members[i].circle, place);
+
+			if (k < s->o->bots && (k != i || !s->ops->alone))
 				calm += calm_between(s, &s->members[i], k);
 		}
 	}

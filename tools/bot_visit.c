@@ -85,11 +85,15 @@ static void over(struct visitor *w, uint64_t now)
 void visits_answered(void *arg, struct dkc_client *client, const struct dkc_reply *reply)
 {
 	struct visitor *w = arg;
+	dk_str why = dkc_reply_error(reply, NULL);
+	char text[128];
 
 	(void)client;
 	w->open--;
-	if (w->state == HERE && !dkc_ok(reply))
-		bad(w, reply->status ? "what it asked was refused" : "what it asked had no answer");
+	if (w->state != HERE || dkc_ok(reply))
+		return;
+	snprintf(text, sizeof(text), "request %u %u: " DK_STR_FMT, reply->ver, reply->cmd, DK_STR_ARG(why));
+	bad(w, text);
 }
 
 static void on_event(void *arg, struct dkc_client *client, const struct dkc_event *e)

@@ -21,6 +21,9 @@ plugins = {
 	tcp = { address = "127.0.0.1"; port = 0; };
 	user = { };
 	room = { };
+	group = { };
+	session = { };
+	dm = { storageTargetNodeType = ""; };
 	dive = { };
 	tally = { };
 };
@@ -106,11 +109,21 @@ expect "two scenarios at once" 0 $bot mixed --with room,idle --endpoint "$url" -
 	{"kind": "idle", "connected": 16
 OUT
 for type in UDP TCP; do
+	for kind in group session; do
+		expect "$kind over $type" 0 $bot $kind --endpoint "$url" --type $type --bots 20 --members 5 --rate 50 --messages 20 --reliable \
+			--json --quiet <<-OUT
+			"${kind}s": 4, "${kind}_size": 5
+			"sent": 400, "expected": 2000, "delivered": 2000, "lost": 0, "lost_calm": 0, "duplicated": 0, "out_of_order": 0
+		OUT
+	done
+	expect "messages in pairs over $type" 0 $bot dm --endpoint "$url" --type $type --bots 20 --rate 50 --messages 20 --reliable --json --quiet <<-OUT
+		"sent": 400, "expected": 400, "delivered": 400, "lost": 0, "lost_calm": 0, "duplicated": 0, "out_of_order": 0, "told": 0
+	OUT
 	expect "counting together over $type" 0 $bot dive --endpoint "$url" --type $type --bots 20 --room-size 10 --rate 50 --messages 20 --json \
 		--quiet <<-OUT
 		"counters": 2, "counted": 400, "unknown": 0, "not_counted": 0, "lost": 0, "extra": 0, "doubled": 0, "backwards": 0, "unread": 0
 	OUT
-	expect "visitors over $type" 0 $bot mixed --with room,dive --endpoint "$url" --type $type --bots 4 --room-size 2 --rate 5 --seconds 2 \
+	expect "visitors over $type" 0 $bot mixed --endpoint "$url" --type $type --bots 4 --room-size 2 --rate 5 --seconds 2 \
 		--reliable --visitors 20 --stay 200 --json --quiet <<<'"failed": 0, "failed_calm": 0'
 done
 expect "options in the environment" 0 env DIARKIS_BOT_ROOM_SIZE=4 DIARKIS_BOT_RELIABLE=true DIARKIS_BOT_MESSAGES=99 $bot room --endpoint "$url" \
