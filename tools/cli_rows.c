@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Commands by name: the same rows that the plugins are made of, without their handlers. */
+#include <diarkis/dm_commands.h>
+#include <diarkis/group_commands.h>
 #include <diarkis/room_commands.h>
+#include <diarkis/session_commands.h>
 
 #include "tools/cli.h"
 
@@ -14,18 +17,32 @@
 
 ROOM_COMMANDS(PARAMS, PARAMS)
 ROOM_DATA_COMMANDS(PARAMS, PARAMS)
+GROUP_COMMANDS(PARAMS, PARAMS)
+SESSION_COMMANDS(PARAMS, PARAMS)
+DM_COMMANDS(PARAMS, PARAMS)
 ROOM_PUSHES(PUSH_PARAMS)
 ROOM_DATA_PUSHES(PUSH_PARAMS)
+GROUP_PUSHES(PUSH_PARAMS)
+SESSION_PUSHES(PUSH_PARAMS)
+DM_PUSHES(PUSH_PARAMS)
 
 static const struct dk_param plain[] = { { DK_T_REST, "message" }, { 0, NULL } };
 
-static const struct dk_command rows[] = { ROOM_COMMANDS(ROW, ROW) ROOM_DATA_COMMANDS(ROW, ROW) };
+static const struct dk_command rows[] = {
+	ROOM_COMMANDS(ROW, ROW) ROOM_DATA_COMMANDS(ROW, ROW) GROUP_COMMANDS(ROW, ROW)
+	SESSION_COMMANDS(ROW, ROW) DM_COMMANDS(ROW, ROW)
+};
 static const struct dk_command pushes[] = {
-	ROOM_PUSHES(PUSH_ROW) ROOM_DATA_PUSHES(PUSH_ROW) /* and those that carry what members say: */
+	ROOM_PUSHES(PUSH_ROW) ROOM_DATA_PUSHES(PUSH_ROW) GROUP_PUSHES(PUSH_ROW) SESSION_PUSHES(PUSH_ROW) DM_PUSHES(PUSH_ROW)
+	/* and those that carry what members say: */
 	{ .ver = ROOM_VER, .cmd = ROOM_CMD_JOIN, .name = "room.joined", .out = plain },
 	{ .ver = ROOM_VER, .cmd = ROOM_CMD_LEAVE, .name = "room.left", .out = plain },
 	{ .ver = ROOM_VER, .cmd = ROOM_CMD_BROADCAST, .name = "room.broadcast", .out = plain },
 	{ .ver = ROOM_VER, .cmd = ROOM_CMD_MESSAGE, .name = "room.message", .out = plain },
+	{ .ver = GROUP_VER, .cmd = GROUP_CMD_JOIN, .name = "group.joined", .flags = DK_PUFFER, .out = group_push_fields },
+	{ .ver = GROUP_VER, .cmd = GROUP_CMD_LEAVE, .name = "group.left", .flags = DK_PUFFER, .out = group_push_fields },
+	{ .ver = SESSION_VER, .cmd = SESSION_CMD_BROADCAST, .name = "session.broadcast", .out = plain },
+	{ .ver = SESSION_VER, .cmd = SESSION_CMD_MESSAGE, .name = "session.message", .out = plain },
 };
 
 const struct dk_command *cli_row_named(dk_str name)
