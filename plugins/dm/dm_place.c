@@ -12,7 +12,8 @@
 enum {
 	RETRY_MS = 2000,
 	PER_TICK = 2000, /* questions about places */
-	HURRY_MS = 1000
+	HURRY_MS = 1000,
+	SURE_MS = 6000 /* longer than any question to the storage takes */
 };
 
 enum step { STEP_PUT, STEP_LOOK, STEP_SET, STEP_SEEK, STEP_DELETE };
@@ -119,6 +120,10 @@ static void settled(struct dms *s, struct dm_member *m)
 	m->asking = m->fresh = false;
 	m->placed = true;
 	m->next_ms = dk_now(s) + third - dk_chance(s) % (third / 4 + 1);
+	/* Whoever was there before may have been about to write, or to remove what it had written. */
+	if (m->contested)
+		m->next_ms = dk_now(s) + SURE_MS;
+	m->contested = false;
 }
 
 static void go_on(struct dms *s, struct dm_asked *a, struct dm_member *m, enum step step)
@@ -212,6 +217,7 @@ static void on_said(void *self, void *arg, const struct dk_dive_result *r)
 	} else if (a->step == STEP_LOOK && r->rc == DK_NOT_FOUND) {
 		go_on(s, a, m, STEP_PUT);
 	} else if (a->step == STEP_PUT && r->rc == DK_EXISTS) {
+		m->contested = true;
 		go_on(s, a, m, STEP_LOOK);
 	} else {
 		if (r->rc == 0)

@@ -90,6 +90,7 @@ struct dm_member {
 	struct dm_peer *peers, **peer_tail; /* oldest first */
 	bool fresh; /* it logged in here and has not been told to the storage yet: then no other login is later */
 	bool placed; /* the storage says that it is here */
+	bool contested; /* the storage had another place for its uid */
 	bool asking; /* a question about its place is under way */
 	struct dk_addr from; /* the node that it comes from and that is to be told; family 0 = none */
 	uint64_t next_ms; /* when to look at its place again */

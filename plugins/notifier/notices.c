@@ -78,6 +78,7 @@ static void end(struct notices *s, struct notice *n, uint64_t until_ms)
 	s->bytes -= n->block_n;
 	dk_free(s->self, n->block, n->block_n + n->name_n);
 	n->block = NULL;
+	n->was = n->seq;
 	remember(s, n, until_ms);
 }
 

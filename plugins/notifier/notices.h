@@ -15,6 +15,7 @@ struct notice {
 	struct notice *next, *prev; /* of those that live by seq; of those that ended by end */
 	uint64_t mark; /* of the id, the same on all nodes */
 	uint64_t seq; /* counts those that came; 0 = it has ended */
+	uint64_t was; /* seq of one that ended; 0 = it never lived here */
 	uint64_t ends_ms; /* lives until; of one that ended: its id is remembered until */
 	bool deleted; /* it ended because somebody said so */
 	bool local, reliable;

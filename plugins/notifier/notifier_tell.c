@@ -166,7 +166,8 @@ static bool write_mark(struct dk_writer *w, unsigned *n, uint64_t mark, uint64_t
 	return true;
 }
 
-/* Marks of what it has heard and what still lives: here, and where it was before. */
+/* Marks of what it has heard and what may live on another node: what lives here, what was deleted here, which others may not know
+ * yet, and what it brought along. */
 static int part_pack(void *self, dk_id user, struct dk_writer *w)
 {
 	struct notifiers *s = self;
@@ -178,6 +179,9 @@ static int part_pack(void *self, dk_id user, struct dk_writer *w)
 		return DK_NOT_FOUND;
 	for (const struct notice *n = s->notices.live; n && n->seq <= e->seq; n = n->next)
 		if (!write_mark(w, &count, n->mark, n->ends_ms, now))
+			break;
+	for (const struct notice *n = s->notices.old; n; n = n->next)
+		if (n->deleted && n->was && n->was <= e->seq && !write_mark(w, &count, n->mark, n->ends_ms, now))
 			break;
 	for (uint32_t i = 0; e->past && i < e->past->n; i++)
 		if (!lives_here(s, e->past->at[i].mark, e->seq) &&

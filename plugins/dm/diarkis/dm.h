@@ -3,7 +3,7 @@
  * Service "dm": messages from one user to another by uid, whatever node of the cluster it is on. The plugin dm provides it. Where
  * a user is stands in a storage of the plugin dive; nodes remember what they learnt, and repair it when it is stale.
  *
- * Messages from one sender to one receiver arrive in the order of sending, each once or not at all, while either of them moves
+ * Messages from one login of a sender to one receiver arrive in the order of sending, each once or not at all, while either moves
  * between nodes, too. A message that was not delivered has an error. A receiver is told nothing while it is nowhere: nothing is
  * kept for later.
  *

@@ -53,7 +53,7 @@ struct dk_env *fabric_world;
 struct fabric_node fabric[FABRIC_NODES];
 const char *const *fabric_env;
 
-static unsigned node_n;
+static unsigned node_n, starting;
 static uint32_t jitter_ms;
 static bool way_cut[FABRIC_NODES][FABRIC_NODES];
 static const struct dk_plugin_desc *const *extra_plugins;
@@ -443,10 +443,8 @@ static int fabric_init(void *self)
 static int fabric_start(void *self)
 {
 	struct fabric *f = self;
-	unsigned at = 0;
+	unsigned at = starting;
 
-	while (at < node_n && (fabric[at].h || fabric[at].state))
-		at++;
 	f->at = at;
 	fabric[at].addr = (struct dk_addr){ .ip = { 10, 0, 0, (uint8_t)(at + 1) }, .port = 8000, .family = 4 };
 	f->carrier.addr = fabric[at].addr;
@@ -533,6 +531,7 @@ static void start(unsigned i)
 	for (unsigned k = 0; extra_plugins && extra_plugins[k]; k++)
 		plugins[k + 1] = extra_plugins[k];
 	snprintf(address, sizeof(address), "10.0.0.%u", i + 1);
+	starting = i;
 	o.address = address;
 	n->h = dk_harness_open(&o);
 	ck_assert_ptr_nonnull(n->h);
