@@ -18,3 +18,14 @@ check_PROGRAMS += %D%/tests/test_dm_walk
 	plugins/room/tests/fabric.h
 %C%_tests_test_dm_walk_CPPFLAGS = $(AM_CPPFLAGS)
 %C%_tests_test_dm_walk_LDADD = $(harness_lib) $(kernel_lib) $(test_libs)
+check_PROGRAMS += %D%/tests/sim_dm
+%C%_tests_sim_dm_SOURCES = %D%/tests/sim_dm.c
+%C%_tests_sim_dm_LDADD = $(harness_lib) $(client_lib) $(kernel_lib) $(test_libs)
+check_PROGRAMS += %D%/tests/test_dm
+%C%_tests_test_dm_SOURCES = %D%/tests/test_dm.c
+%C%_tests_test_dm_LDADD = $(harness_lib) $(kernel_lib) $(test_libs)
+check_PROGRAMS += %D%/tests/test_dm_pack
+%C%_tests_test_dm_pack_SOURCES = %D%/tests/test_dm_pack.c %D%/dm_pack.c %D%/dm_pack.h
+%C%_tests_test_dm_pack_LDADD = $(test_libs)
+## Its own objects: those of the plugin are made by libtool.
+%C%_tests_test_dm_pack_CPPFLAGS = $(AM_CPPFLAGS)

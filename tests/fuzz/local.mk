@@ -35,6 +35,13 @@ fuzz_programs += %D%/fuzz_config
 %C%_fuzz_config_LDADD = $(kernel_objects) $(fuzz_libs)
 %C%_fuzz_config_LDFLAGS = $(fuzz_ldflags)
 EXTRA_DIST += %D%/corpus/config
+fuzz_programs += %D%/fuzz_dm
+%C%_fuzz_dm_SOURCES = %D%/fuzz_dm.c plugins/dm/dm_pack.c plugins/dm/dm_pack.h $(fuzz_main)
+## Its own objects: those of the plugin are made by libtool.
+%C%_fuzz_dm_CPPFLAGS = $(AM_CPPFLAGS)
+%C%_fuzz_dm_LDADD = $(fuzz_libs)
+%C%_fuzz_dm_LDFLAGS = $(fuzz_ldflags)
+EXTRA_DIST += %D%/corpus/dm
 fuzz_programs += %D%/fuzz_http
 %C%_fuzz_http_SOURCES = %D%/fuzz_http.c $(fuzz_main)
 %C%_fuzz_http_CPPFLAGS = $(AM_CPPFLAGS) $(LLHTTP_CFLAGS)
@@ -55,6 +62,13 @@ fuzz_programs += %D%/fuzz_mesh
 %C%_fuzz_mesh_LDADD = $(harness_lib) $(kernel_lib) $(wire_lib) $(fuzz_libs)
 %C%_fuzz_mesh_LDFLAGS = $(fuzz_ldflags)
 EXTRA_DIST += %D%/corpus/mesh
+fuzz_programs += %D%/fuzz_notices
+%C%_fuzz_notices_SOURCES = %D%/fuzz_notices.c plugins/notifier/notices.c plugins/notifier/notices.h $(fuzz_main)
+## Its own objects: those of the plugin are made by libtool.
+%C%_fuzz_notices_CPPFLAGS = $(AM_CPPFLAGS)
+%C%_fuzz_notices_LDADD = $(kernel_objects) $(fuzz_libs)
+%C%_fuzz_notices_LDFLAGS = $(fuzz_ldflags)
+EXTRA_DIST += %D%/corpus/notices
 fuzz_programs += %D%/fuzz_packet
 %C%_fuzz_packet_SOURCES = %D%/fuzz_packet.c $(fuzz_main)
 %C%_fuzz_packet_LDADD = $(kernel_objects) $(fuzz_libs)

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Random schedules: users write to each other by uid while they move between nodes, hang up and log in again elsewhere, and while
- * nodes are killed, drained and begin anew, and messages between nodes take up to 20 ms. Then, for each two users: what is heard of one
- * login is heard in the order of sending, and nothing twice; each message has an answer, unless its sender's connection ended; what was
- * answered Ok is heard, unless the receiver's node died or its connection ended around that time; what was refused is not heard.
+ * nodes are killed, drained and begin anew, and messages between nodes take up to 20 ms. Then, for each two users: what is heard
+ * of one login is heard in the order of sending, and nothing twice; each message has an answer, unless its sender's connection
+ * ended; what was answered Ok is heard, unless the receiver's node died or its connection ended around that time; what was
+ * refused is not heard.
  *
- * DM_WALK_SEEDS=N in the environment walks N seeds, DM_WALK_SEED=N that one alone, telling what it does; a failing one prints itself.
+ * DM_WALK_SEEDS=N in the environment walks N seeds, DM_WALK_SEED=N that one alone, telling what it does; a failing one prints
+ * itself.
  */
 #include "dm_nodes.h"
 
@@ -16,7 +18,17 @@
 
 #include <diarkis/diarkis.h>
 
-enum { NODES = 4, USERS = 6, STEPS = 250, NUMBERS = 512, SEEDS = 25, NOTICED_MS = 2400, GONE_MS = 3500, AROUND_MS = 12000, LOGINS = 64 };
+enum {
+	NODES = 4,
+	USERS = 6,
+	STEPS = 250,
+	NUMBERS = 512,
+	SEEDS = 25,
+	NOTICED_MS = 2400,
+	GONE_MS = 3500,
+	AROUND_MS = 12000,
+	LOGINS = 64
+};
 
 enum fate { UNSENT, OPEN, ARRIVED, REFUSED, UNSURE, LOST };
 
@@ -372,8 +384,8 @@ static void check_letters(void)
 				MUST(l->fate != OPEN, "%u>%u:%u was never answered", a, b, n);
 				if (l->fate != ARRIVED || l->heard)
 					continue;
-				MUST(is_excused(&users[b], l->answered_ms), "%u>%u:%u was answered Ok at %llu, and never heard", a, b, n,
-				     (unsigned long long)l->answered_ms);
+				MUST(is_excused(&users[b], l->answered_ms), "%u>%u:%u was answered Ok at %llu, and never heard", a,
+				     b, n, (unsigned long long)l->answered_ms);
 				excused++;
 			}
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Random schedules: notices are given and deleted on any node while users log in, hang up and move, and nodes are killed, drained, cut
- * off and begin anew. No login hears an id twice, and none that was deleted everywhere before it came. When all is well again, all nodes
- * know the same, and whoever is connected has heard each notice that lives, once.
+ * Random schedules: notices are given and deleted on any node while users log in, hang up and move, and nodes are killed,
+ * drained, cut off and begin anew. No login hears an id twice, and none that was deleted everywhere before it came. When all is
+ * well again, all nodes know the same, and whoever is connected has heard each notice that lives, once.
  *
  * NOTIFIER_WALK_SEEDS=N in the environment walks N seeds, NOTIFIER_WALK_SEED=N that one alone, telling what it does.
  */
@@ -311,8 +311,8 @@ static void step(unsigned *deaths)
 			struct fabric_node *n = &fabric[users[u].p->node];
 
 			tell("%s moves to %u", users[u].name, to);
-			n->users->move(n->users, crier(users[u].p->node), player_user(users[u].p), &fabric[to].addr, dk_str_n(NULL, 0),
-				       dk_slice_n(NULL, 0), on_moved, NULL);
+			n->users->move(n->users, crier(users[u].p->node), player_user(users[u].p), &fabric[to].addr,
+				       dk_str_n(NULL, 0), dk_slice_n(NULL, 0), on_moved, NULL);
 		}
 		break;
 	case 11:
