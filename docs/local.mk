@@ -6,4 +6,5 @@ nobase_dist_doc_DATA += \
 	%D%/PRINCIPLES.md %D%/TOUR.md %D%/WIRE.md \
 	%D%/notes/2026-11-id52.md %D%/notes/2026-11-legacy-bytes.md %D%/notes/2026-11-one-loop-per-node.md \
 	%D%/notes/2026-11-timers-and-output.md \
-	plugins/endpoint/README.md plugins/mars/README.md plugins/mesh/README.md plugins/room/README.md plugins/user/README.md
+	plugins/dm/README.md plugins/endpoint/README.md plugins/mars/README.md plugins/mesh/README.md plugins/notifier/README.md \
+	plugins/room/README.md plugins/user/README.md

@@ -43,6 +43,7 @@ static const struct dk_command pushes[] = {
 	{ .ver = GROUP_VER, .cmd = GROUP_CMD_LEAVE, .name = "group.left", .flags = DK_PUFFER, .out = group_push_fields },
 	{ .ver = SESSION_VER, .cmd = SESSION_CMD_BROADCAST, .name = "session.broadcast", .out = plain },
 	{ .ver = SESSION_VER, .cmd = SESSION_CMD_MESSAGE, .name = "session.message", .out = plain },
+	{ .ver = 0, .cmd = 400, .name = "notifier.notice", .out = plain }, /* in an answer to a heartbeat it is a note */
 };
 
 const struct dk_command *cli_row_named(dk_str name)
