@@ -46,6 +46,26 @@ static uint64_t heard_of(struct group_heard *v, uint16_t n, const struct dk_addr
 	return h ? h->number : 0;
 }
 
+uint64_t group_arrival_heard(const struct group_arrival *a, const struct dk_addr *origin)
+{
+	return heard_of(a->heard, a->heard_n, origin);
+}
+
+/* Where that is kept, of a node that may be new; NULL: no memory. */
+static struct group_heard *heard_at(struct groups *s, struct group_arrival *a, const struct dk_addr *origin)
+{
+	struct group_heard *h = find_heard(a->heard, a->heard_n, origin);
+
+	if (h)
+		return h;
+	h = dk_realloc(s, a->heard, a->heard_n * sizeof(*h), (a->heard_n + 1u) * sizeof(*h));
+	if (!h)
+		return NULL;
+	a->heard = h;
+	h[a->heard_n] = (struct group_heard){ *origin, 0 };
+	return &h[a->heard_n++];
+}
+
 /* ---- members at last ---- */
 
 /* Up to this it has to come over the former node. */
@@ -56,14 +76,16 @@ static uint64_t needed(const struct group_arrival *a, const struct group_node *n
 	return n->after_known && n->after > before ? n->after : before;
 }
 
+/* Nothing is missing between what it has and what is logged, and nothing that it has is still to come here. */
 static bool complete(const struct group *g, const struct group_arrival *a)
 {
 	for (uint16_t i = 0; i < g->view.n; i++) {
 		const struct group_node *n = &g->view.at[i];
+		uint64_t has = heard_of(a->heard, a->heard_n, &n->addr);
 
 		if (!group_is_in(n))
 			continue;
-		if ((i && !n->after_known) || heard_of(a->heard, a->heard_n, &n->addr) < needed(a, n))
+		if ((i && !n->after_known) || has < needed(a, n) || has > n->heard)
 			return false;
 	}
 	return true;
@@ -92,9 +114,13 @@ static void release(struct groups *s, struct group *g, dk_id user, bool sure)
 	a = group_store_settle(&s->store, g, user);
 	if (!a)
 		return;
-	while (group_log_next(g, &at, &said, &message))
-		if (said.number > heard_of(a->heard, a->heard_n, &said.origin))
+	while (group_log_next(g, &at, &said, &message)) {
+		const struct group_heard *h = find_heard(a->heard, a->heard_n, &said.origin);
+
+		/* What was logged for others before it came is none of its own. */
+		if (said.number > (h ? h->number : heard_of(a->before, a->before_n, &said.origin)))
 			group_push_one(s, user, said.ver, said.cmd, message);
+	}
 	group_arrival_free(s, a);
 	group_log_trim(s, g);
 	s->n.came++;
@@ -222,16 +248,18 @@ int group_on_late(struct groups *s, struct dk_call *call)
 	n = g ? group_view_find(&g->view, &addr) : NULL;
 	for (uint32_t i = 0; n && i < g->arrival_n; i++) {
 		struct group_arrival *a = g->arrivals[i];
-		struct group_heard *h = find_heard(a->heard, a->heard_n, &addr);
+		struct group_heard *h = a->told_ms && dk_addr_eq(&a->from, &call->from) ? heard_at(s, a, &addr) : NULL;
 
-		if (!h || !dk_addr_eq(&a->from, &call->from) || number <= h->number || number > needed(a, n))
+		if (!h || number <= h->number)
 			continue;
 		h->number = number;
 		s->n.late++;
 		group_push_one(s, a->user, ver, cmd, message);
 	}
-	if (n)
+	if (n) {
+		group_depart_late(s, g, &addr, number, ver, cmd, message); /* some may have gone on already */
 		group_arrive_work(s, g, false);
+	}
 	return 0;
 }
 

@@ -74,7 +74,7 @@ int group_on_coming(struct groups *s, struct dk_call *call, dk_slice sid)
 		struct group *g = group_live(s, seats->at[i].group);
 		struct group_leaving **at = g ? find_leaving(g, user) : NULL;
 
-		if (!g || seats->at[i].arriving)
+		if (!g)
 			continue;
 		if (!*at)
 			*at = dk_alloc(s, sizeof(**at));
@@ -137,6 +137,13 @@ static void handed(void *self, void *arg, int err, int status, dk_slice body)
 	handing_free(s, h);
 }
 
+static const struct group_arrival *arrival_at(struct groups *s, const struct group *g, dk_id user)
+{
+	const struct group_seat *seat = group_store_seat(&s->store, user, g->handle);
+
+	return seat && seat->arriving ? g->arrivals[seat->at] : NULL;
+}
+
 static void late(struct groups *s, const struct group *g, const struct dk_addr *to, const struct dk_addr *origin, uint64_t number,
 		 uint8_t ver, uint16_t cmd, dk_slice message)
 {
@@ -151,17 +158,18 @@ static void late(struct groups *s, const struct group *g, const struct dk_addr *
 		s->carrier->send(s->carrier, to, DK_VER_NODE, GROUP_NODE_LATE, dk_written(&w), DK_RELIABLE);
 }
 
-void group_depart_late(struct groups *s, struct group *g, const struct group_node *from, uint64_t number, uint8_t ver, uint16_t cmd,
+void group_depart_late(struct groups *s, struct group *g, const struct dk_addr *origin, uint64_t number, uint8_t ver, uint16_t cmd,
 		       dk_slice message)
 {
 	for (const struct group_departed *d = g->departed; d; d = d->next)
-		if (!dk_addr_eq(&d->to, &from->addr))
-			late(s, g, &d->to, &from->addr, number, ver, cmd, message);
+		if (!dk_addr_eq(&d->to, origin))
+			late(s, g, &d->to, origin, number, ver, cmd, message);
 }
 
-/* What was said since the last tick, and so has not been pushed. */
-static void send_unpushed(struct groups *s, const struct group *g, const struct dk_addr *to)
+/* What the user has not got: what was said since the last tick; of one that goes on before it has quite come, what is logged. */
+static void send_unpushed(struct groups *s, const struct group *g, dk_id user, const struct dk_addr *to)
 {
+	const struct group_arrival *a = arrival_at(s, g, user);
 	struct group_said said;
 	dk_slice message;
 	size_t at = 0;
@@ -169,24 +177,20 @@ static void send_unpushed(struct groups *s, const struct group *g, const struct 
 	while (group_log_next(g, &at, &said, &message)) {
 		const struct group_node *n = group_view_find(&g->view, &said.origin);
 
-		if (n && said.number > n->pushed && !dk_addr_eq(to, &said.origin))
+		if (n && said.number > (a ? group_arrival_heard(a, &said.origin) : n->pushed) && !dk_addr_eq(to, &said.origin))
 			late(s, g, to, &said.origin, said.number, said.ver, said.cmd, message);
 	}
 }
 
-static void write_heard(struct dk_writer *w, const struct group *g)
+static void write_heard(struct groups *s, struct dk_writer *w, const struct group *g, dk_id user)
 {
-	uint16_t n = 0;
+	const struct group_arrival *a = arrival_at(s, g, user);
 
-	for (uint16_t i = 0; i < g->view.n; i++)
-		n = (uint16_t)(n + group_is_in(&g->view.at[i]));
 	dk_wr_slice(w, dk_slice_n(g->id.c, DK_ID52_LEN));
-	dk_wr_u16(w, n);
+	dk_wr_u16(w, g->view.n);
 	for (uint16_t i = 0; i < g->view.n; i++) {
-		if (!group_is_in(&g->view.at[i]))
-			continue;
 		group_addr_write(w, &g->view.at[i].addr);
-		dk_wr_u64(w, g->view.at[i].pushed);
+		dk_wr_u64(w, a ? group_arrival_heard(a, &g->view.at[i].addr) : g->view.at[i].pushed);
 	}
 }
 
@@ -256,7 +260,7 @@ void group_depart(struct groups *s, dk_id user, const uint8_t *sid)
 		if (!l)
 			continue;
 		to = l->to;
-		write_heard(&w, g);
+		write_heard(s, &w, g, user);
 		groups[n++] = g->handle;
 	}
 	if (!n || !hand_over(s, &to, sid, dk_written(&w), groups, n))
@@ -265,7 +269,7 @@ void group_depart(struct groups *s, dk_id user, const uint8_t *sid)
 	for (size_t i = 0; i < n; i++) {
 		struct group *g = group_live(s, groups[i]);
 
-		send_unpushed(s, g, &to);
+		send_unpushed(s, g, user, &to);
 		has_departed(s, g, &to);
 	}
 }

@@ -102,13 +102,15 @@ static void hear(struct groups *s, struct group *g, struct group_node *from, uin
 			return;
 	}
 	if (number && g->departed)
-		group_depart_late(s, g, from, number, ver, cmd, message);
+		group_depart_late(s, g, &from->addr, number, ver, cmd, message);
 	now = deliver(s, g, ver, cmd, message, number != 0);
 	if (!number)
 		return;
 	from->heard = number;
 	if (now)
 		pushed(g);
+	if (g->arrival_n)
+		group_arrive_work(s, g, false);
 }
 
 void group_say(struct groups *s, struct group *g, uint8_t ver, uint16_t cmd, dk_slice message, bool reliable)

@@ -189,7 +189,8 @@ bool group_leaving_any(const struct group *g, dk_id user);
 /* Its user lives on on another node. */
 void group_depart(struct groups *s, dk_id user, const uint8_t *sid);
 void group_leaving_drop(struct groups *s, struct group *g, dk_id user);
-void group_depart_late(struct groups *s, struct group *g, const struct group_node *from, uint64_t number, uint8_t ver, uint16_t cmd,
+/* What has come here goes to where members went lately, too. */
+void group_depart_late(struct groups *s, struct group *g, const struct dk_addr *origin, uint64_t number, uint8_t ver, uint16_t cmd,
 		       dk_slice message);
 /* Time goes by. True: there is something to wait for. */
 bool group_depart_work(struct groups *s, struct group *g);
@@ -209,6 +210,8 @@ extern const struct dk_user_part group_part;
 void group_on_user_arrived(struct groups *s, const struct dk_user_arrived *ev);
 bool group_arrive_work(struct groups *s, struct group *g, bool all);
 void group_arrival_free(struct groups *s, struct group_arrival *a);
+/* What it has of that node; 0 = nothing, or nobody told. */
+uint64_t group_arrival_heard(const struct group_arrival *a, const struct dk_addr *origin);
 
 /* ---- group_list.c, group_tick.c ---- */
 

@@ -124,6 +124,12 @@ static bool is_in(const struct group_node *n)
 	return n->live && !(n->flags & GROUP_OUT);
 }
 
+/* Who went lately is told of too: somebody may have missed it. Who is dead is not, for others may hear it. */
+static bool is_told(const struct group_node *n)
+{
+	return n->live || (n->flags & GROUP_OUT);
+}
+
 uint64_t group_view_sum(const struct group_view *v)
 {
 	uint64_t sum = 0;
@@ -176,7 +182,7 @@ void group_state_write(struct dk_writer *w, const struct group_state *head, cons
 	uint16_t n = 1;
 
 	for (uint16_t i = 1; i < v->n && !(head->flags & GROUP_S_PROBE); i++)
-		n = (uint16_t)(n + is_in(&v->at[i]));
+		n = (uint16_t)(n + is_told(&v->at[i]));
 	dk_wr_u8(w, VERSION);
 	dk_wr_u8(w, head->flags);
 	dk_wr_u32(w, head->ttl_s);
@@ -187,7 +193,7 @@ void group_state_write(struct dk_writer *w, const struct group_state *head, cons
 	dk_wr_u16(w, n);
 	write_entry(w, &v->at[0], uids);
 	for (uint16_t i = 1; i < v->n && n > 1; i++)
-		if (is_in(&v->at[i]))
+		if (is_told(&v->at[i]))
 			write_entry(w, &v->at[i], dk_slice_n(v->at[i].uids, uids.p ? v->at[i].uids_n : 0));
 }
 

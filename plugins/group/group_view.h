@@ -93,7 +93,8 @@ enum group_merge {
 int group_view_merge(void *self, struct group_view *v, const struct group_entry *e);
 /* Equal where the entries that are live and in are. */
 uint64_t group_view_sum(const struct group_view *v);
-/* All that are live and in, after the own one; with the flag PROBE only that. uids: of the own one; p NULL: of no one. */
+/* All that are live, and who went lately, after the own one; with the flag PROBE only that. uids: of the own one; p NULL: of no
+ * one. */
 void group_state_write(struct dk_writer *w, const struct group_state *head, const struct group_view *v, dk_slice uids);
 /* The head. False: it cannot be read. */
 bool group_state_read(dk_slice bytes, struct group_state *ret_state);
