@@ -5,6 +5,8 @@
  */
 #include "room_states.h"
 
+#include <diarkis/user.h>
+
 #include <errno.h>
 
 enum { BUCKETS_FIRST = 16 };
@@ -201,4 +203,36 @@ void room_states_clear(void *self, struct dk_pool *pool, struct room_states *v)
 		}
 	dk_free(self, v->bucket, v->bucket_n * sizeof(struct room_state *));
 	*v = (struct room_states){ .n = 0 };
+}
+
+/* ---- between nodes ---- */
+
+enum { IMAGE_RELIABLE = 1, IMAGE_LINKED = 2 };
+
+void room_state_image_write(struct dk_writer *w, const struct room_state_image *m)
+{
+	dk_wr_bytes8(w, m->key);
+	dk_wr_bytes8(w, m->value);
+	dk_wr_u8(w, (uint8_t)((m->reliable ? IMAGE_RELIABLE : 0) | (m->uid.n ? IMAGE_LINKED : 0)));
+	dk_wr_u64(w, m->until_ms);
+	if (m->uid.n)
+		dk_wr_bytes16(w, dk_slice_of(m->uid));
+}
+
+int room_state_image_read(struct dk_cursor *c, struct room_state_image *ret_image)
+{
+	struct room_state_image m = { .key = dk_rd_bytes8(c) };
+	uint8_t flags;
+
+	m.value = dk_rd_bytes8(c);
+	flags = dk_rd_u8(c);
+	m.until_ms = dk_rd_u64(c);
+	m.reliable = flags & IMAGE_RELIABLE;
+	if (flags & IMAGE_LINKED)
+		m.uid = dk_str_of(dk_rd_bytes16(c));
+	if (c->bad || !room_state_fits(m.key, m.value) || flags > (IMAGE_RELIABLE | IMAGE_LINKED) || m.uid.n > DK_UID_MAX ||
+	    ((flags & IMAGE_LINKED) && !m.uid.n))
+		return -EPROTO;
+	*ret_image = m;
+	return 0;
 }

@@ -10,6 +10,7 @@
 #ifndef ROOM_STATES_H
 #define ROOM_STATES_H
 
+#include <diarkis/cursor.h>
 #include <diarkis/mem.h>
 #include <diarkis/room.h>
 
@@ -68,6 +69,20 @@ void room_states_remove(struct room_states *v, struct room_state *st);
 /* The first of this window's changes, or NULL; it counts as told then, and the caller gives back one that is gone. */
 struct room_state *room_states_take_changed(struct room_states *v);
 void room_states_drop(struct dk_pool *pool, struct room_states *v, struct room_state *gone);
+
+/*
+ * One between nodes: {u8 length, key, u8 length, value, flags u8 (1 reliable, 2 linked), until u64, if linked {u16 length, uid}}.
+ * Borrowed. uid empty: not linked. until_ms: by the wall, since 1970; 0 = for ever.
+ */
+struct room_state_image {
+	dk_slice key, value;
+	dk_str uid;
+	uint64_t until_ms;
+	bool reliable;
+};
+void room_state_image_write(struct dk_writer *w, const struct room_state_image *m);
+int room_state_image_read(struct dk_cursor *c, struct room_state_image *ret_image); /* 0 or -EPROTO */
+
 void room_states_clear(void *self, struct dk_pool *pool, struct room_states *v);
 
 #endif

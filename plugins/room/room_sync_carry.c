@@ -3,17 +3,13 @@
  * States that go to another node, as a part of their room:
  *
  *   update_ver u8, update_cmd u16, remove_ver u8, remove_cmd u16, interval_ms u32, all_delay_ms u32, ttl_ms u32, combine u16,
- *   closed u8, count u32, then as often, oldest first:
- *     {u8 length, key, u8 length, value, flags u8 (1 reliable, 2 linked), until u64 (unix ms; 0 = for ever)},
- *     and if linked {u16 length, uid}
+ *   closed u8, count u32, then as many states, oldest first: struct room_state_image
  *
  * Windows have ended before. A state that is linked to somebody waits for its room to live: only then its members are users here.
  */
 #include "room_sync.h"
 
 #include <errno.h>
-
-enum { STATE_RELIABLE = 1, STATE_LINKED = 2 };
 
 static uint64_t unix_ms(struct rooms *s)
 {
@@ -22,15 +18,14 @@ static uint64_t unix_ms(struct rooms *s)
 
 static void pack_state(struct rooms *s, const struct room_state *st, struct dk_writer *w)
 {
-	dk_str uid = st->user ? s->user->uid(s->user, st->user) : dk_str_n(NULL, 0);
+	struct room_state_image m = { .key = room_state_key(st), .value = room_state_value(st), .reliable = st->reliable };
 
-	dk_wr_bytes8(w, room_state_key(st));
-	dk_wr_bytes8(w, room_state_value(st));
-	dk_wr_u8(w, (uint8_t)((st->reliable ? STATE_RELIABLE : 0) | (uid.n ? STATE_LINKED : 0)));
+	if (st->user)
+		m.uid = s->user->uid(s->user, st->user);
 	/* By the wall, so that a state which nobody touches is the same bytes each time. */
-	dk_wr_u64(w, st->due_ms ? unix_ms(s) + st->due_ms - dk_now(s) : 0);
-	if (uid.n)
-		dk_wr_bytes16(w, dk_slice_of(uid));
+	if (st->due_ms)
+		m.until_ms = unix_ms(s) + st->due_ms - dk_now(s);
+	room_state_image_write(w, &m);
 }
 
 static int pack(void *self, dk_id room, struct dk_writer *w)
@@ -72,24 +67,21 @@ static int link_later(struct rooms *s, struct room_sync *y, struct room_state *s
 
 static int unpack_state(struct rooms *s, struct room_sync *y, struct dk_cursor *c)
 {
-	dk_slice key = dk_rd_bytes8(c), value = dk_rd_bytes8(c), uid = { NULL, 0 };
-	uint8_t flags = dk_rd_u8(c);
-	uint64_t until = dk_rd_u64(c), now = unix_ms(s), left = until > now ? until - now : 0;
+	uint64_t now = unix_ms(s), left;
+	struct room_state_image m;
 	struct room_state *st;
-	int rc;
+	int rc = room_state_image_read(c, &m);
 
-	if (flags & STATE_LINKED)
-		uid = dk_rd_bytes16(c);
-	if (c->bad || !room_state_fits(key, value) || flags > (STATE_RELIABLE | STATE_LINKED) ||
-	    ((flags & STATE_LINKED) && (!uid.n || uid.n > DK_UID_MAX)))
-		return -EPROTO;
-	rc = room_states_put(s, &s->states, &y->v, DK_ROOM_STATES_MAX, (uint32_t)dk_hash(s, key), key, value,
-			     flags & STATE_RELIABLE, &st);
+	if (rc)
+		return rc;
+	rc = room_states_put(s, &s->states, &y->v, DK_ROOM_STATES_MAX, (uint32_t)dk_hash(s, m.key), m.key, m.value, m.reliable,
+			     &st);
 	if (rc)
 		return rc;
 	/* The clocks of two nodes may differ, but nothing lives longer than it may. */
+	left = m.until_ms > now ? m.until_ms - now : 0;
 	st->due_ms = y->o.ttl_ms ? dk_now(s) + (left < y->o.ttl_ms ? left : y->o.ttl_ms) : 0;
-	return uid.n ? link_later(s, y, st, uid) : 0;
+	return m.uid.n ? link_later(s, y, st, dk_slice_of(m.uid)) : 0;
 }
 
 /* What fails leaves it to room_strip(). */

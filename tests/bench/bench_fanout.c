@@ -4,9 +4,10 @@
  * work in turn, each pinned to core 0, while this generator has core 1. What is compared is CPU time of the server per delivery.
  *
  *   bench_fanout [udp|tcp] [seal] [rooms=64] [rate=0] [tick=0] [secs=2] [rounds=5] [size=64] [window=400] [reliable]
- *                [workers=N] [--json]
+ *                [states] [workers=N] [--json]
  *
  * nop: messages go to a command that only counts, nothing comes back: what a received packet costs. Needs a rate.
+ * states: in place of broadcasts each member sets one state, of at most 38 bytes, told in windows of `tick`. Needs a rate.
  * rate: messages per second and member; 0 = a closed loop that keeps `window` messages in flight. tick: the rooms' interval in ms.
  * workers: in the limit's place one worker is measured, against N of them under the same load; all on one core. UDP, with a rate.
  */
@@ -36,7 +37,7 @@
 #define ROUNDS_MAX 64
 
 struct opts {
-	bool tcp, seal, json, reliable, nop;
+	bool tcp, seal, json, reliable, nop, states;
 	unsigned rooms, rate, tick, secs, rounds, size, window, workers;
 	const char *name;
 };
@@ -176,6 +177,19 @@ static void on_frame(void *arg, const struct dk_frame *f, bool reliable)
 
 		while (wire_list_next(&l, &item))
 			delivered(item.p, item.n);
+	} else if (f->status == DK_STATUS_PUSH && f->cmd == 15) {
+		struct dk_cursor l = dk_cursor_of(f->payload);
+		dk_slice item;
+
+		while (wire_list_next(&l, &item)) {
+			struct dk_cursor s = dk_cursor_of(item);
+
+			while (dk_rd_left(&s)) {
+				dk_rd_bytes8(&s); /* the key */
+				item = dk_rd_bytes8(&s);
+				delivered(item.p, item.n);
+			}
+		}
 	} else if (f->status == DK_STATUS_BAD || f->status == DK_STATUS_ERR) {
 		rig_die("the server refused command %u: %.*s", f->cmd, (int)f->payload.n, (const char *)f->payload.p);
 	}
@@ -270,10 +284,16 @@ static void message(unsigned i)
 		return;
 	}
 	dk_wr_u8(&w, g.o.reliable || g.o.tcp);
+	if (g.o.states)
+		dk_wr_u8(&w, 0);
 	dk_wr_slice(&w, dk_slice_n(g.c[i].room, DK_ID52_LEN));
+	if (g.o.states) {
+		dk_wr_u16(&w, 2);
+		dk_wr_u16(&w, (uint16_t)(i % MEMBERS));
+	}
 	dk_wr_slice(&w, dk_slice_n(&now, sizeof(now)));
 	dk_wr_slice(&w, dk_slice_n(filler, g.o.size - sizeof(now)));
-	send_frame(i, 103, dk_written(&w), g.o.reliable);
+	send_frame(i, g.o.states ? 15 : 103, dk_written(&w), g.o.reliable);
 }
 
 static void udp_in(void)
@@ -689,10 +709,12 @@ static struct result run(bool bare, unsigned workers)
 			 "mars = { serve = true; port = 16779; };");
 	snprintf(conf, sizeof(conf),
 		 "workers = %u; log = { level = \"warn\"; };\n"
-		 "plugins = { %s %s http = { port = 17000; }; endpoint = { enableEncryption = %s; }; user = {}; room = {};\n"
+		 "plugins = { %s %s http = { port = 17000; }; endpoint = { enableEncryption = %s; }; user = {};\n"
+		 "room = { state_interval_ms = %u; };\n"
 		 "udp = { port = 17100; enableEncryption = %s; connectionTTL = 600; packetRate = 1000000; };\n"
 		 "tcp = { port = 17200; enableEncryption = %s; connectionTTL = 600; noDelay = true; }; };\n",
-		 workers, nop, cluster, g.o.seal ? "true" : "false", g.o.seal ? "true" : "false", g.o.seal ? "true" : "false");
+		 workers, nop, cluster, g.o.seal ? "true" : "false", g.o.states ? g.o.tick : 0, g.o.seal ? "true" : "false",
+		 g.o.seal ? "true" : "false");
 	if (bare) {
 		pid = g.o.tcp ? bare_tcp_start(&bo, &port) : bare_udp_start(&bo, &port);
 	} else {
@@ -877,6 +899,7 @@ int main(int argc, char **argv)
 		g.o.seal |= !strcmp(a, "seal");
 		g.o.reliable |= !strcmp(a, "reliable");
 		g.o.nop |= !strcmp(a, "nop");
+		g.o.states |= !strcmp(a, "states");
 		g.o.json |= !strcmp(a, "--json");
 		g.o.rooms = number(a, "rooms", g.o.rooms);
 		g.o.rate = number(a, "rate", g.o.rate);
@@ -889,6 +912,8 @@ int main(int argc, char **argv)
 	}
 	if (g.o.rounds > ROUNDS_MAX || g.o.size < 8 || g.o.size > 1000)
 		rig_die("rounds at most %d, size 8 to 1000", ROUNDS_MAX);
+	if (g.o.states && (g.o.size > 38 || g.o.tick < 17 || !g.o.rate))
+		rig_die("states want a size of 8 to 38, a tick of at least 17, and a rate");
 	if (g.o.nop)
 		share_count();
 	rig_pin(1);

@@ -102,3 +102,11 @@ fuzz_programs += %D%/fuzz_stream
 %C%_fuzz_stream_LDFLAGS = $(fuzz_ldflags)
 EXTRA_DIST += %D%/corpus/stream
 EXTRA_DIST += %D%/replay.c
+fuzz_programs += %D%/fuzz_kept
+%C%_fuzz_kept_SOURCES = %D%/fuzz_kept.c plugins/room/room_objects.c plugins/room/room_objects.h plugins/room/room_states.c \
+	plugins/room/room_states.h $(fuzz_main)
+## Its own objects: those of the plugin are made by libtool.
+%C%_fuzz_kept_CPPFLAGS = $(AM_CPPFLAGS)
+%C%_fuzz_kept_LDADD = $(client_lib) $(kernel_lib) $(fuzz_libs)
+%C%_fuzz_kept_LDFLAGS = $(fuzz_ldflags)
+EXTRA_DIST += %D%/corpus/kept
