@@ -17,7 +17,7 @@ enum {
 	ASKS_MAX = 1 << 20
 };
 
-enum stage { AT_HINT, AT_KNOWN, AT_FORMER, AT_MAKER, AT_EVERYBODY, AT_END };
+enum stage { AT_HERE, AT_HINT, AT_KNOWN, AT_FORMER, AT_MAKER, AT_EVERYBODY, AT_END };
 
 struct session_asking {
 	struct sessions *s;
@@ -133,7 +133,7 @@ static void on_timer(void *self, struct dk_timer *t)
 static void later(struct session_asking *a, uint32_t ms)
 {
 	a->s->n.retried++;
-	a->stage = AT_HINT;
+	a->stage = AT_HERE;
 	a->slot = 0;
 	a->unsure = false;
 	dk_timer_start(a->s, &a->timer, ms, 0, on_timer);
@@ -258,14 +258,14 @@ static bool next_place(struct session_asking *a, struct dk_addr *ret_addr)
 	const struct dk_cluster_node *node;
 
 	switch (a->stage++) {
+	case AT_HERE: /* see attempt() */
+		return true;
 	case AT_HINT:
 		*ret_addr = a->hint;
 		return true;
 	case AT_KNOWN:
 		k = session_known_find(&s->seats, &a->session);
 		*ret_addr = k ? k->home : (struct dk_addr){ .family = 0 };
-		if (session_store_find(&s->store, &a->session))
-			*ret_addr = *dk_node_addr(s);
 		return true;
 	case AT_FORMER:
 		f = session_former_get(s, &a->session);
@@ -296,6 +296,13 @@ static void attempt(struct session_asking *a)
 	if (dk_now(a->s) >= a->until_ms) {
 		finish(a, DK_SESSION_NO_NODE, NULL);
 		return;
+	}
+	/* A node by itself may have no address. */
+	if (a->stage == AT_HERE && session_store_find(&a->s->store, &a->session)) {
+		a->stage++;
+		a->at = *dk_node_addr(a->s);
+		if (ask_here(a))
+			return;
 	}
 	while (next_place(a, &to))
 		if (to.family && ask_at(a, &to))

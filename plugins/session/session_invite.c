@@ -14,13 +14,13 @@ struct session_invitation {
 	bool unsure; /* one of them did not */
 	uint16_t n;
 	bool found[DK_SESSION_INVITES_MAX]; /* of those that are not here */
-	size_t bytes_n;
-	uint8_t bytes[]; /* their uids, as a list */
+	size_t bytes_n, list_n;
+	uint8_t bytes[]; /* their uids, as a list of list_n bytes */
 };
 
 static struct dk_list uids_of(const struct session_invitation *v)
 {
-	return (struct dk_list){ dk_slice_n(v->bytes, v->bytes_n), v->n };
+	return (struct dk_list){ dk_slice_n(v->bytes, v->list_n), v->n };
 }
 
 static void invitation_free(struct sessions *s, struct session_invitation *v)
@@ -184,6 +184,7 @@ static int svc_invite(struct dk_session *svc, void *self, dk_id user, uint8_t ty
 			dk_wr_bytes16(&w, dk_slice_of(uids[i]));
 			v->n++;
 		}
+	v->list_n = dk_written(&w).n;
 	ask_others(s, v, ver, cmd, dk_written(&text));
 	return 0;
 }
