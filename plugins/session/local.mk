@@ -15,3 +15,8 @@ check_PROGRAMS += %D%/tests/test_session
 	plugins/room/tests/fabric.h
 %C%_tests_test_session_CPPFLAGS = $(AM_CPPFLAGS)
 %C%_tests_test_session_LDADD = $(harness_lib) $(kernel_lib) $(test_libs)
+check_PROGRAMS += %D%/tests/test_session_nodes
+%C%_tests_test_session_nodes_SOURCES = %D%/tests/test_session_nodes.c %D%/tests/kit.c %D%/tests/kit.h plugins/room/tests/fabric.c \
+	plugins/room/tests/fabric.h
+%C%_tests_test_session_nodes_CPPFLAGS = $(AM_CPPFLAGS)
+%C%_tests_test_session_nodes_LDADD = $(harness_lib) $(kernel_lib) $(test_libs)

@@ -70,8 +70,8 @@ int session_on_deliver(struct sessions *s, struct dk_call *call)
 	}
 	if (!k)
 		return 0;
-	if (!n)
-		for (struct session_seat *seat = k->seats; seat; seat = seat->in_known)
+	for (struct session_seat *seat = n ? NULL : k->seats; seat; seat = seat->in_known)
+		if (!seat->moved_on && !seat->claiming) /* what is for those goes elsewhere */
 			deliver(s, seat, ver, cmd, payload);
 	while (dk_rd_left(&tokens)) {
 		struct session_seat *seat = session_seat_by_token(k, dk_rd_u64(&tokens));
@@ -226,10 +226,20 @@ int session_on_moved_on(struct sessions *s, struct dk_call *call, dk_str session
 
 /* ---- users ---- */
 
+struct claim {
+	dk_id known;
+	uint64_t token; /* 0: of all */
+};
+
 static void claimed(struct sessions *s, void *arg, int rc, struct dk_cursor *body)
 {
-	struct session_known *k = dk_table_get(&s->seats.table, (dk_id)(uintptr_t)arg);
+	struct claim *claim = arg;
+	struct session_known *k = dk_table_get(&s->seats.table, claim->known);
+	struct session_seat *here = k && claim->token ? session_seat_by_token(k, claim->token) : NULL;
 
+	dk_free(s, claim, sizeof(*claim));
+	if (here)
+		here->claiming = false;
 	/* The home knows no such stays: they ended while they were on the way, or it takes them for over. */
 	while (k && rc == 0 && dk_rd_left(body)) {
 		struct session_seat *seat = session_seat_by_token(k, dk_rd_u64(body));
@@ -248,8 +258,10 @@ int session_claim(struct sessions *s, struct session_known *k, struct session_se
 {
 	size_t cap = 2 + DK_SESSION_ID_LEN + 3;
 	struct dk_writer w;
+	struct claim *claim;
 	uint8_t *count;
 	uint16_t n = 0;
+	int rc;
 
 	for (struct session_seat *seat = k->seats; seat; seat = seat->in_known)
 		cap += 2 + DK_UID_MAX + 8 + 2;
@@ -269,8 +281,14 @@ int session_claim(struct sessions *s, struct session_known *k, struct session_se
 		return -ENOMEM;
 	count[0] = (uint8_t)(n >> 8);
 	count[1] = (uint8_t)n;
-	return session_ask(s, &k->id, SESSION_NODE_MEMBERS_HERE, dk_written(&w), SESSION_AGAIN, claimed,
-			   (void *)(uintptr_t)k->handle);
+	claim = dk_alloc(s, sizeof(*claim));
+	if (!claim)
+		return -ENOMEM;
+	*claim = (struct claim){ k->handle, only ? only->token : 0 };
+	rc = session_ask(s, &k->id, SESSION_NODE_MEMBERS_HERE, dk_written(&w), SESSION_AGAIN, claimed, claim);
+	if (rc)
+		dk_free(s, claim, sizeof(*claim));
+	return rc;
 }
 
 void session_on_user_discarded(struct sessions *s, const struct dk_user_discarded *ev)
@@ -295,6 +313,6 @@ void session_on_user_connected(struct sessions *s, const struct dk_user_connecte
 		if (seat->state == SEAT_COMING) {
 			session_seat_state(seat, SEAT_IN);
 			seat->known->confirmed_ms = dk_now(s);
-			session_claim(s, seat->known, seat);
+			seat->claiming = session_claim(s, seat->known, seat) == 0;
 		}
 }

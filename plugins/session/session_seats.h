@@ -30,6 +30,7 @@ struct session_seat {
 	uint16_t hops;
 	uint8_t type, state;
 	bool moved_on; /* IN: its home knows it to be on another node by now */
+	bool claiming; /* IN: its home does not know yet that it is here */
 	uint16_t late_n;
 	struct session_late *late;
 };
