@@ -20,3 +20,8 @@ check_PROGRAMS += %D%/tests/test_session_nodes
 	plugins/room/tests/fabric.h
 %C%_tests_test_session_nodes_CPPFLAGS = $(AM_CPPFLAGS)
 %C%_tests_test_session_nodes_LDADD = $(harness_lib) $(kernel_lib) $(test_libs)
+check_PROGRAMS += %D%/tests/test_session_walk
+%C%_tests_test_session_walk_SOURCES = %D%/tests/test_session_walk.c %D%/tests/kit.c %D%/tests/kit.h plugins/room/tests/fabric.c \
+	plugins/room/tests/fabric.h
+%C%_tests_test_session_walk_CPPFLAGS = $(AM_CPPFLAGS)
+%C%_tests_test_session_walk_LDADD = $(harness_lib) $(kernel_lib) $(test_libs)
