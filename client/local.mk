@@ -10,6 +10,8 @@ lib_LTLIBRARIES += %D%/libdiarkis-client.la
 	%D%/room_send.c %D%/search.c %D%/seat.c %D%/stream.c
 diarkisinclude_HEADERS += %D%/diarkis/client_room_data.h
 %C%_libdiarkis_client_la_SOURCES += %D%/room_data.c
+diarkisinclude_HEADERS += %D%/diarkis/client_session.h
+%C%_libdiarkis_client_la_SOURCES += %D%/session.c
 %C%_libdiarkis_client_la_LIBADD = $(wire_lib) $(JANSSON_LIBS)
 %C%_libdiarkis_client_la_LDFLAGS = $(AM_LDFLAGS) $(DK_ZDEFS) -version-info 0:0:0
 pkgconfig_DATA += %D%/diarkis-client.pc

@@ -25,3 +25,6 @@ check_PROGRAMS += %D%/tests/test_session_walk
 	plugins/room/tests/fabric.h
 %C%_tests_test_session_walk_CPPFLAGS = $(AM_CPPFLAGS)
 %C%_tests_test_session_walk_LDADD = $(harness_lib) $(kernel_lib) $(test_libs)
+check_PROGRAMS += %D%/tests/sim_session
+%C%_tests_sim_session_SOURCES = %D%/tests/sim_session.c
+%C%_tests_sim_session_LDADD = $(harness_lib) $(client_lib) $(kernel_lib) $(test_libs)
