@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Sessions from the client's side: encoders of requests, made from the rows of the plugin session, and readers of what comes back. */
+/* Sessions from the client's side: encoders of requests, made from the rows of the plugin session, and readers of what comes
+ * back. */
 #include <stdlib.h>
 
 #include <diarkis/client_session.h>
@@ -68,7 +69,8 @@ int dkc_session_leave(struct dkc_client *c, uint8_t type, dkc_reply_fn *fn, void
 	return typed(c, SESSION_CMD_LEAVE, type, fn, arg);
 }
 
-int dkc_session_invite(struct dkc_client *c, uint8_t type, const dk_str *uids, size_t n, dk_slice message, dkc_reply_fn *fn, void *arg)
+int dkc_session_invite(struct dkc_client *c, uint8_t type, const dk_str *uids, size_t n, dk_slice message, dkc_reply_fn *fn,
+		       void *arg)
 {
 	size_t len = uids_len(uids, n);
 	struct dk_writer w = space(1 + 4 + len + message.n);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a game does in a session, by the client library's typed calls, against a real node: one player over UDP, one over TCP, in the
- * simulated world. Each call, what its answer says, and what
+ * What a game does in a session, by the client library's typed calls, against a real node: one player over UDP, one over TCP, in
+ * the simulated world. Each call, what its answer says, and what
  * the other player hears of it.
  */
 #include <diarkis/client_session.h>
@@ -59,10 +59,11 @@ static void note(char *text, size_t cap, const char *fmt, ...)
 
 static void on_event(void *arg, struct dkc_client *c, const struct dkc_event *event)
 {
-	static const char *const words[] = { [DKC_SESSION_INVITED] = "invited",   [DKC_SESSION_MEMBER_JOINED] = "joined",
-					     [DKC_SESSION_MEMBER_LEFT] = "left",  [DKC_SESSION_BROADCAST] = "broadcast",
-					     [DKC_SESSION_MESSAGE] = "message",   [DKC_SESSION_KICKED] = "kicked",
-					     [DKC_SESSION_ENDED] = "ended" };
+	static const char *const words[] = {
+		[DKC_SESSION_INVITED] = "invited",     [DKC_SESSION_MEMBER_JOINED] = "joined", [DKC_SESSION_MEMBER_LEFT] = "left",
+		[DKC_SESSION_BROADCAST] = "broadcast", [DKC_SESSION_MESSAGE] = "message",      [DKC_SESSION_KICKED] = "kicked",
+		[DKC_SESSION_ENDED] = "ended"
+	};
 	struct dkc_session_event e;
 	struct player *p = arg;
 
@@ -71,7 +72,8 @@ static void on_event(void *arg, struct dkc_client *c, const struct dkc_event *ev
 		return;
 	ck_assert(!e.session.n || (e.session.n == DK_SESSION_ID_LEN && memcmp(e.session.p, ann.session, DK_SESSION_ID_LEN) == 0));
 	note(p->heard, sizeof(p->heard), "%s %u %u '" DK_STR_FMT "' ", words[e.kind], e.type, e.reason, DK_STR_ARG(e.uid));
-	note(p->heard, sizeof(p->heard), "'" DK_STR_FMT "' '" DK_STR_FMT "'\n", DK_STR_ARG(e.owner), DK_STR_ARG(dk_str_of(e.message)));
+	note(p->heard, sizeof(p->heard), "'" DK_STR_FMT "' '" DK_STR_FMT "'\n", DK_STR_ARG(e.owner),
+	     DK_STR_ARG(dk_str_of(e.message)));
 	if (e.kind == DKC_SESSION_INVITED)
 		memcpy(p->session, e.session.p, e.session.n);
 }
@@ -153,10 +155,10 @@ static void setup(void)
 
 	world = dk_env_sim(1);
 	dk_sim_link(world, NULL, NULL, &link);
-	node = dk_harness_open(
-		&(const struct dk_harness_opts){ .world = world,
-						 .config = "plugins = { user = {}; session = {}; udp = { address = \"10.0.0.1\"; }; "
-							   "tcp = { address = \"10.0.0.1\"; }; };" });
+	node = dk_harness_open(&(const struct dk_harness_opts){
+		.world = world,
+		.config = "plugins = { user = {}; session = {}; udp = { address = \"10.0.0.1\"; }; "
+			  "tcp = { address = \"10.0.0.1\"; }; };" });
 	ck_assert_ptr_nonnull(node);
 	users = dk_harness_service(node, DK_USER_NAME);
 	dkc_ctx_opts_default(&co);
@@ -272,7 +274,8 @@ static dk_slice bytes(const char *text)
 
 START_TEST(every_call)
 {
-	const dk_str to_bob[] = { dk_str_c("bob") }, to_ann[] = { dk_str_c("ann") }, nobody[] = { dk_str_c("eve"), dk_str_c("bob") };
+	const dk_str to_bob[] = { dk_str_c("bob") }, to_ann[] = { dk_str_c("ann") },
+		     nobody[] = { dk_str_c("eve"), dk_str_c("bob") };
 	struct dkc_client *a = ann.client, *b = bob.client;
 
 	answers(dkc_session_create(a, 7, 3, 60, on_in, &ann), &ann, "ok 7");

@@ -362,8 +362,11 @@ START_TEST(hidden_from_clients)
 	structured("expose_commands = false;");
 	for (uint16_t cmd = SESSION_CMD_BROADCAST; cmd <= SESSION_CMD_INFO; cmd++) {
 		uint8_t buf[16] = { 1, 0, 0 };
-		size_t n = cmd == SESSION_CMD_CREATE ? 3 : cmd == SESSION_CMD_INVITE ? 5 : cmd == SESSION_CMD_KICK ? 3 :
-			   cmd == SESSION_CMD_MESSAGE ? 5 : 1;
+		size_t n = cmd == SESSION_CMD_CREATE    ? 3
+			   : cmd == SESSION_CMD_INVITE  ? 5
+			   : cmd == SESSION_CMD_KICK    ? 3
+			   : cmd == SESSION_CMD_MESSAGE ? 5
+							: 1;
 
 		if (cmd == 803)
 			continue;
@@ -422,7 +425,8 @@ START_TEST(properties_from_any_node)
 	kit_expect_answer("4"); /* DK_NOT_FOUND */
 	ck_assert_int_eq(there->set(there, me, the_id, dk_str_c(""), &n, true, kit_done, NULL), -EINVAL);
 	ck_assert_int_eq(there->set(there, me, dk_str_c("x"), dk_str_c("y"), &n, true, kit_done, NULL), DK_SESSION_GONE);
-	kit_expect_events("1 property color 4\n1 property new 2\n1 property new 2\n1 property a 2\n1 property b 4\n1 property b 0\n");
+	kit_expect_events(
+		"1 property color 4\n1 property new 2\n1 property new 2\n1 property a 2\n1 property b 4\n1 property b 0\n");
 }
 END_TEST
 

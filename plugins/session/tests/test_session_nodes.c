@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Users who move to another node, homes that go offline, homes and nodes of members that die, ways that are cut: who is in a session
- * afterwards, what they heard of it, and that all nodes agree.
+ * Users who move to another node, homes that go offline, homes and nodes of members that die, ways that are cut: who is in a
+ * session afterwards, what they heard of it, and that all nodes agree.
  */
 #include "kit.h"
 

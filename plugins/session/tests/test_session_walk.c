@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Random schedules: players make sessions, join them, leave, are thrown out, hang up, move to other nodes; nodes go offline and come
- * back, are killed and begin anew, are stopped for a while, and are cut off. After every step, on every node: never more members
- * than seats, an owner who is a member, a user in one session of a type. When all has calmed down: a session is on one node, a user
- * who has a seat is a member, every member is there and has its seat, no uid is in two sessions of a type, and what is said is heard
- * by all members, once each.
+ * Random schedules: players make sessions, join them, leave, are thrown out, hang up, move to other nodes; nodes go offline and
+ * come back, are killed and begin anew, are stopped for a while, and are cut off. After every step, on every node: never more
+ * members than seats, an owner who is a member. When all has calmed down: a session is on one node, every member is there and has
+ * its seat, whoever has a seat is a member, no uid is in two sessions of a type, and what is said is heard by all members, once
+ * each.
  *
  * SESSION_WALK_SEEDS=N in the environment walks N seeds, SESSION_WALK_SEED=N that one alone, telling what it does; a failing one
  * prints itself.
