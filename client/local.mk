@@ -2,10 +2,10 @@
 ## libdiarkis-client: a core without I/O, a poll API; libdiarkis-client-uv: the same driven by libuv.
 EXTRA_DIST += %D%/README.md
 plugin_includes += -I$(top_srcdir)/%D%
-diarkisinclude_HEADERS += %D%/diarkis/client.h %D%/diarkis/client_dm.h %D%/diarkis/client_http.h %D%/diarkis/client_notifier.h %D%/diarkis/client_room.h
+diarkisinclude_HEADERS += %D%/diarkis/client.h %D%/diarkis/client_dm.h %D%/diarkis/client_group.h %D%/diarkis/client_http.h %D%/diarkis/client_notifier.h %D%/diarkis/client_room.h
 lib_LTLIBRARIES += %D%/libdiarkis-client.la
 %C%_libdiarkis_client_la_SOURCES = %D%/priv.h \
-	%D%/client.c %D%/ctx.c %D%/dm.c %D%/endpoint.c %D%/events.c %D%/http.c %D%/http_get.c \
+	%D%/client.c %D%/ctx.c %D%/dm.c %D%/endpoint.c %D%/events.c %D%/group.c %D%/http.c %D%/http_get.c \
 	%D%/move.c %D%/notifier.c %D%/poll.c %D%/request.c %D%/room.c %D%/room_chat.c %D%/room_find.c %D%/room_priv.h \
 	%D%/room_send.c %D%/search.c %D%/seat.c %D%/stream.c
 diarkisinclude_HEADERS += %D%/diarkis/client_room_data.h

@@ -102,6 +102,7 @@ int group_make(struct groups *s, const struct dk_id52 *id, struct group **ret_gr
 	g->created_s = (uint32_t)(dk_wall_ns(s) / 1000000000u);
 	/* Never again one that was there before: a copy of this node may have ended, and begin anew. */
 	g->number = dk_wall_ns(s) / 1000;
+	group_view_own(&g->view)->version = group_next_version(s);
 	group_view_own(&g->view)->heard = group_view_own(&g->view)->pushed = g->number;
 	g->tended_ms = dk_now(s);
 	group_count(s);

@@ -123,6 +123,8 @@ void group_join_fini(struct groups *s);
 
 /* ---- group_sync.c ---- */
 
+/* Later than all that this node has said of itself, of whatever group. */
+uint64_t group_next_version(struct groups *s);
 /* The own entry follows what is so, and who has to know is told. */
 void group_changed(struct groups *s, struct group *g);
 /* Every node that is in knows that this one listens. */

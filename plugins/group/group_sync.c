@@ -29,7 +29,7 @@ struct group_ask {
 
 /* ---- what there is to tell ---- */
 
-static uint64_t next_version(struct groups *s)
+uint64_t group_next_version(struct groups *s)
 {
 	uint64_t now_ms = dk_wall_ns(s) / 1000000;
 
@@ -76,7 +76,7 @@ static void tell(struct groups *s, struct group *g, uint8_t flags)
 static dk_slice denial(struct groups *s)
 {
 	struct group_node own = {
-		.addr = s->carrier->addr, .boot = s->carrier->boot, .version = next_version(s), .flags = GROUP_OUT
+		.addr = s->carrier->addr, .boot = s->carrier->boot, .version = group_next_version(s), .flags = GROUP_OUT
 	};
 	struct group_view v = { .at = &own, .n = 1 };
 	struct group_state head = { .flags = GROUP_S_ANSWER };
@@ -125,6 +125,8 @@ static void asked(void *self, void *arg, int err, int status, dk_slice body)
 		dk_rd_u8(&c); /* the outcome; the state says as much */
 		if (err == 0 && status == DK_STATUS_OK)
 			group_merge(s, g, dk_rd_rest(&c));
+		else if (err == 0) /* a node without this plugin */
+			n->flags |= GROUP_OUT;
 		group_work_soon(s, g);
 	}
 	ask_free(s, a);
@@ -198,7 +200,7 @@ void group_changed(struct groups *s, struct group *g)
 		return;
 	own->flags = flags;
 	own->members = members;
-	own->version = next_version(s);
+	own->version = group_next_version(s);
 	if (flags == was) {
 		g->told_due = true;
 	} else if (flags) {
@@ -301,6 +303,7 @@ int group_merge(struct groups *s, struct group *g, dk_slice bytes)
 		if (rc == GROUP_DENIED) {
 			if (own->version > s->last_version)
 				s->last_version = own->version;
+			group_view_own(&g->view)->version = group_next_version(s);
 			g->told_due = true;
 		} else if (rc == GROUP_NEWS) {
 			refresh(s, group_view_find(&g->view, &e.addr));

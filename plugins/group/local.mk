@@ -27,3 +27,7 @@ check_PROGRAMS += %D%/tests/test_group_view
 %C%_tests_test_group_view_SOURCES = %D%/tests/test_group_view.c %D%/group_view.c %D%/group_view.h
 %C%_tests_test_group_view_CPPFLAGS = $(AM_CPPFLAGS)
 %C%_tests_test_group_view_LDADD = $(kernel_lib) $(test_libs)
+## Its calls, by clients over UDP and TCP.
+check_PROGRAMS += %D%/tests/sim_group
+%C%_tests_sim_group_SOURCES = %D%/tests/sim_group.c
+%C%_tests_sim_group_LDADD = $(harness_lib) $(client_lib) $(kernel_lib) $(test_libs)
