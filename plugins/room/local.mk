@@ -5,7 +5,7 @@ diarkisinclude_HEADERS += %D%/diarkis/room.h %D%/diarkis/room_commands.h
 plugin_LTLIBRARIES += plugins/room.la
 plugins_room_la_SOURCES = %D%/room.c %D%/room_alias.c %D%/room_alias.h %D%/room_arrive.c %D%/room_backup.c %D%/room_carry.c \
 	%D%/room_chat.c %D%/room_client.c %D%/room_clock.c %D%/room_drain.c %D%/room_errand.c %D%/room_keep.c %D%/room_land.c %D%/room_look.c %D%/room_migrate.c %D%/room_pack.c %D%/room_pack.h \
-	%D%/room_pick.c %D%/room_relay.c %D%/room_remote.c %D%/room_replica.c %D%/room_rows.h %D%/room_send.c \
+	%D%/room_pick.c %D%/room_puffer.c %D%/room_relay.c %D%/room_remote.c %D%/room_replica.c %D%/room_rows.h %D%/room_send.c \
 	%D%/room_service.c %D%/room_state.h %D%/room_store.c %D%/room_store.h %D%/room_takeover.c \
 	plugins/gather.c plugins/gather.h plugins/props.c \
 	plugins/props.h
@@ -66,6 +66,12 @@ check_PROGRAMS += %D%/tests/test_room_far
 check_PROGRAMS += %D%/tests/test_room_seats
 %C%_tests_test_room_seats_SOURCES = %D%/tests/test_room_seats.c %D%/tests/fabric.c %D%/tests/fabric.h
 %C%_tests_test_room_seats_LDADD = $(harness_lib) $(kernel_lib) $(test_libs)
+check_PROGRAMS += %D%/tests/test_room_puffer
+%C%_tests_test_room_puffer_SOURCES = %D%/tests/test_room_puffer.c %D%/tests/fabric.c %D%/tests/fabric.h
+%C%_tests_test_room_puffer_LDADD = $(harness_lib) $(kernel_lib) $(test_libs)
+check_PROGRAMS += %D%/tests/test_room_errors
+%C%_tests_test_room_errors_SOURCES = %D%/tests/test_room_errors.c %D%/tests/fabric.c %D%/tests/fabric.h
+%C%_tests_test_room_errors_LDADD = $(harness_lib) $(kernel_lib) $(test_libs)
 check_PROGRAMS += %D%/tests/test_room_walk
 %C%_tests_test_room_walk_SOURCES = %D%/tests/test_room_walk.c %D%/tests/fabric.c %D%/tests/fabric.h
 %C%_tests_test_room_walk_LDADD = $(harness_lib) $(kernel_lib) $(test_libs)

@@ -320,7 +320,7 @@ static int sit(struct rooms *s, struct room *r, dk_id user, uint16_t cmd, dk_sli
 	dk_str uid = s->user->uid(s->user, user);
 	struct room_coming *c = coming_add(s, user, r->handle, &r->id, message);
 	struct room_hold **hold = hold_find(s, r->handle, uid);
-	uint8_t buf[1 + 4 + DK_ID52_LEN];
+	uint8_t buf[4 + 2 + DK_ID52_LEN];
 	struct dk_writer w = dk_writer_on(buf, sizeof(buf));
 	dk_id owner = r->owner;
 	int rc = c ? 0 : -ENOMEM;
@@ -343,6 +343,8 @@ static int sit(struct rooms *s, struct room *r, dk_id user, uint16_t cmd, dk_sli
 	c->cmd = cmd;
 	if (cmd == ROOM_CMD_RAND_JOIN)
 		room_on_rand_join_encode(&w, true, r->created_s, &r->id);
+	else if (cmd == ROOM_CMD_PUFFER_JOIN)
+		room_on_puffer_join_encode(&w, r->created_s, dk_str_n(r->id.c, DK_ID52_LEN));
 	else
 		room_on_join_encode(&w, r->created_s, &r->id);
 	s->n.random_joined += cmd == ROOM_CMD_RAND_JOIN;
@@ -414,8 +416,12 @@ void room_on_user_arrived(struct rooms *s, const struct dk_user_arrived *ev)
 
 	if (!note_read(ev->note, &kind, &id, &rest))
 		return;
-	if (kind == ROOM_NOTE_JOIN || kind == ROOM_NOTE_RANDOM)
-		arrive_to_join(s, ev->user, kind == ROOM_NOTE_JOIN ? ROOM_CMD_JOIN : ROOM_CMD_RAND_JOIN, &id, rest);
+	if (kind == ROOM_NOTE_JOIN)
+		arrive_to_join(s, ev->user, ROOM_CMD_JOIN, &id, rest);
+	else if (kind == ROOM_NOTE_RANDOM)
+		arrive_to_join(s, ev->user, ROOM_CMD_RAND_JOIN, &id, rest);
+	else if (kind == ROOM_NOTE_PUFFER)
+		arrive_to_join(s, ev->user, ROOM_CMD_PUFFER_JOIN, &id, rest);
 	else if (kind == ROOM_NOTE_MIGRATE)
 		room_land_member(s, &id, ev->user, rest);
 	else if (kind == ROOM_NOTE_REJOIN)

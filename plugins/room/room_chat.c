@@ -258,7 +258,7 @@ int room_on_chat(struct rooms *s, struct dk_call *call, dk_str text, dk_str id)
 	if (room_hidden(s, call))
 		return room_refuse_hidden(call);
 	rc = s->svc.chat(&s->svc, room_named(s, id), call->user, text);
-	return rc ? room_refuse(call, ROOM_E_OTHER, rc) : room_on_chat_answer(call);
+	return rc ? room_refuse_named(call, ROOM_E_OTHER, rc, id) : room_on_chat_answer(call);
 }
 
 int room_on_chat_log(struct rooms *s, struct dk_call *call, dk_str id)
@@ -272,7 +272,7 @@ int room_on_chat_log(struct rooms *s, struct dk_call *call, dk_str id)
 	if (room_hidden(s, call))
 		return room_refuse_hidden(call);
 	if (rc)
-		return room_refuse(call, ROOM_E_OTHER, rc);
+		return room_refuse_named(call, ROOM_E_OTHER, rc, id);
 	r = room_any(s, room);
 	w = dk_writer_on(dk_scratch(s, r->chat ? r->chat->bytes + 1 : 1), r->chat ? r->chat->bytes : 0);
 	if (!w.start)

@@ -35,6 +35,9 @@ static const char *why(int rc, uint32_t *code)
 	case DK_ROOM_GONE:
 		*code = ROOM_E_NOT_FOUND;
 		return "there is no such room";
+	case ROOM_NO_ID:
+		*code = ROOM_E_NO_ID;
+		return "the request names no room: an id has 52 characters";
 	case DK_ROOM_IS_FULL:
 		return "the room has not enough seats left that are not reserved";
 	case DK_ROOM_IN_ANOTHER:
@@ -53,6 +56,8 @@ static const char *why(int rc, uint32_t *code)
 		return "the room is on its way to another node; try again in a moment";
 	case DK_ROOM_NO_NODE:
 		return "no other node can take this room now";
+	case ROOM_SILENT:
+		return "the node of the room does not answer";
 	case ROOM_NOT_TAKEN:
 		return "the node of the room could not take the user in";
 	case DK_ROOM_TOO_FAST:
@@ -71,6 +76,11 @@ int room_refuse(struct dk_call *call, uint32_t code, int rc)
 	return text ? dk_refuse(call, code, "%s", text) : rc;
 }
 
+int room_refuse_named(struct dk_call *call, uint32_t code, int rc, dk_str id)
+{
+	return room_refuse(call, code, rc == DK_ROOM_GONE && id.n != DK_ID52_LEN ? ROOM_NO_ID : rc);
+}
+
 void room_tell_refusal(struct rooms *s, dk_id user, uint16_t cmd, uint32_t code, int rc)
 {
 	const char *text = why(rc, &code);
@@ -84,7 +94,9 @@ void room_tell_refusal(struct rooms *s, dk_id user, uint16_t cmd, uint32_t code,
 
 bool room_hidden(const struct rooms *s, const struct dk_call *call)
 {
-	return !room_conf(s)->expose_commands && call->origin == DK_FROM_USER;
+	bool open = call->cmd < ROOM_CMD_PUFFER_CREATE ? room_conf(s)->expose_commands : room_conf(s)->expose_puffer;
+
+	return !open && call->origin == DK_FROM_USER;
 }
 
 int room_refuse_hidden(struct dk_call *call)
@@ -104,29 +116,42 @@ dk_id room_named(struct rooms *s, dk_str text)
 
 /* ---- coming and going ---- */
 
+/* Create and join have one answer, in either form. */
+static int answer_with(struct rooms *s, struct dk_call *call, uint32_t code, dk_id room)
+{
+	struct dk_room_info info;
+
+	if (s->svc.info(&s->svc, room, &info))
+		return room_refuse(call, code, DK_ROOM_GONE);
+	return call->cmd < ROOM_CMD_PUFFER_CREATE
+		       ? room_on_join_answer(call, info.created_s, &info.id)
+		       : room_on_puffer_join_answer(call, info.created_s, dk_str_n(info.id.c, DK_ID52_LEN));
+}
+
 int room_on_create(struct rooms *s, struct dk_call *call, uint16_t max_members, bool allow_empty, bool join, uint16_t ttl_s,
 		   uint16_t unused, uint32_t interval_ms)
 {
 	struct dk_room_opts o = {
 		.max_members = max_members, .allow_empty = allow_empty, .join = join, .ttl_s = ttl_s, .interval_ms = interval_ms
 	};
-	struct dk_room_info info;
+
+	(void)unused;
+	return room_create_by_command(s, call, &o);
+}
+
+int room_create_by_command(struct rooms *s, struct dk_call *call, const struct dk_room_opts *o)
+{
 	dk_id room;
 	int rc;
 
-	(void)unused;
 	if (room_hidden(s, call))
 		return room_refuse_hidden(call);
-	rc = s->svc.create(&s->svc, call->user, &o, &room);
+	rc = s->svc.create(&s->svc, call->user, o, &room);
 	if (rc == DK_ROOM_BAD_PARAMS)
 		return dk_refuse(
 			call, ROOM_E_CREATE,
 			"a room has 2 to 1000 seats and a time to live above 0; without allow_empty its creator has to join");
-	if (rc)
-		return room_refuse(call, ROOM_E_CREATE, rc);
-	if (s->svc.info(&s->svc, room, &info))
-		return room_refuse(call, ROOM_E_CREATE, DK_ROOM_GONE);
-	return room_on_create_answer(call, info.created_s, &info.id);
+	return rc ? room_refuse(call, ROOM_E_CREATE, rc) : answer_with(s, call, ROOM_E_CREATE, room);
 }
 
 static void send_notices(void *self, uint64_t unused)
@@ -174,7 +199,6 @@ static void welcome_later(struct rooms *s, dk_id room, dk_slice message, bool ne
 int room_on_join(struct rooms *s, struct dk_call *call, const struct dk_id52 *id, dk_slice message)
 {
 	dk_id room = s->svc.find(&s->svc, id);
-	struct dk_room_info info;
 	bool new_owner;
 	int rc;
 
@@ -185,7 +209,7 @@ int room_on_join(struct rooms *s, struct dk_call *call, const struct dk_id52 *id
 	else if (room_store_of(&s->store, call->user))
 		rc = room_store_of(&s->store, call->user) == room ? DK_EXISTS : DK_ROOM_IN_ANOTHER;
 	else if (!room)
-		rc = room_remote_join(s, call->user, call->id, ROOM_CMD_JOIN, id, message);
+		rc = room_remote_join(s, call->user, call->id, call->cmd, id, message);
 	else if (room_any(s, room)->phase == ROOM_FROZEN)
 		rc = room_wait(s, room_any(s, room), call->id);
 	else
@@ -194,10 +218,8 @@ int room_on_join(struct rooms *s, struct dk_call *call, const struct dk_id52 *id
 		return rc;
 	if (rc)
 		return room_refuse(call, ROOM_E_JOIN, rc);
-	if (s->svc.info(&s->svc, room, &info))
-		return room_refuse(call, ROOM_E_JOIN, DK_ROOM_GONE);
 	welcome_later(s, room, message, new_owner);
-	return room_on_join_answer(call, info.created_s, &info.id);
+	return answer_with(s, call, ROOM_E_JOIN, room);
 }
 
 int room_on_leave(struct rooms *s, struct dk_call *call, const struct dk_id52 *id, dk_slice message)
@@ -284,7 +306,7 @@ int room_on_message(struct rooms *s, struct dk_call *call, struct dk_list member
 	while (dk_list_next(&members, &uid))
 		to[n++] = s->user->by_uid(s->user, uid);
 	rc = s->svc.message(&s->svc, room, call->user, to, n, ROOM_VER, ROOM_CMD_MESSAGE, message, reliable);
-	return rc ? room_refuse(call, ROOM_E_OTHER, rc) : 0;
+	return rc ? room_refuse_named(call, ROOM_E_OTHER, rc, id) : 0;
 }
 
 /* ---- looking ---- */
@@ -294,7 +316,7 @@ int room_as_member(struct rooms *s, const struct dk_call *call, dk_str id, dk_id
 	dk_id room = room_named(s, id);
 
 	if (!room)
-		return DK_ROOM_GONE;
+		return id.n == DK_ID52_LEN ? DK_ROOM_GONE : ROOM_NO_ID;
 	if (!s->svc.is_member(&s->svc, room, call->user))
 		return DK_ROOM_NOT_MEMBER;
 	*ret_room = room;
@@ -358,7 +380,7 @@ int room_on_count_members(struct rooms *s, struct dk_call *call, dk_str id)
 	if (rc == DK_LATER)
 		return rc;
 	if (rc)
-		return room_refuse(call, ROOM_E_COUNT, rc);
+		return room_refuse_named(call, ROOM_E_COUNT, rc, id);
 	return room_on_count_members_answer(call, info.members, info.max_members, id);
 }
 
@@ -401,7 +423,7 @@ static int reserve(struct rooms *s, struct dk_call *call, uint32_t code, reserve
 	while (dk_list_next(&list, &uids[n]))
 		n++;
 	rc = fn(&s->svc, room_named(s, id), call->user, uids, n, true);
-	return rc ? room_refuse(call, code, rc) : dk_answer(call, dk_slice_n(NULL, 0));
+	return rc ? room_refuse_named(call, code, rc, id) : dk_answer(call, dk_slice_n(NULL, 0));
 }
 
 int room_on_reserve(struct rooms *s, struct dk_call *call, struct dk_list members, dk_str room)

@@ -73,6 +73,12 @@ static void again(struct rooms *s, dk_id id)
 	if (!call)
 		return;
 	c = dk_cursor_of(call->payload);
+	if (call->ver == ROOM_VER && call->cmd == ROOM_CMD_PUFFER_JOIN) {
+		rc = room_puffer_join_again(s, call);
+		if (rc != DK_LATER)
+			dk_call_done(s, id, rc);
+		return;
+	}
 	p = dk_rd_take(&c, DK_ID52_LEN);
 	if (!p)
 		return;

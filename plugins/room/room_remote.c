@@ -40,6 +40,7 @@ struct room_journey {
 	dk_room_far_fn *done;
 	dk_room_props_fn *read; /* TO_READ */
 	bool kept; /* at keeps a seat */
+	bool silent; /* somebody who was asked did not answer */
 	struct dk_timer again; /* the user has hardly come itself */
 	unsigned tries;
 	uint32_t uid_n, n;
@@ -167,6 +168,8 @@ static void end(struct rooms *s, struct room_journey *j, int rc)
 		told_props(s, j, rc, dk_slice_n(NULL, 0));
 		return;
 	}
+	if (rc == DK_ROOM_GONE && j->silent)
+		rc = j->asker ? -ETIMEDOUT : ROOM_SILENT;
 	if (j->asker) {
 		told(s, j, rc, 0, 0);
 		return;
@@ -299,7 +302,11 @@ static void go(struct rooms *s, struct room_journey *j)
 		end(s, j, DK_ROOM_IN_ANOTHER);
 		return;
 	}
-	room_note_write(&w, j->cmd == ROOM_CMD_RAND_JOIN ? ROOM_NOTE_RANDOM : ROOM_NOTE_JOIN, &j->id, message_of(j));
+	room_note_write(&w,
+			j->cmd == ROOM_CMD_RAND_JOIN     ? ROOM_NOTE_RANDOM
+			: j->cmd == ROOM_CMD_PUFFER_JOIN ? ROOM_NOTE_PUFFER
+							 : ROOM_NOTE_JOIN,
+			&j->id, message_of(j));
 	rc = w.bad ? -ENOMEM : s->user->move(s->user, s, j->user, &j->at, dk_str_n(NULL, 0), dk_written(&w), moved, j);
 	if (rc == DK_USER_MOVING && j->tries++ < AGAIN_MAX) {
 		dk_timer_start(s, &j->again, AGAIN_MS, 0, go_again);
@@ -347,8 +354,10 @@ static void answered(void *self, void *arg, int err, int status, dk_slice body)
 		members = dk_rd_u16(&c);
 		max_members = dk_rd_u16(&c);
 	}
-	if (err || status != DK_STATUS_OK || c.bad)
+	if (err || status != DK_STATUS_OK || c.bad) {
 		outcome = DK_ROOM_GONE;
+		j->silent = true;
+	}
 	j->kept = !outcome && j->why == TO_JOIN;
 	if (j->call && !dk_call_get(s, j->call)) { /* its user left, or its time passed */
 		end(s, j, DK_GONE);

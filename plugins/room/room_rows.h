@@ -15,7 +15,9 @@ enum room_elsewhere {
 	ROOM_MOVED = 64, /* the room is called otherwise now: the answer's room says how */
 	ROOM_STALE, /* of a copy or a claim: there is a later epoch; the answer says which, and who owns the room */
 	ROOM_WHOLE, /* of a copy: nothing is known of it here, so everything is wanted */
-	ROOM_NOT_TAKEN /* the user could not be moved to the node of the room */
+	ROOM_NOT_TAKEN, /* the user could not be moved to the node of the room */
+	ROOM_SILENT, /* a node that may have the room did not answer */
+	ROOM_NO_ID /* what should name a room is no id */
 };
 
 #define ROOM_NODE_COMMANDS(X, R)                                                                                                   \

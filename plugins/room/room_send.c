@@ -168,7 +168,7 @@ int room_on_relay(struct rooms *s, struct dk_call *call, dk_slice message, bool 
 	if (room_hidden(s, call))
 		return room_refuse_hidden(call);
 	rc = s->svc.relay(&s->svc, room_named(s, id), call->user, ROOM_VER, ROOM_CMD_RELAY, message, reliable);
-	return rc ? room_refuse(call, ROOM_E_OTHER, rc) : 0;
+	return rc ? room_refuse_named(call, ROOM_E_OTHER, rc, id) : 0;
 }
 
 int room_on_relay_to(struct rooms *s, struct dk_call *call, struct dk_list members, dk_slice message, bool reliable, dk_str id)
@@ -185,7 +185,7 @@ int room_on_relay_to(struct rooms *s, struct dk_call *call, struct dk_list membe
 	if (!to)
 		return -ENOMEM;
 	rc = s->svc.relay_to(&s->svc, room_named(s, id), call->user, to, n, ROOM_VER, ROOM_CMD_RELAY_TO, message, reliable);
-	return rc ? room_refuse(call, ROOM_E_OTHER, rc) : 0;
+	return rc ? room_refuse_named(call, ROOM_E_OTHER, rc, id) : 0;
 }
 
 int room_on_relay_profile(struct rooms *s, struct dk_call *call, dk_slice message, bool reliable, dk_str id)
@@ -198,7 +198,7 @@ int room_on_relay_profile(struct rooms *s, struct dk_call *call, dk_slice messag
 		return room_refuse_hidden(call);
 	rc = check(s, room, call->user, message);
 	if (rc)
-		return room_refuse(call, ROOM_E_OTHER, rc);
+		return room_refuse_named(call, ROOM_E_OTHER, rc, id);
 	r = room_any(s, room);
 	return profile(s, call, ROOM_CMD_RELAY_PROFILE, room, r->members, r->member_n, message, reliable);
 }
@@ -214,7 +214,7 @@ int room_on_relay_to_profile(struct rooms *s, struct dk_call *call, struct dk_li
 		return room_refuse_hidden(call);
 	rc = members.n > DK_ROOM_MEMBERS_MAX ? DK_ROOM_BAD_PARAMS : check(s, room, call->user, message);
 	if (rc)
-		return room_refuse(call, ROOM_E_OTHER, rc);
+		return room_refuse_named(call, ROOM_E_OTHER, rc, id);
 	to = users_of_list(s, members, &n);
 	return to ? profile(s, call, ROOM_CMD_RELAY_TO_PROFILE, room, to, n, message, reliable) : -ENOMEM;
 }

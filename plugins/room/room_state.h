@@ -29,7 +29,7 @@ struct room_conf {
 	int64_t max_rooms, max_message, max_chat, chat_history, chat_rate, replicas, copy_bytes, support_rooms, support_bytes;
 	int64_t max_states, state_interval_ms;
 	const char *support_type;
-	bool expose_commands, compat_interval, support, http_create;
+	bool expose_commands, expose_puffer, compat_interval, support, http_create;
 };
 
 #define ROOM_ATTACHMENTS_MAX 32
@@ -188,6 +188,8 @@ void room_tell_joined(struct rooms *s, dk_id room, dk_id user, bool new_owner);
 
 /* Says why not, by outcome; code: of the command. Returns 0, or rc where it is none. */
 int room_refuse(struct dk_call *call, uint32_t code, int rc);
+/* The same; id is what named the room. */
+int room_refuse_named(struct dk_call *call, uint32_t code, int rc, dk_str id);
 /* The same to a user whose command has ended. */
 void room_tell_refusal(struct rooms *s, dk_id user, uint16_t cmd, uint32_t code, int rc);
 /* With expose_commands off, clients have no room commands; other plugins and operators do. */
@@ -195,11 +197,17 @@ bool room_hidden(const struct rooms *s, const struct dk_call *call);
 int room_refuse_hidden(struct dk_call *call);
 /* A room of this node named by a text of puffer form; 0 = none. */
 dk_id room_named(struct rooms *s, dk_str text);
-/* The same, if the caller is one of its members. Returns 0, DK_ROOM_GONE or DK_ROOM_NOT_MEMBER. */
+/* The same, if the caller is one of its members. Returns 0, ROOM_NO_ID, DK_ROOM_GONE or DK_ROOM_NOT_MEMBER. */
 int room_as_member(struct rooms *s, const struct dk_call *call, dk_str id, dk_id *ret_room);
 /* An id that is not the one of the caller's room, or not its present one. Returns 0, DK_ROOM_NOT_MEMBER or DK_ROOM_GONE. */
 int room_by_other_id(struct rooms *s, dk_id room, const uint8_t *bytes);
+int room_create_by_command(struct rooms *s, struct dk_call *call, const struct dk_room_opts *o);
 void room_client_fini(struct rooms *s);
+
+/* ---- room_puffer.c ---- */
+
+/* Of a room that was frozen. Returns as room_on_join(). */
+int room_puffer_join_again(struct rooms *s, struct dk_call *call);
 
 /* ---- room_remote.c ---- */
 
@@ -222,7 +230,8 @@ enum room_note {
 	ROOM_NOTE_MIGRATE, /* with a room that is landing; rest: u16, its place among the members */
 	ROOM_NOTE_TAKEOVER, /* made of a copy, by this node */
 	ROOM_NOTE_REJOIN, /* its room was taken over here, and its old node came back */
-	ROOM_NOTE_RANDOM /* as ROOM_NOTE_JOIN, by a random join */
+	ROOM_NOTE_RANDOM, /* as ROOM_NOTE_JOIN, by a random join */
+	ROOM_NOTE_PUFFER /* likewise, in puffer form */
 };
 #define ROOM_NOTE_MIN (4 + 1 + DK_ID52_LEN)
 void room_note_write(struct dk_writer *w, enum room_note kind, const struct dk_id52 *id, dk_slice rest);

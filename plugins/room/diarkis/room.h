@@ -187,7 +187,8 @@ typedef void dk_room_migrate_fn(void *self, void *arg, dk_id room, int err, cons
 /* Of clocks: it is time; or the clock has ended, and the room's handle is still valid inside. */
 typedef void dk_room_clock_fn(void *self, void *arg, dk_id room);
 /* What a room answers, wherever it is. err: 0, as the function of the same name has it for a room of this node (DK_ROOM_GONE: no
- * node that the id names knows it), or <0. The numbers are those of count_far(), of err 0. Not called when self stopped. */
+ * node that the id names knows it), or <0 (-ETIMEDOUT: one of them did not answer). The numbers are those of count_far(), of err 0.
+ * Not called when self stopped. */
 typedef void dk_room_far_fn(void *self, void *arg, int err, uint16_t members, uint16_t max_members);
 /* Properties of a room, wherever it is: a packed capsule, dk_packed_of(), borrowed; empty unless err is 0. Likewise. */
 typedef void dk_room_props_fn(void *self, void *arg, int err, dk_slice capsule);

@@ -44,7 +44,11 @@ enum room_cmd {
 	ROOM_CMD_CHAT_LOG = 126,
 	ROOM_CMD_OBJECT_SYNC = 128, /* also the push that tells of objects */
 	ROOM_CMD_OBJECT_UPDATE = 129,
-	ROOM_CMD_PROPS_SYNC = 130 /* push only */
+	ROOM_CMD_PROPS_SYNC = 130, /* push only */
+	ROOM_CMD_PUFFER_CREATE = 1100, /* from here on: the second set */
+	ROOM_CMD_PUFFER_JOIN = 1101,
+	ROOM_CMD_PUFFER_LEAVE = 1102,
+	ROOM_CMD_PUFFER_BROADCAST = 1103
 };
 
 /* Codes of refusals; a client sees them when the node sends structured errors. */
@@ -53,6 +57,7 @@ enum room_error {
 	ROOM_E_NOT_MEMBER = DK_E_ROOM_NOT_IN,
 	ROOM_E_JOIN = DK_E_ROOM_JOIN,
 	ROOM_E_LEAVE = DK_E_ROOM_LEAVE,
+	ROOM_E_NO_ID = DK_E_ROOM_NO_ID,
 	ROOM_E_OWNER = DK_E_ROOM_NO_OWNER,
 	ROOM_E_INCR = DK_E_ROOM_INCR,
 	ROOM_E_PROPS = DK_E_ROOM_PROP_SYNC,
@@ -127,10 +132,23 @@ enum room_error {
 	X(struct rooms, 1, 126, "room.chat_log", room_on_chat_log, DK_CLIENT | DK_USER | DK_PUFFER,                                \
 	  "what was said last; for members", DK_IN(str16(room)), DK_OUT(strs(lines)))
 
+/* room_puffer.c: those whose payloads are no puffer, once more in that form (ExposePufferCommands). Their pushes are the same. */
+#define ROOM_PUFFER_COMMANDS(X, R)                                                                                                 \
+	X(struct rooms, 1, 1100, "room.puffer_create", room_on_puffer_create, DK_CLIENT | DK_USER | DK_PUFFER,                     \
+	  "create a room, and be its owner", DK_IN(flag(allow_empty), u32(interval_ms), flag(join), u16(max_members), u16(ttl_s)), \
+	  DK_OUT(u32(created_s), str16(room)))                                                                                     \
+	X(struct rooms, 1, 1101, "room.puffer_join", room_on_puffer_join, DK_CLIENT | DK_USER | DK_PUFFER,                         \
+	  "join a room; all members get the message", DK_IN(bytes16(message), str16(room)), DK_OUT(u32(created_s), str16(room)))   \
+	X(struct rooms, 1, 1102, "room.puffer_leave", room_on_puffer_leave, DK_CLIENT | DK_USER | DK_PUFFER,                       \
+	  "leave a room; the others get the message", DK_IN(bytes16(message), str16(room)), DK_OUT())                              \
+	X(struct rooms, 1, 1103, "room.puffer_broadcast", room_on_puffer_broadcast, DK_CLIENT | DK_USER | DK_PUFFER | DK_QUIET,    \
+	  "send to all members of one's room, oneself included", DK_IN(bytes16(message), flag(reliable), str16(room)), DK_OUT())
+
 #define ROOM_COMMANDS(X, R)                                                                                                        \
 	ROOM_CORE_COMMANDS(X, R)                                                                                                   \
 	ROOM_SEND_COMMANDS(X, R)                                                                                                   \
-	ROOM_CHAT_COMMANDS(X, R)
+	ROOM_CHAT_COMMANDS(X, R)                                                                                                   \
+	ROOM_PUFFER_COMMANDS(X, R)
 
 /* P(ver, cmd, name, ident, flags, fields): what the plugin pushes beside the messages of members. */
 #define ROOM_PUSHES(P)                                                                                                             \

@@ -798,6 +798,15 @@ static void hear(struct player *p, const struct dk_frame *f)
 
 	if (p->n + 512 + f->payload.n > sizeof(p->log))
 		return;
+	if (f->status == 40 || f->status == 50) {
+		struct dk_error e;
+
+		if (!dk_error_unpack(f->payload, 32, &e))
+			ck_abort_msg("an error without a code");
+		p->n += (size_t)snprintf(p->log + p->n, sizeof(p->log) - p->n, "%u %s %u " DK_STR_FMT "\n", f->cmd,
+					 f->status == 40 ? "bad" : "err", e.code, DK_STR_ARG(e.text));
+		return;
+	}
 	if (f->status != DK_STATUS_PUSH) {
 		p->n += (size_t)snprintf(p->log + p->n, sizeof(p->log) - p->n, "%u %s ", f->cmd, word);
 		write_bytes(p, f->payload);

@@ -82,7 +82,8 @@ void player_send(struct player *p, uint8_t ver, uint16_t cmd, dk_slice payload);
 void player_leave(struct player *p);
 /* Goes to another node by itself, with its sid. False: nobody there knows it. */
 bool player_turn_to(struct player *p, unsigned node);
-/* What it heard since the last look: "cmd ok|bad|err|push|alone bytes\n", and "ver.cmd note bytes\n" of the answers to its signs of
+/* What it heard since the last look: "cmd ok|bad|err|push|alone bytes\n";
+ * of structured errors "cmd bad|err code text\n", and "ver.cmd note bytes\n" of the answers to its signs of
  * life, every two seconds; unprintable bytes as dots, ids of rooms as #. */
 const char *player_heard(struct player *p);
 

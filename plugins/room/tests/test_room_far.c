@@ -169,7 +169,7 @@ START_TEST(no_answer)
 	fabric_cut(0, 1, true);
 	count(1, "cut");
 	fabric_run(4000);
-	snprintf(want, sizeof(want), "cut %d 0 of 0\n", DK_ROOM_GONE);
+	snprintf(want, sizeof(want), "cut %d 0 of 0\n", -ETIMEDOUT);
 	expect(want);
 	fabric_cut(0, 1, false);
 	fabric_believe(1, 0, DK_DEAD);

@@ -303,7 +303,7 @@ START_TEST(seat_given_back)
 	ck_assert_uint_eq(info_at(0).members, 1);
 	ck_assert_uint_eq(info_at(0).reserved, 0);
 	ck_assert_uint_eq(eve->node, 1);
-	expect_heard(eve, "101 bad there is no such room\n");
+	expect_heard(eve, "101 bad the node of the room does not answer\n");
 	fabric_cut(0, 1, false);
 	say_join(eve, &the_id, "");
 	fabric_run(200);

@@ -130,7 +130,7 @@ START_TEST(refused)
 		snprintf(want, sizeof(want), "%u bad the user is not a member of this room\n", cmds[i]);
 		ck_assert_str_eq(player_heard(dan), want);
 		relay(ann, cmds[i], members, "hello", "nowhere");
-		snprintf(want, sizeof(want), "%u bad there is no such room\n", cmds[i]);
+		snprintf(want, sizeof(want), "%u bad the request names no room: an id has 52 characters\n", cmds[i]);
 		ck_assert_str_eq(player_heard(ann), want);
 		relay(ann, cmds[i], members, too_long, NULL);
 		snprintf(want, sizeof(want), "%u bad the message is longer than this node relays\n", cmds[i]);
