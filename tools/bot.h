@@ -24,7 +24,8 @@ struct bot_options {
 	uint32_t room_ttl_s, drain_s, gap_ms;
 	double rate;
 	/* bounds of a run in a cluster that is disturbed; BOT_NO_BOUND = any number is good */
-	uint32_t max_gap_ms, max_gap_p99_ms, max_told_ms, max_rooms_lost, max_disconnected, max_lost, max_lost_calm, max_wrong;
+	uint32_t max_gap_ms, max_gap_p99_ms, max_told_ms, max_rooms_lost, max_disconnected, max_lost, max_lost_calm, max_wrong,
+		max_doubled_calm;
 	bool lossless; /* max_lost, max_wrong = 0 */
 	bool seconds_given, bounded; /* bounded: the bounds alone decide about the exit status */
 };

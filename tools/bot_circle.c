@@ -265,5 +265,6 @@ void circle_close(struct part *p)
 	free(s->space);
 	free(s->pace);
 	free(s->gone);
+	free(s->twice);
 	free(s);
 }

@@ -86,6 +86,8 @@ struct circles {
 	uint64_t *pace;
 	uint32_t pace_n, pace_cap;
 	struct gone *gone;
+	uint64_t *twice; /* when what came twice was sent */
+	uint32_t twice_n;
 	uint32_t gone_n, gone_cap;
 	struct hist latency, gaps,
 		told; /* ns; gaps: of each bot the longest one; told: from the last message to the news of the loss */
@@ -135,6 +137,8 @@ void track_stop(struct circles *s, uint64_t now);
 void track_lost(struct circles *s, struct member *m, uint64_t now);
 /* How many did not come that were sent while no bot missed its node. */
 uint64_t track_calm(const struct circles *s);
+/* The same of what came twice. */
+uint64_t track_twice_calm(const struct circles *s);
 
 /* Of the circles that are not lost. expected: deliveries that have to come, those of other processes' messages included. */
 struct circle_sum {

@@ -36,11 +36,13 @@ static void report_json(struct circles *s, FILE *out, const struct circle_sum *s
 	fprintf(out,
 		", \"%ss\": %u, \"%s_size\": %u, \"rate_hz\": %g, \"size\": %u, \"interval_ms\": %u, \"reliable\": %s, "
 		"\"sent\": %" PRIu64 ", \"expected\": %" PRIu64 ", \"delivered\": %" PRIu64 ", \"lost\": %" PRIu64
-		", \"lost_calm\": %" PRIu64 ", \"duplicated\": %" PRIu64 ", \"out_of_order\": %" PRIu64 ", \"told\": %" PRIu64
-		", \"foreign\": %" PRIu64 ", \"sent_per_s\": %.0f, \"delivered_per_s\": %.0f",
+		", \"lost_calm\": %" PRIu64 ", \"duplicated\": %" PRIu64 ", \"duplicated_calm\": %" PRIu64
+		", \"out_of_order\": %" PRIu64 ", \"told\": %" PRIu64 ", \"foreign\": %" PRIu64
+		", \"sent_per_s\": %.0f, \"delivered_per_s\": %.0f",
 		s->part->scenario->name, s->circle_n, s->part->scenario->name, s->size, o->rate, o->size, o->interval_ms,
 		s->reliable ? "true" : "false", s->sent, sum->expected, sum->delivered, sum->lost, track_calm(s), sum->duplicated,
-		sum->out_of_order, s->told_n, s->foreign, (double)s->sent / seconds, (double)s->delivered / seconds);
+		track_twice_calm(s), sum->out_of_order, s->told_n, s->foreign, (double)s->sent / seconds,
+		(double)s->delivered / seconds);
 	report_quantiles(out, "delivery", &s->latency, true);
 	print_hist(out, "gap_ms", &s->gaps);
 	print_hist(out, "told_ms", &s->told);
@@ -107,6 +109,8 @@ bool circle_broken(struct part *p)
 	if (o->max_lost_calm != BOT_NO_BOUND)
 		bad |= run_over("The number of messages lost while no bot missed its node", (double)track_calm(s), "",
 				o->max_lost_calm);
+	bad |= run_over("The number of messages doubled while no bot missed its node", (double)track_twice_calm(s), "",
+			o->max_doubled_calm);
 	bad |= run_over("The number of messages doubled or overtaken", (double)wrong, "", o->max_wrong);
 	return bad;
 }

@@ -76,6 +76,7 @@ static const struct row rows[] = {
 	{ BOUND, "max-lost", "N", 0, 0, AT(max_lost), "of messages" },
 	{ BOUND, "max-lost-calm", "N", 0, 0, AT(max_lost_calm), "of messages sent while no bot missed its node" },
 	{ BOUND, "max-doubled", "N", 0, 0, AT(max_wrong), "of messages; overtaken ones count as doubled" },
+	{ BOUND, "max-doubled-calm", "N", 0, 0, AT(max_doubled_calm), "of messages sent while no bot missed its node" },
 	{ BOUND, "max-gap-ms", "MS", 0, 0, AT(max_gap_ms), "the longest time that any bot heard nothing of its room" },
 	{ BOUND, "max-gap-p99-ms", "MS", 0, 0, AT(max_gap_p99_ms), "likewise, the 99th percentile of the bots' longest times" },
 	{ BOUND, "max-rooms-lost", "N", 0, 0, AT(max_rooms_lost), "of rooms" },
@@ -111,6 +112,7 @@ const struct bot_options bot_defaults = {
 	.max_lost = BOT_NO_BOUND,
 	.max_lost_calm = BOT_NO_BOUND,
 	.max_wrong = BOT_NO_BOUND,
+	.max_doubled_calm = BOT_NO_BOUND,
 };
 
 static bool is_named(const struct row *row, const char *name)

@@ -11,6 +11,7 @@
 #include "tools/bot_circle.h"
 
 #define PACE_NS UINT64_C(50000000)
+#define TWICE_MAX 4096 /* of which it is remembered when they were sent */
 
 static struct track *track_at(const struct circles *s, uint32_t bot, uint32_t place)
 {
@@ -83,6 +84,23 @@ static void leave_window(struct circles *s, struct member *m, const struct track
 	}
 }
 
+static void came_twice(struct circles *s, uint64_t at)
+{
+	if (!s->twice)
+		s->twice = calloc(TWICE_MAX, sizeof(*s->twice));
+	if (s->twice && s->twice_n < TWICE_MAX)
+		s->twice[s->twice_n++] = at;
+}
+
+uint64_t track_twice_calm(const struct circles *s)
+{
+	uint64_t calm = 0;
+
+	for (uint32_t i = 0; i < s->twice_n; i++)
+		calm += !run_disturbed_at(s->part->run, s->twice[i]);
+	return calm;
+}
+
 void track_delivered(struct circles *s, struct member *m, dk_slice message)
 {
 	struct dk_cursor c = dk_cursor_of(message);
@@ -109,6 +127,7 @@ void track_delivered(struct circles *s, struct member *m, dk_slice message)
 
 		if (back < 64 && (t->seen >> back & 1)) {
 			circle->duplicated++;
+			came_twice(s, at);
 			return;
 		}
 		if (back < 64)

@@ -41,7 +41,7 @@ uninstall-local:
 	@for l in $(tools_links); do rm -f "$(DESTDIR)$(libexecdir)/$${l%:*}"; done
 
 ## One player of ./dev demo; ./dev demo --kill.
-EXTRA_DIST += %D%/demo/kill.sh
+EXTRA_DIST += %D%/demo/kill.sh %D%/demo/modules.sh
 noinst_PROGRAMS += %D%/demo/demo_pair
 %C%_demo_demo_pair_SOURCES = %D%/demo/pair.c
 %C%_demo_demo_pair_LDADD = $(client_lib)

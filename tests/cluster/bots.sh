@@ -113,11 +113,11 @@ for type in UDP TCP; do
 		expect "$kind over $type" 0 $bot $kind --endpoint "$url" --type $type --bots 20 --members 5 --rate 50 --messages 20 --reliable \
 			--json --quiet <<-OUT
 			"${kind}s": 4, "${kind}_size": 5
-			"sent": 400, "expected": 2000, "delivered": 2000, "lost": 0, "lost_calm": 0, "duplicated": 0, "out_of_order": 0
+			"sent": 400, "expected": 2000, "delivered": 2000, "lost": 0, "lost_calm": 0, "duplicated": 0, "duplicated_calm": 0, "out_of_order": 0
 		OUT
 	done
 	expect "messages in pairs over $type" 0 $bot dm --endpoint "$url" --type $type --bots 20 --rate 50 --messages 20 --reliable --json --quiet <<-OUT
-		"sent": 400, "expected": 400, "delivered": 400, "lost": 0, "lost_calm": 0, "duplicated": 0, "out_of_order": 0, "told": 0
+		"sent": 400, "expected": 400, "delivered": 400, "lost": 0, "lost_calm": 0, "duplicated": 0, "duplicated_calm": 0, "out_of_order": 0, "told": 0
 	OUT
 	expect "counting together over $type" 0 $bot dive --endpoint "$url" --type $type --bots 20 --room-size 10 --rate 50 --messages 20 --json \
 		--quiet <<-OUT
