@@ -91,3 +91,7 @@ check_PROGRAMS += %D%/tests/test_directory
 check_PROGRAMS += %D%/tests/test_room_http
 %C%_tests_test_room_http_SOURCES = %D%/tests/test_room_http.c %D%/tests/fabric.c %D%/tests/fabric.h
 %C%_tests_test_room_http_LDADD = $(harness_lib) $(kernel_lib) $(test_libs)
+check_PROGRAMS += %D%/tests/sim_kept_moves
+%C%_tests_sim_kept_moves_SOURCES = %D%/tests/sim_kept_moves.c tests/sim/town.c tests/sim/town.h
+%C%_tests_sim_kept_moves_CPPFLAGS = $(AM_CPPFLAGS)
+%C%_tests_sim_kept_moves_LDADD = $(harness_lib) $(client_lib) $(kernel_lib) $(test_libs)

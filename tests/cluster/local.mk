@@ -5,6 +5,7 @@
 ##%C%_cluster_signals_SOURCES = %D%/cluster_signals.c
 ##%C%_cluster_signals_LDADD = $(client_lib) $(test_libs)
 ##cluster_scripts += %D%/install.sh
+cluster_scripts += %D%/kept.sh
 cluster_scripts += %D%/bots.sh %D%/boot.sh %D%/stop.sh %D%/http.sh %D%/crowd.sh %D%/tasks.sh %D%/crash.sh %D%/install.sh \
 	%D%/workers.sh %D%/calls.sh %D%/scenario.sh %D%/health.sh %D%/cluster_up.sh %D%/cluster_template.sh \
 	%D%/cluster_mars.sh %D%/cluster_rolling.sh %D%/cluster_drain.sh %D%/cluster_follow.sh %D%/cluster_pause.sh %D%/cluster_kill.sh \

@@ -530,6 +530,38 @@ START_TEST(stays_when_a_move_fails)
 }
 END_TEST
 
+/* While a room is frozen nothing lapses and nobody is told anything: it may be somebody else's by then. */
+START_TEST(frozen)
+{
+	struct player *eve;
+
+	restart(2, "", 0);
+	opts.ttl_ms = 600;
+	opts.all_delay_ms = 40;
+	enable();
+	fabric_cut(0, 1, true);
+	put("a", "1", NULL, true);
+	fabric_run(550);
+	eve = player_new(0, "eve");
+	kept_join(eve, room);
+	fabric_run(2);
+	player_heard(bob);
+	player_heard(eve);
+	player_send(ann, 1, ROOM_CMD_MIGRATE, dk_slice_n(NULL, 0));
+	fabric_run(2);
+	ck_assert_int_eq(put("b", "1", NULL, true), DK_ROOM_MOVING);
+	fabric_run(90); /* of 100 */
+	ck_assert_int_eq(put("b", "1", NULL, true), DK_ROOM_MOVING);
+	ck_assert_str_eq(get(room, rooms, "a"), "1");
+	kept_hears(bob, "");
+	kept_hears(eve, "");
+	fabric_run(4000);
+	ck_assert_str_eq(get(room, rooms, "a"), "-");
+	ck_assert_ptr_nonnull(strstr(player_heard(bob), "31 push ....a\n"));
+	ck_assert_ptr_nonnull(strstr(player_heard(eve), "31 push ....a\n"));
+}
+END_TEST
+
 START_TEST(taken_over)
 {
 	struct dk_room *there;
@@ -586,6 +618,7 @@ int main(void)
 	tcase_add_test(t, clients_that_are_refused);
 	tcase_add_test(t, moves_along);
 	tcase_add_test(t, stays_when_a_move_fails);
+	tcase_add_test(t, frozen);
 	tcase_add_test(t, taken_over);
 	suite_add_tcase(suite, t);
 	runner = srunner_create(suite);
