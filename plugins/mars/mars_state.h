@@ -76,6 +76,8 @@ struct mars {
 	/* boots of the last stable view, this node's included */
 	struct mars_stable stable[MARS_STABLE_MAX];
 	size_t stable_n;
+	bool is_majority; /* as of the last tick */
+	uint64_t majority_at; /* since when again; 0 = it always was */
 
 	struct dk_timer tick, beat, copies, metrics;
 	unsigned copies_left; /* of an announcement to everybody */

@@ -13,6 +13,7 @@
 #include <diarkis/plugin.h>
 
 #define STABLE_MS 3000 /* longer than a death takes to be seen */
+#define AGAIN_MS 1000 /* a side that becomes the majority again: whom it took for dead has told it otherwise by then */
 
 bool mars_view_alive(const struct mars_member *member)
 {
@@ -58,6 +59,15 @@ static bool majority(const struct mars *m)
 	if (2 * alive != m->stable_n)
 		return 2 * alive > m->stable_n;
 	return m->stable_n > 0 && alive_boot(m, lowest);
+}
+
+static void watch_majority(struct mars *m)
+{
+	bool is = majority(m);
+
+	if (is && !m->is_majority)
+		m->majority_at = dk_now(m);
+	m->is_majority = is;
 }
 
 static void stable_shrink(struct mars *m)
@@ -138,6 +148,7 @@ void mars_view_settle(struct mars *m, bool agreed)
 	struct dk_cluster_event ev = { &m->me.node, DK_NODE_JOINED };
 
 	if (m->synced) {
+		watch_majority(m);
 		stable_shrink(m);
 		return;
 	}
@@ -145,6 +156,7 @@ void mars_view_settle(struct mars *m, bool agreed)
 		return;
 	m->synced = true;
 	stable_add(m, m->me.node.boot);
+	m->is_majority = majority(m);
 	m->ready = NULL;
 	dk_emit(&m->svc.synced, &ev);
 	if (step)
@@ -287,7 +299,11 @@ static void svc_counts(struct dk_cluster *c, dk_str role, struct dk_cluster_coun
 
 static bool svc_majority(struct dk_cluster *c)
 {
-	return mars_of(c)->synced && majority(mars_of(c));
+	const struct mars *m = mars_of(c);
+
+	if (!m->synced || !m->is_majority || !majority(m))
+		return false;
+	return !m->majority_at || dk_now(m) - m->majority_at >= AGAIN_MS;
 }
 
 static bool svc_synced_once(struct dk_cluster *c)

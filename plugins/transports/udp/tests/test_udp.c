@@ -1085,7 +1085,7 @@ START_TEST(users)
 	stage_user(&s, "ann", &user);
 	stage_expect(&s, "discarded ann replaced\n");
 	stage_run(&s, 3000);
-	end_expect(e, "closed\n");
+	end_expect(e, "push 0.6 ||!\nclosed\n"); /* the last word */
 	stage_run(&s, 8000);
 	stage_expect(&s, "discarded ann never\n");
 	/* A command that disconnects who calls it, in the middle of a datagram. */
