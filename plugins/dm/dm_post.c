@@ -362,6 +362,7 @@ static void ask(struct dms *s, struct dm_way *w)
 
 /* ---- the queue ---- */
 
+/* Does what can be done now. w may be gone when it returns. */
 static void pump(struct dms *s, struct dm_way *w)
 {
 	dk_id user;
@@ -388,6 +389,7 @@ static void pump(struct dms *s, struct dm_way *w)
 			look(s, w);
 	}
 	w->pins--;
+	dm_way_release(s, w); /* ids that a client makes up are not to drive out others */
 }
 
 static void on_due(void *self, uint64_t id)
@@ -417,11 +419,15 @@ static int enqueue(struct dms *s, dk_str to, const struct dm_order *o)
 
 	if (!w)
 		return DK_FULL;
-	if (w->bytes + o->from.n + o->message.n > (uint64_t)dm_conf(s)->queue_bytes)
+	if (w->bytes + o->from.n + o->message.n > (uint64_t)dm_conf(s)->queue_bytes) {
+		dm_way_release(s, w);
 		return DK_FULL;
+	}
 	it = item_new(s, o);
-	if (!it)
+	if (!it) {
+		dm_way_release(s, w);
 		return -ENOMEM;
+	}
 	/* In a while, so that what is sent in one go travels together. */
 	if (w->state == DM_IDLE && !w->due && !w->pins) {
 		if (dk_defer(s, on_due, w->id) < 0) {

@@ -152,6 +152,7 @@ void dm_way_learn(struct dms *s, dk_str uid, const struct dk_addr *node, bool to
 void dm_way_left(struct dms *s, dk_str uid); /* it went from here to another node */
 bool dm_way_has_left(const struct dms *s, const struct dm_way *w); /* just now */
 void dm_way_came(struct dms *s, dk_str uid); /* it is here */
+void dm_way_release(struct dms *s, struct dm_way *w); /* it goes where nothing is known of it and nothing waits for it */
 void dm_way_forget(struct dms *s, dk_str uid);
 void dm_way_forget_node(struct dms *s, const struct dk_addr *node);
 void dm_way_sweep(struct dms *s); /* what was not used for long */

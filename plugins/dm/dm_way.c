@@ -147,6 +147,12 @@ void dm_way_came(struct dms *s, dk_str uid)
 	w->node.family = 0;
 }
 
+void dm_way_release(struct dms *s, struct dm_way *w)
+{
+	if (idle(w) && !w->node.family && !w->left_ms)
+		way_free(s, w);
+}
+
 void dm_way_forget(struct dms *s, dk_str uid)
 {
 	struct dm_way *w = dm_way_find(s, uid);

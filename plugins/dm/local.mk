@@ -9,8 +9,8 @@ plugins_dm_la_LIBADD = $(kernel_lib)
 plugins_dm_la_LDFLAGS = $(plugin_ldflags)
 EXTRA_DIST += %D%/README.md %D%/dm.conf
 check_PROGRAMS += %D%/tests/test_dm_nodes
-%C%_tests_test_dm_nodes_SOURCES = %D%/tests/test_dm_nodes.c %D%/tests/dm_nodes.c %D%/tests/dm_nodes.h plugins/room/tests/fabric.c \
-	plugins/room/tests/fabric.h
+%C%_tests_test_dm_nodes_SOURCES = %D%/tests/test_dm_nodes.c %D%/tests/dm_nodes.c %D%/tests/dm_nodes.h %D%/dm_pack.c %D%/dm_pack.h \
+	plugins/room/tests/fabric.c plugins/room/tests/fabric.h
 %C%_tests_test_dm_nodes_CPPFLAGS = $(AM_CPPFLAGS)
 %C%_tests_test_dm_nodes_LDADD = $(harness_lib) $(kernel_lib) $(test_libs)
 check_PROGRAMS += %D%/tests/test_dm_walk

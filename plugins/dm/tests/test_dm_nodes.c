@@ -9,6 +9,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include <diarkis/dive.h>
+
+#include "../dm_pack.h"
+
 #define HEARS(player, text) ck_assert_str_eq(player_heard(player), text)
 #define HAPPENED(text) ck_assert_str_eq(happened(), text)
 
@@ -66,6 +70,7 @@ START_TEST(nobody)
 	fabric_run(200);
 	HEARS(ann, "701 bad there is no user of that id\n");
 	ck_assert_int_eq(dm_count(0, "not_found"), 4);
+	ck_assert_int_eq(dm_count(0, "cached"), 0); /* nothing is known of them */
 	fabric_close();
 }
 END_TEST
@@ -95,6 +100,75 @@ START_TEST(who_moves)
 	ck_assert_uint_eq(bob->node, 0);
 	ck_assert_uint_eq(ann->node, 1);
 	ck_assert_int_gt(dm_count(0, "repaired") + dm_count(1, "repaired"), 0);
+	fabric_close();
+}
+END_TEST
+
+/* Its two nodes do not hear each other while it is between them: whoever goes by either of them keeps its order. */
+START_TEST(between_two_nodes)
+{
+	struct dk_dive *dive;
+	struct player *tom = NULL;
+	struct dk_addr owner;
+	char name[16];
+
+	dm_open(3, 40, "timeout_ms = 5000;");
+	dive = dk_harness_service(fabric[2].h, DK_DIVE_NAME);
+	for (unsigned i = 0; !tom; i++) { /* one whose place is kept by the third node */
+		snprintf(name, sizeof(name), "tom%u", i);
+		ck_assert_int_eq(dive->resolve(dive, dk_str_c("dm.places"), dk_str_c(name), &owner), 0);
+		if (dk_addr_eq(&owner, &fabric[2].addr))
+			tom = player_new(0, name);
+	}
+	ann = player_new(2, "ann");
+	fabric_run(100);
+	ck_assert_int_eq(dm_move(tom, 1), 0);
+	while (tom->node == 0)
+		fabric_run(1);
+	fabric_cut(0, 1, true);
+	fabric_run(50);
+	dm_send(ann, name, "one");
+	fabric_run(50);
+	dm_move(ann, 0);
+	dm_send(ann, name, "two");
+	fabric_run(500);
+	HEARS(tom, "");
+	fabric_cut(0, 1, false);
+	fabric_run(2000);
+	HEARS(tom, "701 push ..one..ann\n701 push ..two..ann\n");
+	ck_assert_uint_eq(ann->node, 0);
+	fabric_close();
+}
+END_TEST
+
+/* What waits for a user who comes to this very node goes before what is sent then. */
+START_TEST(comes_here)
+{
+	struct dk_dm *dm;
+
+	dm_open(3, 42, "timeout_ms = 5000;");
+	two();
+	dm_connect(ann, "bob");
+	fabric_run(100);
+	dm = probe_of(0)->dm;
+	fabric_cut(0, 1, true);
+	ck_assert_int_eq(
+		dm->send(dm, probe_of(0), player_user(ann), dk_str_c("bob"), 2, 9, dk_slice_n("one", 3), DK_RELIABLE, NULL, NULL),
+		DK_LATER);
+	fabric_run(10);
+	ck_assert_int_eq(dm_move(bob, 2), 0);
+	fabric_run(300);
+	ck_assert_int_eq(dm_move(bob, 0), 0);
+	fabric_run(300);
+	ck_assert_uint_eq(bob->node, 0);
+	ck_assert_int_eq(
+		dm->send(dm, probe_of(0), player_user(ann), dk_str_c("bob"), 2, 9, dk_slice_n("two", 3), DK_RELIABLE, NULL, NULL),
+		DK_LATER);
+	fabric_run(10);
+	HEARS(bob, "");
+	fabric_cut(0, 1, false);
+	fabric_run(1000);
+	HEARS(bob, "9 push one\n9 push two\n");
 	fabric_close();
 }
 END_TEST
@@ -315,6 +389,57 @@ START_TEST(two_logins)
 }
 END_TEST
 
+/* arg: a place to be read, or NULL. */
+static void on_told(void *self, void *arg, const struct dk_dive_result *r)
+{
+	struct dk_dive_list list = r->values;
+	struct dk_value v;
+
+	(void)self;
+	ck_assert_int_eq(r->rc, 0);
+	if (arg)
+		ck_assert(dk_dive_next(&list, &v) && dm_place_read(v.as.bytes, arg));
+}
+
+/* A login whose time lies a year ahead, on a node that runs. */
+START_TEST(clocks_that_differ)
+{
+	struct dk_dive *dive;
+	struct dm_place p;
+	uint8_t buf[DM_PLACE_SIZE];
+	struct dk_writer w = dk_writer_on(buf, sizeof(buf));
+	struct dk_value v = { .type = DK_V_BYTES };
+	const struct dk_dive_ask q = {
+		.op = DK_DIVE_SET, .storage = dk_str_c("dm.places"), .key = dk_str_c("eve"), .values = &v, .n = 1
+	};
+	const struct dk_dive_ask look = { .op = DK_DIVE_GET, .storage = q.storage, .key = q.key };
+	struct player *eve;
+
+	dm_open(3, 41, "place_ttl_s = 10;");
+	two();
+	dive = dk_harness_service(fabric[2].h, DK_DIVE_NAME);
+	p = (struct dm_place){ fabric[1].addr, fabric[1].boot, UINT64_MAX / 2, 0 };
+	dm_place_write(&w, &p);
+	v.as.bytes = dk_written(&w);
+	ck_assert_int_eq(dive->ask(dive, probe_of(2), &q, on_told, NULL), 0);
+	fabric_run(100);
+	eve = player_new(0, "eve");
+	fabric_run(20000);
+	ck_assert(!eve->gone);
+	ck_assert_int_eq(dive->ask(dive, probe_of(2), &look, on_told, &p), 0);
+	fabric_run(100);
+	ck_assert(dk_addr_eq(&p.node, &fabric[0].addr) && p.login == UINT64_MAX / 2 + 1);
+	dm_send(bob, "eve", "hello");
+	fabric_run(100);
+	HEARS(eve, "701 push ..hello..bob\n");
+	/* and from there on */
+	ann = player_new(2, "eve");
+	fabric_run(200);
+	ck_assert(eve->gone && !ann->gone);
+	fabric_close();
+}
+END_TEST
+
 /* Both at once: one of them stays. */
 START_TEST(two_at_once)
 {
@@ -419,12 +544,15 @@ int main(void)
 	tcase_add_test(t, across);
 	tcase_add_test(t, nobody);
 	tcase_add_test(t, who_moves);
+	tcase_add_test(t, between_two_nodes);
+	tcase_add_test(t, comes_here);
 	tcase_add_test(t, stale);
 	tcase_add_test(t, silent);
 	tcase_add_test(t, filters);
 	tcase_add_test(t, lists);
 	tcase_add_test(t, service);
 	tcase_add_test(t, two_logins);
+	tcase_add_test(t, clocks_that_differ);
 	tcase_add_loop_test(t, two_at_once, 0, 10);
 	tcase_add_test(t, two_allowed);
 	tcase_add_test(t, storage_dies);

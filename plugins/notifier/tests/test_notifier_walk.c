@@ -16,7 +16,7 @@
 
 #include "plugins/room/tests/fabric.h"
 
-enum { NODES = 4, USERS = 5, STEPS = 120, NOTICES = 100, SEEDS = 15, NOTICED_MS = 2400, GONE_MS = 3500 };
+enum { NODES = 4, USERS = 5, STEPS = 120, NOTICES = 100, SEEDS = 20, NOTICED_MS = 2400, GONE_MS = 3500 };
 
 struct notifier_user {
 	struct dk_self base;
