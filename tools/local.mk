@@ -31,6 +31,13 @@ bin_PROGRAMS += %D%/diarkis-mars-stats
 %C%_diarkis_mars_stats_LDADD = $(wire_lib) $(JANSSON_LIBS)
 %C%_diarkis_mars_stats_LDFLAGS = $(program_ldflags)
 
+## Plays recorded rooms again.
+bin_PROGRAMS += %D%/diarkis-replay
+%C%_diarkis_replay_SOURCES = %D%/replay.c %D%/room_replay.c %D%/room_replay.h plugins/room/room_log.c plugins/room/room_log.h
+%C%_diarkis_replay_CPPFLAGS = $(AM_CPPFLAGS) -DDK_PLUGIN_DIR='"$(plugindir)"'
+%C%_diarkis_replay_LDADD = $(harness_lib) $(kernel_lib)
+%C%_diarkis_replay_LDFLAGS = $(program_ldflags)
+
 ## The names of the reference's tools, for scripts that call them: libexec/health-check.
 tools_links = health-check:diarkis-health-check
 install-exec-hook: install-binPROGRAMS

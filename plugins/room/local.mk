@@ -79,7 +79,7 @@ check_PROGRAMS += %D%/tests/sim_migrate
 %C%_tests_sim_migrate_SOURCES = %D%/tests/sim_migrate.c tests/sim/town.c tests/sim/town.h
 %C%_tests_sim_migrate_CPPFLAGS = $(AM_CPPFLAGS)
 %C%_tests_sim_migrate_LDADD = $(harness_lib) $(client_lib) $(kernel_lib) $(test_libs)
-plugins_room_la_SOURCES += %D%/room_http.c %D%/room_support.c plugins/directory.c plugins/directory.h plugins/listing.c \
+plugins_room_la_SOURCES += %D%/room_log.c %D%/room_log.h %D%/room_record.c %D%/room_http.c %D%/room_support.c plugins/directory.c plugins/directory.h plugins/listing.c \
 	plugins/listing.h
 check_PROGRAMS += %D%/tests/test_room_support
 %C%_tests_test_room_support_SOURCES = %D%/tests/test_room_support.c %D%/tests/fabric.c %D%/tests/fabric.h
@@ -95,3 +95,8 @@ check_PROGRAMS += %D%/tests/sim_kept_moves
 %C%_tests_sim_kept_moves_SOURCES = %D%/tests/sim_kept_moves.c tests/sim/town.c tests/sim/town.h
 %C%_tests_sim_kept_moves_CPPFLAGS = $(AM_CPPFLAGS)
 %C%_tests_sim_kept_moves_LDADD = $(harness_lib) $(client_lib) $(kernel_lib) $(test_libs)
+check_PROGRAMS += %D%/tests/test_room_record
+%C%_tests_test_room_record_SOURCES = %D%/tests/test_room_record.c tools/room_replay.c tools/room_replay.h %D%/room_log.c \
+	%D%/room_log.h
+%C%_tests_test_room_record_CPPFLAGS = $(AM_CPPFLAGS)
+%C%_tests_test_room_record_LDADD = $(harness_lib) $(kernel_lib) $(test_libs)

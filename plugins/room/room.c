@@ -13,6 +13,11 @@ static const struct dk_command room_commands[] = {
 
 /* ---- phases ---- */
 
+static void configure(const void *conf, struct dk_report *rep)
+{
+	room_record_configure(conf, rep);
+}
+
 static int init(void *self)
 {
 	struct rooms *s = self;
@@ -29,7 +34,9 @@ static int init(void *self)
 	room_props_init(s);
 	room_clock_init(s);
 	room_carry_init(s);
-	rc = room_sync_init(s);
+	rc = room_record_init(s);
+	if (rc == 0)
+		rc = room_sync_init(s);
 	if (rc == 0)
 		rc = room_objects_init(s);
 	if (rc == 0)
@@ -90,6 +97,7 @@ static void fini(void *self)
 	dk_id room;
 
 	s->listings.stopped = true;
+	room_record_fini(s);
 	while ((r = dk_table_next(&s->store.table, &slot, &room)))
 		room_strip(s, r);
 	room_client_fini(s);
@@ -138,6 +146,12 @@ static const struct dk_option options[] = {
 	       .unit = "ms", .flags = DK_RELOADABLE),
 	DK_INT(struct room_conf, max_message, "max_message_bytes", "65536", 1, 1048576, "longest message that is relayed",
 	       .unit = "bytes", .flags = DK_RELOADABLE),
+	DK_BOOL(struct room_conf, record, "record", "false", "what happens to rooms is written to files, for diarkis-replay"),
+	DK_STR(struct room_conf, record_dir, "record_dir", NULL, "the folder for them"),
+	DK_INT(struct room_conf, record_bytes, "record_bytes", "4194304", 1048576, 1 << 30,
+	       "size of such a file; there are two of a room", .unit = "bytes"),
+	DK_INT(struct room_conf, record_rooms, "record_rooms", "64", 1, 10000, "rooms that are recorded at a time"),
+	DK_BOOL(struct room_conf, record_keep, "record_keep", "false", "files of rooms that ended well are kept too"),
 	DK_BOOL(struct room_conf, http_create, "http_create", "false",
 		"POST /room/create/TYPE/MAX_MEMBERS/TTL/INTERVAL makes rooms; it asks nobody who they are"),
 	DK_BOOL(struct room_conf, support, "support", "false",
@@ -186,6 +200,10 @@ static const struct dk_counter counters[] = {
 	DK_COUNTER(struct rooms, taken_over, "rooms of dead nodes that this node owns now"),
 	DK_COUNTER(struct rooms, superseded, "rooms of this node that another one had taken over"),
 	DK_COUNTER(struct rooms, members_lost, "members of rooms taken over who could not be made"),
+	DK_GAUGE(struct rooms, recordings, "rooms that are recorded"),
+	DK_COUNTER(struct rooms, record_rounds, "recordings that were full and began anew"),
+	DK_COUNTER(struct rooms, record_skipped, "rooms that are not recorded because there are record_rooms already"),
+	DK_COUNTER(struct rooms, record_failed, "recordings that came to nothing; the log says why"),
 	DK_COUNTER(struct rooms, http_created, "rooms asked for over HTTP here, and made here or on another node"),
 	DK_COUNTER(struct rooms, http_refused, "such requests that came to nothing"),
 	DK_COUNTER(struct rooms, random_created, "rooms made by random joins, or for them"),
@@ -214,7 +232,13 @@ static const struct dk_counter counters[] = {
 	DK_COUNTER(struct rooms, early, "intervals cut short because the room had gathered too much"),
 	{ 0 },
 };
-static const struct dk_ops ops = { .init = init, .reload = reload, .offline = offline, .drain = drain, .stop = stop, .fini = fini };
+static const struct dk_ops ops = { .configure = configure,
+				   .init = init,
+				   .reload = reload,
+				   .offline = offline,
+				   .drain = drain,
+				   .stop = stop,
+				   .fini = fini };
 
 DK_PLUGIN(room) = {
 	DK_PLUGIN_HEAD("room", "1.0.0", "rooms: users of one node who hear each other"),

@@ -62,7 +62,10 @@ void room_leave_behind(struct rooms *s, struct room *r)
 
 static void on_ttl(void *self, struct dk_timer *t)
 {
-	discard(self, dk_container_of(t, struct room, ttl));
+	struct room *r = dk_container_of(t, struct room, ttl);
+
+	r->expired = true;
+	discard(self, r);
 }
 
 void room_arm_ttl(struct rooms *s, struct room *r, uint64_t ms)

@@ -27,6 +27,9 @@
 
 struct room_conf {
 	int64_t max_rooms, max_message, max_chat, chat_history, chat_rate, replicas, copy_bytes, support_rooms, support_bytes;
+	int64_t record_bytes, record_rooms;
+	const char *record_dir;
+	bool record, record_keep;
 	int64_t max_states, state_interval_ms;
 	const char *support_type;
 	bool expose_commands, expose_puffer, compat_interval, support, http_create;
@@ -107,6 +110,14 @@ struct rooms {
 	struct room_search *searches;
 	struct dk_http *http; /* room_http.c; NULL: there is none */
 	struct room_wish *wishes;
+	struct room_recording *recordings; /* room_record.c */
+	struct {
+		int (*reserve)(struct dk_room *svc, dk_id room, dk_id by, const dk_str *uids, size_t n, bool must_be_owner);
+		int (*cancel)(struct dk_room *svc, dk_id room, dk_id by, const dk_str *uids, size_t n, bool must_be_owner);
+		int (*change_ttl)(struct dk_room *svc, dk_id room, uint32_t ttl_s);
+		int (*incr)(struct dk_room *svc, dk_id room, dk_str name, int64_t delta, int64_t *ret_value);
+	} unrecorded; /* the service's own functions, where recorded ones stand before them */
+	bool checks_due;
 	struct {
 		uint64_t created, refused, discarded, joined, left, cut_off, vetoed, full;
 		uint64_t sent_to_join, came_to_join, holds_lapsed;
@@ -116,6 +127,8 @@ struct rooms {
 			objects_refused;
 		struct dk_histogram frozen;
 		uint64_t random_created, random_joined, random_again, registered, list_refused, http_created, http_refused;
+		uint64_t record_rounds, record_skipped, record_failed;
+		int64_t recordings;
 		uint64_t messages, relays, chats, chat_refused, clock_ticks, bytes, ticks, pushes, lost, early;
 		int64_t rooms, members, copies, copy_bytes, listed;
 	} n;
@@ -354,6 +367,12 @@ void room_search_gone(struct rooms *s, struct room_search *search);
 /* Nobody finds the room any more. */
 void room_unlist(struct rooms *s, struct room *r);
 void room_support_fini(struct rooms *s);
+
+/* ---- room_record.c ---- */
+
+void room_record_configure(const struct room_conf *c, struct dk_report *rep);
+int room_record_init(struct rooms *s); /* after what sets the functions of the service, before others listen */
+void room_record_fini(struct rooms *s);
 
 /* ---- room_http.c ---- */
 

@@ -67,6 +67,8 @@ struct room {
 	struct room_copies *copies; /* room_replica.c: NULL = there are none */
 	struct room_move *move; /* room_migrate.c: NULL = it stays */
 	struct room_waiting *waiting; /* room_migrate.c: joins, while it is frozen */
+	struct room_recording *recording; /* room_record.c: NULL = it is not recorded */
+	bool expired; /* it ends by its time to live */
 	struct room_listed *listed; /* room_support.c: NULL = nobody finds it */
 	uint8_t drain_tries;
 	bool stays; /* room_drain.c: nobody takes it */

@@ -110,3 +110,10 @@ fuzz_programs += %D%/fuzz_kept
 %C%_fuzz_kept_LDADD = $(client_lib) $(kernel_lib) $(fuzz_libs)
 %C%_fuzz_kept_LDFLAGS = $(fuzz_ldflags)
 EXTRA_DIST += %D%/corpus/kept
+fuzz_programs += %D%/fuzz_record
+%C%_fuzz_record_SOURCES = %D%/fuzz_record.c plugins/room/room_log.c plugins/room/room_log.h $(fuzz_main)
+## Its own objects: those of the plugin are made by libtool.
+%C%_fuzz_record_CPPFLAGS = $(AM_CPPFLAGS)
+%C%_fuzz_record_LDADD = $(fuzz_libs)
+%C%_fuzz_record_LDFLAGS = $(fuzz_ldflags)
+EXTRA_DIST += %D%/corpus/record
