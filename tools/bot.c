@@ -9,7 +9,7 @@
 
 #include "tools/bot_plan.h"
 
-static const struct scenario *const scenarios[] = { &scenario_room, &scenario_group, &scenario_session,
+static const struct scenario *const scenarios[] = { &scenario_room, &scenario_state, &scenario_group, &scenario_session,
 						    &scenario_dm,   &scenario_dive,  &scenario_idle };
 
 const struct scenario *scenario_named(const char *name)
@@ -39,8 +39,10 @@ static bool add_parts(struct run *r, const char *list)
 	char name[32];
 	size_t n;
 
-	for (size_t i = 0; !list && i < DK_ARRAY_LEN(scenarios); i++)
-		r->parts[r->part_n++].scenario = scenarios[i];
+	for (size_t i = 0; !list && i < DK_ARRAY_LEN(scenarios); i++) {
+		if (!scenarios[i]->by_itself)
+			r->parts[r->part_n++].scenario = scenarios[i];
+	}
 	for (; list && *list; list += n + (list[n] == ',')) {
 		n = strcspn(list, ",");
 		snprintf(name, sizeof(name), "%.*s", (int)(n < sizeof(name) ? n : sizeof(name) - 1), list);

@@ -59,6 +59,7 @@ struct part {
 
 struct scenario {
 	const char *name, *summary;
+	bool by_itself; /* no part of mixed, unless --with names it */
 	/* Memory, and options that do not fit. *ret_self goes to close, which accepts what a failed open left. 0, or <0 after a
 	 * sentence on stderr. */
 	int (*open)(struct part *p, void **ret_self);
@@ -89,7 +90,8 @@ struct scenario {
 /* By name; NULL = there is none. */
 const struct scenario *scenario_named(const char *name);
 void scenarios_help(FILE *out); /* a line for each */
-extern const struct scenario scenario_room, scenario_group, scenario_session, scenario_dm, scenario_dive, scenario_idle;
+extern const struct scenario scenario_room, scenario_state, scenario_group, scenario_session, scenario_dm, scenario_dive,
+	scenario_idle;
 
 /* ---- bot_run.c: bots that connect, do what their scenarios say, and leave ---- */
 

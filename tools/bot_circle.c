@@ -238,9 +238,7 @@ int circle_open(struct part *p, const struct circle_ops *ops, void **ret_self)
 	s->circles = calloc(s->circle_n, sizeof(*s->circles));
 	s->tracks = calloc((size_t)o->bots * s->size, sizeof(*s->tracks));
 	s->message = calloc(1, o->size);
-	s->space_n = o->size + CIRCLE_ID_MAX + 64;
-	s->space = calloc(1, s->space_n);
-	if (!s->members || !s->circles || !s->tracks || !s->message || !s->space)
+	if (!s->members || !s->circles || !s->tracks || !s->message)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < o->bots; i++) {
 		struct member *m = &s->members[i];
@@ -262,7 +260,6 @@ void circle_close(struct part *p)
 	free(s->circles);
 	free(s->tracks);
 	free(s->message);
-	free(s->space);
 	free(s->pace);
 	free(s->gone);
 	free(s->twice);

@@ -57,6 +57,7 @@ struct circle_ops {
 	bool (*count)(const struct dkc_reply *reply, uint32_t *ret_members);
 	bool alone; /* who speaks does not hear itself */
 	bool across; /* neighbours sit together, who are in different rooms, and so on different nodes */
+	bool latest; /* only the last message of each sender has to come */
 	bool unordered; /* one may overtake another, and that is no error */
 	bool reliable; /* always, whatever the options say */
 	uint32_t size; /* the only size that there is; 0 = as the options say */
@@ -79,8 +80,7 @@ struct circles {
 	bool shared, shared_asked, full, reliable; /* shared: by several processes; full: all of them are in */
 	uint64_t sent, delivered, foreign;
 	uint64_t start_ns, stop_ns, asked_ns, last_new_ns;
-	uint8_t *message, *space; /* space: for a message and what stands around it */
-	size_t space_n;
+	uint8_t *message;
 	uint64_t told_n; /* messages whose sender was told that they were not delivered */
 	/* How many messages had been sent after each PACE_NS of the run. */
 	uint64_t *pace;
@@ -125,6 +125,12 @@ static inline uint32_t circle_bot(const struct circles *s, uint32_t circle, uint
 {
 	return s->ops->across ? circle * s->size + place : (place - (s->shared ? s->o->first : 0)) * s->circle_n + circle;
 }
+
+/* ---- bot_room.c: for scenarios in rooms ---- */
+
+int room_create(struct member *m, struct dkc_client *c, dkc_reply_fn *fn, void *arg);
+int room_join(struct member *m, struct dkc_client *c, const struct circle *circle, dkc_reply_fn *fn, void *arg);
+bool room_entered(const struct dkc_reply *reply, struct circle *ret_circle);
 
 /* ---- bot_track.c: what came, what did not ---- */
 

@@ -1,55 +1,56 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Scenario group: bots of all nodes sit in groups and broadcast. Members of a group come one after another, so most groups span all
  * nodes. */
-#include <diarkis/group_commands.h>
+#include <diarkis/client_group.h>
 
 #include "tools/bot_circle.h"
 
-DK_PACKERS(GROUP_COMMANDS)
+static struct dk_id52 id_of(const struct circle *circle)
+{
+	struct dk_id52 id;
+
+	memcpy(id.c, circle->id, DK_ID52_LEN);
+	return id;
+}
 
 static int group_create(struct member *m, struct dkc_client *c, dkc_reply_fn *fn, void *arg)
 {
-	uint8_t buf[32];
-	struct dk_writer w = dk_writer_on(buf, sizeof(buf));
+	const struct bot_options *o = m->of->o;
+	struct dkc_group_opts opts = { .allow_empty = o->allow_empty,
+				       .join = true,
+				       .ttl_s = (uint16_t)o->room_ttl_s,
+				       .interval_ms = (uint16_t)o->interval_ms };
 
-	group_on_create_pack(&w, m->of->o->allow_empty, (uint16_t)m->of->o->interval_ms, true, (uint16_t)m->of->o->room_ttl_s);
-	return dkc_request(c, GROUP_VER, GROUP_CMD_CREATE, dk_written(&w), fn, arg);
+	return dkc_group_create(c, &opts, fn, arg);
 }
 
 static int group_join(struct member *m, struct dkc_client *c, const struct circle *circle, dkc_reply_fn *fn, void *arg)
 {
-	uint8_t buf[128];
-	struct dk_writer w = dk_writer_on(buf, sizeof(buf));
+	struct dk_id52 id = id_of(circle);
 
 	(void)m;
-	group_on_join_pack(&w, circle_id(circle), dk_slice_n(NULL, 0));
-	return dkc_request(c, GROUP_VER, GROUP_CMD_JOIN, dk_written(&w), fn, arg);
+	return dkc_group_join(c, &id, dk_slice_n(NULL, 0), fn, arg);
 }
 
 static bool group_entered(const struct dkc_reply *reply, struct circle *ret_circle)
 {
-	struct dk_cursor c = dk_cursor_of(reply->payload);
-	dk_slice id = dk_rd_bytes16(&c);
+	struct dk_id52 id;
 
-	return dkc_ok(reply) && !c.bad && circle_set_id(ret_circle, dk_str_of(id));
+	return dkc_group_joined(reply, &id) && circle_set_id(ret_circle, dk_str_n(id.c, DK_ID52_LEN));
 }
 
 static int group_say(struct member *m, struct dkc_client *c, const struct circle *circle, dk_slice message)
 {
-	struct dk_writer w = dk_writer_on(m->of->space, m->of->space_n);
+	struct dk_id52 id = id_of(circle);
 
-	group_on_broadcast_pack(&w, circle_id(circle), message, m->of->o->reliable);
-	return w.bad ? DKC_TOO_LONG
-		     : dkc_send(c, GROUP_VER, GROUP_CMD_BROADCAST, dk_written(&w),
-				m->of->o->reliable ? DK_RELIABLE : DK_UNRELIABLE);
+	return dkc_group_broadcast(c, &id, message, m->of->o->reliable);
 }
 
 static bool group_heard(const struct dkc_event *e, dk_slice *ret_message)
 {
-	struct dk_cursor c = dk_cursor_of(e->payload);
+	uint32_t tag;
 
-	*ret_message = dk_rd_bytes16(&c);
-	return e->ver == GROUP_VER && e->cmd == GROUP_CMD_BROADCAST && !c.bad;
+	return dkc_group_event(e, &tag, ret_message) == DKC_GROUP_BROADCAST;
 }
 
 static const struct circle_ops ops = {
@@ -68,11 +69,9 @@ static int group_open(struct part *p, void **ret_self)
 
 static uint32_t group_visit(struct part *p, struct dkc_client *c, void *arg)
 {
-	uint8_t buf[32];
-	struct dk_writer w = dk_writer_on(buf, sizeof(buf));
+	struct dkc_group_opts opts = { .join = true, .ttl_s = (uint16_t)p->o->room_ttl_s };
 
-	group_on_create_pack(&w, false, 0, true, (uint16_t)p->o->room_ttl_s);
-	return dkc_request(c, GROUP_VER, GROUP_CMD_CREATE, dk_written(&w), visits_answered, arg) == 0;
+	return dkc_group_create(c, &opts, visits_answered, arg) == 0;
 }
 
 const struct scenario scenario_group = {

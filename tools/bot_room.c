@@ -17,7 +17,7 @@ static struct dk_id52 id_of(const struct circle *circle)
 	return id;
 }
 
-static int room_create(struct member *m, struct dkc_client *c, dkc_reply_fn *fn, void *arg)
+int room_create(struct member *m, struct dkc_client *c, dkc_reply_fn *fn, void *arg)
 {
 	const struct bot_options *o = m->of->o;
 	struct dkc_room_opts opts = { .max_members = (uint16_t)(m->of->size < 2 ? 2 : m->of->size),
@@ -29,7 +29,7 @@ static int room_create(struct member *m, struct dkc_client *c, dkc_reply_fn *fn,
 	return dkc_room_create(c, &opts, fn, arg);
 }
 
-static int room_join(struct member *m, struct dkc_client *c, const struct circle *circle, dkc_reply_fn *fn, void *arg)
+int room_join(struct member *m, struct dkc_client *c, const struct circle *circle, dkc_reply_fn *fn, void *arg)
 {
 	struct dk_id52 id = id_of(circle);
 	dk_slice nothing = { NULL, 0 };
@@ -38,7 +38,7 @@ static int room_join(struct member *m, struct dkc_client *c, const struct circle
 	return dkc_room_join(c, &id, nothing, fn, arg);
 }
 
-static bool room_entered(const struct dkc_reply *reply, struct circle *ret_circle)
+bool room_entered(const struct dkc_reply *reply, struct circle *ret_circle)
 {
 	uint32_t created;
 

@@ -5,11 +5,9 @@
  */
 #include <errno.h>
 
-#include <diarkis/session_commands.h>
+#include <diarkis/client_session.h>
 
 #include "tools/bot_circle.h"
-
-DK_PACKERS(SESSION_COMMANDS)
 
 #define TYPE 1
 #define TYPE_OF_VISITS 2
@@ -18,44 +16,37 @@ DK_PACKERS(SESSION_COMMANDS)
 
 static int session_create(struct member *m, struct dkc_client *c, dkc_reply_fn *fn, void *arg)
 {
-	uint8_t buf[8];
-	struct dk_writer w = dk_writer_on(buf, sizeof(buf));
-
-	session_on_create_pack(&w, TYPE, (uint8_t)(m->of->size < 2 ? 2 : m->of->size), TTL_S);
-	return dkc_request(c, SESSION_VER, SESSION_CMD_CREATE, dk_written(&w), fn, arg);
+	return dkc_session_create(c, TYPE, (uint8_t)(m->of->size < 2 ? 2 : m->of->size), TTL_S, fn, arg);
 }
 
 static int session_join(struct member *m, struct dkc_client *c, const struct circle *circle, dkc_reply_fn *fn, void *arg)
 {
-	uint8_t buf[CIRCLE_ID_MAX + 8];
-	struct dk_writer w = dk_writer_on(buf, sizeof(buf));
-
 	(void)m;
-	session_on_join_pack(&w, TYPE, dk_slice_of(circle_id(circle)));
-	return dkc_request(c, SESSION_VER, SESSION_CMD_JOIN, dk_written(&w), fn, arg);
+	return dkc_session_join(c, TYPE, circle_id(circle), fn, arg);
 }
 
 static bool session_entered(const struct dkc_reply *reply, struct circle *ret_circle)
 {
-	struct dk_cursor c = dk_cursor_of(reply->payload);
+	uint8_t type;
+	dk_str id;
 
-	dk_rd_u8(&c); /* the type */
-	return dkc_ok(reply) && !c.bad && circle_set_id(ret_circle, dk_str_of(dk_rd_rest(&c)));
+	return dkc_session_id(reply, &type, &id) && circle_set_id(ret_circle, id);
 }
 
 static int session_say(struct member *m, struct dkc_client *c, const struct circle *circle, dk_slice message)
 {
-	struct dk_writer w = dk_writer_on(m->of->space, m->of->space_n);
-
+	(void)m;
 	(void)circle;
-	session_on_broadcast_pack(&w, TYPE, message);
-	return w.bad ? DKC_TOO_LONG : dkc_send(c, SESSION_VER, SESSION_CMD_BROADCAST, dk_written(&w), DK_RELIABLE);
+	return dkc_session_broadcast(c, TYPE, message);
 }
 
 static bool session_heard(const struct dkc_event *e, dk_slice *ret_message)
 {
-	*ret_message = e->payload;
-	return e->ver == SESSION_VER && e->cmd == SESSION_CMD_BROADCAST;
+	struct dkc_session_event what;
+	enum dkc_session_kind kind = dkc_session_event(e, &what);
+
+	*ret_message = what.message;
+	return kind == DKC_SESSION_BROADCAST;
 }
 
 static const struct circle_ops ops = {
@@ -81,25 +72,17 @@ static int session_open(struct part *p, void **ret_self)
 static void session_event(struct part *p, uint32_t bot, const struct dkc_event *e)
 {
 	struct circles *s = p->self;
-	struct dk_cursor c = dk_cursor_of(e->payload);
+	struct dkc_session_event what;
 
-	if (e->kind == DKC_PUSH && e->ver == SESSION_VER && e->cmd == SESSION_CMD_ENDED) {
-		dk_rd_u8(&c); /* why */
-		dk_rd_bytes16(&c); /* which */
-		if (dk_rd_u8(&c) == TYPE && !c.bad)
-			track_lost(s, &s->members[bot], net_now_ns(p->run->net));
-	}
+	if (dkc_session_event(e, &what) == DKC_SESSION_ENDED && what.type == TYPE)
+		track_lost(s, &s->members[bot], net_now_ns(p->run->net));
 	circle_event(p, bot, e);
 }
 
 static uint32_t session_visit(struct part *p, struct dkc_client *c, void *arg)
 {
-	uint8_t buf[8];
-	struct dk_writer w = dk_writer_on(buf, sizeof(buf));
-
 	(void)p;
-	session_on_create_pack(&w, TYPE_OF_VISITS, 2, TTL_S);
-	return dkc_request(c, SESSION_VER, SESSION_CMD_CREATE, dk_written(&w), visits_answered, arg) == 0;
+	return dkc_session_create(c, TYPE_OF_VISITS, 2, TTL_S, visits_answered, arg) == 0;
 }
 
 const struct scenario scenario_session = {

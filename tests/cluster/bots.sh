@@ -20,7 +20,7 @@ plugins = {
 	udp = { address = "127.0.0.1"; port = 0; };
 	tcp = { address = "127.0.0.1"; port = 0; };
 	user = { };
-	room = { };
+	room = { state_interval_ms = 20; };
 	group = { };
 	session = { };
 	dm = { storageTargetNodeType = ""; };
@@ -116,6 +116,11 @@ for type in UDP TCP; do
 			"sent": 400, "expected": 2000, "delivered": 2000, "lost": 0, "lost_calm": 0, "duplicated": 0, "duplicated_calm": 0, "out_of_order": 0
 		OUT
 	done
+	expect "states over $type" 0 $bot state --endpoint "$url" --type $type --bots 20 --members 5 --rate 20 --messages 20 --size 24 --reliable \
+		--json --quiet <<-OUT
+		"sent": 400,
+		"lost": 0, "lost_calm": 0, "duplicated": 0, "duplicated_calm": 0, "out_of_order": 0
+	OUT
 	expect "messages in pairs over $type" 0 $bot dm --endpoint "$url" --type $type --bots 20 --rate 50 --messages 20 --reliable --json --quiet <<-OUT
 		"sent": 400, "expected": 400, "delivered": 400, "lost": 0, "lost_calm": 0, "duplicated": 0, "duplicated_calm": 0, "out_of_order": 0, "told": 0
 	OUT
