@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Scenario state: bots sit in rooms, and each sets a state of its own again and again. Of states only the last one counts, so what is
- * passed over is no loss; at the end everybody must have heard everybody's last one. The server needs state_interval_ms of room. A bot
- * is in one room at a time, so this is no part of mixed.
+ * Scenario state: bots sit in rooms, and each sets a state of its own again and again. Of states only the last one counts, so what
+ * is passed over is no loss; at the end everybody must have heard everybody's last one. The server needs state_interval_ms of room.
+ * A bot is in one room at a time, so this is no part of mixed.
  */
 #include <diarkis/client_room.h>
 #include <diarkis/client_room_data.h>

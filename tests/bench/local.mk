@@ -22,3 +22,5 @@ bench_programs += %D%/bench_idle
 bench_programs += %D%/bench_mesh
 %C%_bench_mesh_SOURCES = %D%/bench_mesh.c %D%/rig.c %D%/rig.h
 %C%_bench_mesh_LDADD = $(kernel_lib)
+bench_programs += %D%/bench_modules
+%C%_bench_modules_SOURCES = %D%/bench_modules.c %D%/rig.c %D%/rig.h
