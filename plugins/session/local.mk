@@ -28,3 +28,9 @@ check_PROGRAMS += %D%/tests/test_session_walk
 check_PROGRAMS += %D%/tests/sim_session
 %C%_tests_sim_session_SOURCES = %D%/tests/sim_session.c
 %C%_tests_sim_session_LDADD = $(harness_lib) $(client_lib) $(kernel_lib) $(test_libs)
+check_PROGRAMS += %D%/tests/test_session_store
+%C%_tests_test_session_store_SOURCES = %D%/tests/test_session_store.c %D%/session_seats.c %D%/session_seats.h %D%/session_store.c \
+	%D%/session_store.h plugins/props.c plugins/props.h
+## Its own objects: those of the plugin are made by libtool.
+%C%_tests_test_session_store_CPPFLAGS = $(AM_CPPFLAGS)
+%C%_tests_test_session_store_LDADD = $(harness_lib) $(kernel_lib) $(test_libs)

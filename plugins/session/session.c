@@ -19,6 +19,7 @@ static int init(void *self)
 	session_store_init(&s->store, s, (uint32_t)session_conf(s)->max_sessions);
 	session_seats_init(&s->seats, s);
 	session_ask_init(s);
+	dk_pool_init(s, &s->askers, sizeof(struct session_asker), 0, "askers about sessions");
 	session_service_init(s);
 	session_props_init(s);
 	session_look_init(s);
@@ -73,6 +74,7 @@ static void fini(void *self)
 	while ((ss = dk_table_next(&s->store.table, &slot, &id)))
 		session_free(s, ss);
 	session_store_fini(&s->store);
+	dk_pool_fini(&s->askers);
 	session_seats_fini(&s->seats);
 }
 

@@ -13,6 +13,7 @@ enum {
 	TRY_MS = 1000, /* for one node to answer what may be asked again */
 	WAIT_MS = 10,
 	HOPS_MAX = 8,
+	SMALL = 320, /* what is said most of the time needs no heap */
 	SEARCHES_PER_S = 50,
 	ASKS_MAX = 1 << 20
 };
@@ -32,8 +33,9 @@ struct session_asking {
 	struct dk_timer timer;
 	session_answer_fn *fn;
 	void *arg;
-	uint8_t *bytes;
+	uint8_t *bytes; /* small, or on the heap */
 	size_t n;
+	uint8_t small[SMALL];
 };
 
 /* ---- addresses and former homes ---- */
@@ -102,7 +104,8 @@ void session_former_put(struct sessions *s, const struct dk_session_id *id, cons
 static void asking_free(struct session_asking *a)
 {
 	dk_timer_stop(&a->timer);
-	dk_free(a->s, a->bytes, a->n);
+	if (a->bytes != a->small)
+		dk_free(a->s, a->bytes, a->n);
 	dk_table_remove(&a->s->asks, a->id);
 }
 
@@ -339,7 +342,7 @@ int session_ask(struct sessions *s, const struct dk_session_id *id, uint16_t cmd
 	if (k)
 		a->hint = k->home;
 	a->n = payload.n;
-	a->bytes = dk_alloc(s, payload.n);
+	a->bytes = payload.n <= SMALL ? a->small : dk_alloc(s, payload.n);
 	if (!a->bytes || dk_defer(s, first_attempt, ask)) {
 		asking_free(a);
 		return -ENOMEM;

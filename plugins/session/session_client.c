@@ -176,10 +176,36 @@ int session_on_kick(struct sessions *s, struct dk_call *call, uint8_t type, dk_s
 
 /* ---- saying ---- */
 
+/* The session that a client speaks in, where its home is this node: nothing has to be asked then. NULL: it is elsewhere, or none. */
+static struct session *at_home(struct sessions *s, const struct dk_call *call, uint8_t type, const struct session_seat **ret_seat)
+{
+	const struct session_seat *seat = session_seat_of(&s->seats, call->user, type);
+	struct session *ss = seat && seat->state == SEAT_IN ? session_store_find(&s->store, &seat->known->id) : NULL;
+
+	*ret_seat = seat;
+	return ss && ss->phase == SESSION_LIVE ? ss : NULL;
+}
+
+static int say_at_home(struct sessions *s, struct dk_call *call, const struct session *ss, const struct session_seat *seat,
+		       uint16_t cmd, struct dk_list uids, dk_slice message)
+{
+	int rc = DK_TOO_LONG;
+
+	if (message.n <= (size_t)session_conf(s)->max_message)
+		rc = session_say(s, ss, seat->token, s->user->uid(s->user, call->user), SESSION_VER, cmd, uids, message);
+	return rc ? refuse(call, rc) : 0;
+}
+
 int session_on_broadcast(struct sessions *s, struct dk_call *call, uint8_t type, dk_slice message)
 {
+	const struct session_seat *seat;
+	const struct session *ss;
+
 	if (hidden(s, call))
 		return refuse_hidden(call);
+	ss = at_home(s, call, type, &seat);
+	if (ss)
+		return say_at_home(s, call, ss, seat, SESSION_CMD_BROADCAST, (struct dk_list){ .n = 0 }, message);
 	return begun(call, s->svc.broadcast(&s->svc, s, call->user, type, SESSION_VER, SESSION_CMD_BROADCAST, message, on_done,
 					    arg_of(call)));
 }
@@ -187,15 +213,19 @@ int session_on_broadcast(struct sessions *s, struct dk_call *call, uint8_t type,
 int session_on_message(struct sessions *s, struct dk_call *call, struct dk_list members, dk_slice message, uint8_t type)
 {
 	dk_str uids[DK_SESSION_INVITES_MAX];
+	const struct session_seat *seat;
+	const struct session *ss;
 	size_t n = 0;
 
 	if (hidden(s, call))
 		return refuse_hidden(call);
-	if (members.n > DK_SESSION_INVITES_MAX)
+	ss = at_home(s, call, type, &seat);
+	if (seat && (!members.n || members.n > DK_SESSION_INVITES_MAX))
 		return refuse(call, DK_SESSION_BAD_PARAMS);
-	while (dk_list_next(&members, &uids[n]))
-		if (++n == DK_SESSION_INVITES_MAX)
-			break;
+	if (ss)
+		return say_at_home(s, call, ss, seat, SESSION_CMD_MESSAGE, members, message);
+	while (n < DK_SESSION_INVITES_MAX && dk_list_next(&members, &uids[n]))
+		n++;
 	return begun(call, s->svc.message(&s->svc, s, call->user, type, uids, n, SESSION_VER, SESSION_CMD_MESSAGE, message, on_done,
 					  arg_of(call)));
 }

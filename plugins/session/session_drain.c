@@ -130,26 +130,26 @@ static int unpack(struct sessions *s, const struct dk_session_id *id, dk_slice s
 int session_on_land(struct sessions *s, struct dk_call *call, dk_str session, uint32_t epoch, dk_slice state)
 {
 	struct dk_session_event ev = { .moved = true };
+	struct session *ss, *old;
 	struct dk_session_id id;
-	struct session *ss;
 	int rc;
 
 	if (!session_id_ok(session, &id)) {
 		s->n.malformed++;
 		return session_say_outcome(call, -EINVAL);
 	}
-	ss = session_store_find(&s->store, &id);
-	if (ss && ss->epoch >= epoch)
-		return session_say_outcome(call, ss->epoch == epoch ? 0 : DK_EXISTS);
+	old = session_store_find(&s->store, &id);
+	if (old && old->epoch >= epoch)
+		return session_say_outcome(call, old->epoch == epoch ? 0 : DK_EXISTS);
 	if (dk_node_state(s) == DK_OFFLINE)
 		return session_say_outcome(call, DK_REFUSED);
-	if (ss) /* it was taken for dead while it had the session, and that went on elsewhere */
-		session_free(s, ss);
 	rc = unpack(s, &id, state, &ss);
 	if (rc) {
 		s->n.malformed += rc == -EPROTO;
 		return session_say_outcome(call, rc);
 	}
+	if (old) /* this node was taken for dead while it had the session, and that went on elsewhere */
+		session_free(s, old);
 	ss->epoch = epoch;
 	if (!ss->n)
 		session_arm_ttl(s, ss);

@@ -279,21 +279,18 @@ static bool may_speak(struct sessions *s, const struct session *ss, dk_str uid, 
 	return !token || (m && m->token == token);
 }
 
-int session_on_say(struct sessions *s, struct dk_call *call, dk_str session, uint64_t token, dk_str uid, uint8_t ver, uint16_t cmd,
-		   struct dk_list uids, dk_slice message)
+int session_say(struct sessions *s, const struct session *ss, uint64_t token, dk_str uid, uint8_t ver, uint16_t cmd,
+		struct dk_list uids, dk_slice message)
 {
 	struct session_member *to[DK_SESSION_INVITES_MAX];
-	struct session *ss = session_called(s, call, session, true);
 	bool some = uids.n > 0;
 	size_t n = 0;
 	dk_str name;
 
-	if (!ss)
-		return 0;
 	if (!may_speak(s, ss, uid, token))
-		return session_say_outcome(call, DK_SESSION_NOT_MEMBER);
+		return DK_SESSION_NOT_MEMBER;
 	if (uids.n > DK_SESSION_INVITES_MAX)
-		return session_say_outcome(call, DK_SESSION_BAD_PARAMS);
+		return DK_SESSION_BAD_PARAMS;
 	while (dk_list_next(&uids, &name)) {
 		struct session_member *m = session_member_find(&s->store, ss, name);
 		size_t i = 0;
@@ -309,7 +306,15 @@ int session_on_say(struct sessions *s, struct dk_call *call, dk_str session, uin
 		session_push_some(s, ss, to, n, ver, cmd, message);
 	else
 		session_push_all(s, ss, ver, cmd, message);
-	return session_say_outcome(call, 0);
+	return 0;
+}
+
+int session_on_say(struct sessions *s, struct dk_call *call, dk_str session, uint64_t token, dk_str uid, uint8_t ver, uint16_t cmd,
+		   struct dk_list uids, dk_slice message)
+{
+	struct session *ss = session_called(s, call, session, true);
+
+	return ss ? session_say_outcome(call, session_say(s, ss, token, uid, ver, cmd, uids, message)) : 0;
 }
 
 int session_on_throw_out(struct sessions *s, struct dk_call *call, dk_str session, uint64_t token, dk_str by, dk_str uid)

@@ -17,13 +17,13 @@ static void forget_asker(void *self, void *arg)
 
 struct session_asker *session_asker_new(struct sessions *s, void *self, dk_session_done_fn *done, void *arg)
 {
-	struct session_asker *a = dk_alloc(s, sizeof(*a));
+	struct session_asker *a = dk_pool_get(&s->askers);
 
 	if (!a)
 		return NULL;
 	*a = (struct session_asker){ .s = s, .self = self, .done = done, .arg = arg };
 	if (self && self != s && dk_own(self, forget_asker, a, "a question about a session") < 0) {
-		dk_free(s, a, sizeof(*a));
+		dk_pool_put(&s->askers, a);
 		return NULL;
 	}
 	return a;
@@ -33,7 +33,7 @@ void session_asker_free(struct session_asker *a)
 {
 	if (a->self && a->self != a->s)
 		dk_disown(a->self, forget_asker, a);
-	dk_free(a->s, a, sizeof(*a));
+	dk_pool_put(&a->s->askers, a);
 }
 
 void session_asker_tell(struct session_asker *a, const struct dk_session_result *r)

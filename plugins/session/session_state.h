@@ -58,6 +58,7 @@ struct sessions {
 	struct session_store store;
 	struct session_seats seats;
 	struct dk_table asks; /* session_ask.c */
+	struct dk_pool askers; /* session_service.c */
 	uint64_t asked_since_ms;
 	uint32_t asked;
 	struct dk_timer roll_timer, drain_timer;
@@ -137,6 +138,10 @@ void session_drop(struct sessions *s, struct session *ss, struct session_member 
 void session_push_all(struct sessions *s, const struct session *ss, uint8_t ver, uint16_t cmd, dk_slice payload);
 void session_push_some(struct sessions *s, const struct session *ss, struct session_member *const *members, size_t n, uint8_t ver,
 		       uint16_t cmd, dk_slice payload);
+/* A member, or with token 0 code, says something to all, or to those listed. Returns 0, DK_SESSION_NOT_MEMBER or
+ * DK_SESSION_BAD_PARAMS. */
+int session_say(struct sessions *s, const struct session *ss, uint64_t token, dk_str uid, uint8_t ver, uint16_t cmd, struct dk_list uids,
+		dk_slice message);
 void session_arm_ttl(struct sessions *s, struct session *ss);
 
 /* ---- session_end.c ---- */

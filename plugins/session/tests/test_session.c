@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 static struct player *ann, *bob, *cat;
 
@@ -529,7 +530,69 @@ START_TEST(the_last_login_wins)
 }
 END_TEST
 
+/* ---- what nodes should not send ---- */
+
+static void mangle(struct dk_env *chance, uint8_t *buf, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		buf[i] = (uint8_t)(dk_sim_chance(chance) % 4 ? dk_sim_chance(chance) % 3 : dk_sim_chance(chance));
+}
+
+/* Every row between nodes with nonsense behind a session's id, and a session's whole state with bits turned. */
+START_TEST(nonsense_from_nodes)
+{
+	struct dk_env *chance = dk_env_sim(5);
+	struct dk_session_info info;
+	struct dk_session_id id;
+	uint8_t buf[256];
+	dk_id session;
+
+	a_session();
+	kit_quiet = true;
+	memcpy(id.c, the_id.p, sizeof(id.c));
+	for (unsigned i = 0; i < 20000; i++) {
+		uint16_t cmd = (uint16_t)(300 + dk_sim_chance(chance) % 21);
+		struct dk_incoming in = { .ver = DK_VER_NODE, .cmd = cmd, .origin = DK_FROM_NODE, .from = fabric[1].addr };
+		struct dk_writer w = dk_writer_on(buf, sizeof(buf));
+		size_t n = dk_sim_chance(chance) % 120;
+		struct dk_session_id other = id;
+
+		other.c[0] ^= dk_sim_chance(chance) % 2; /* a stranger, half of the time */
+		if (cmd != 304 && dk_sim_chance(chance) % 8)
+			dk_wr_bytes16(&w, dk_slice_n(cmd == 320 ? other.c : id.c, DK_SESSION_ID_LEN));
+		mangle(chance, w.p, n);
+		in.payload = dk_slice_n(buf, (size_t)(w.p - buf) + n);
+		ck_assert_int_le(dk_dispatch(kit_probe(0), &in), DK_LATER);
+		if (i % 100 == 0)
+			fabric_run(1);
+	}
+	fabric_run(3000);
+	session = kit_svc(0)->find(kit_svc(0), &id);
+	ck_assert_int_eq(kit_svc(0)->info(kit_svc(0), session, &info), 0);
+	ck_assert_uint_le(info.members, info.max_members);
+	ck_assert_int_gt(kit_count(0, "malformed"), 0);
+	dk_env_free(chance);
+}
+END_TEST
+
 /* ---- a node by itself ---- */
+
+START_TEST(a_file_of_the_reference)
+{
+	char path[] = "/tmp/session.json.XXXXXX", config[256];
+	int fd = mkstemp(path);
+	struct dk_harness *h;
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(write(fd, "{}\n", 3), 3);
+	close(fd);
+	snprintf(config, sizeof(config), "plugins = { user = {}; mem = {}; session = { config = \"%s\"; }; };", path);
+	h = dk_harness_new(config, 1, NULL);
+	ck_assert_ptr_nonnull(h);
+	ck_assert_int_eq(dk_harness_free(h), 0);
+	unlink(path);
+}
+END_TEST
 
 START_TEST(alone)
 {
@@ -579,6 +642,7 @@ int main(void)
 	tcase_add_test(t, updates_one_after_another);
 	tcase_add_test(t, looks_from_any_node);
 	tcase_add_test(t, the_last_login_wins);
+	tcase_add_test(t, nonsense_from_nodes);
 	suite_add_tcase(suite, t);
 	tcase_add_checked_fixture(own, NULL, teardown);
 	tcase_set_timeout(own, 120);
@@ -587,6 +651,7 @@ int main(void)
 	suite_add_tcase(suite, own);
 	t = tcase_create("alone");
 	tcase_add_test(t, alone);
+	tcase_add_test(t, a_file_of_the_reference);
 	suite_add_tcase(suite, t);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);
