@@ -4,6 +4,7 @@
  * session afterwards, what they heard of it, and that all nodes agree.
  */
 #include "kit.h"
+#include "plugins/session/session_state.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -394,6 +395,89 @@ START_TEST(a_join_without_an_answer)
 }
 END_TEST
 
+/* ---- word that comes late ---- */
+
+/* A row of the home, node 0, as if another node had called it. */
+static void as_if(unsigned from, uint16_t cmd, const struct dk_writer *w)
+{
+	struct dk_incoming in = { .ver = DK_VER_NODE, .cmd = cmd, .origin = DK_FROM_NODE, .from = fabric[from].addr };
+
+	in.payload = dk_written(w);
+	ck_assert(!w->bad);
+	ck_assert_int_eq(dk_dispatch(kit_probe(0), &in), 0);
+}
+
+static uint64_t token_of(const struct player *p)
+{
+	const struct sessions *s = dk_plugin_state(dk_harness_kernel(fabric[p->node].h), "session");
+
+	return s->seats.users[dk_id_slot(player_user(p))].first->token;
+}
+
+START_TEST(a_leave_of_an_earlier_stay)
+{
+	uint8_t buf[256];
+	struct dk_writer w = dk_writer_on(buf, sizeof(buf));
+	uint64_t old = token_of(bob);
+
+	kit_leave(bob, 1);
+	kit_join(bob, 1, the_id);
+	fabric_run(20);
+	ck_assert(token_of(bob) != old);
+	session_on_exit_pack(&w, dk_str_c(the_id), old, DK_SESSION_LEFT, dk_str_c("bob"));
+	as_if(1, SESSION_NODE_LEAVE, &w);
+	expect_members(2, "0 3/9 ann cat bob owner ann");
+	w = dk_writer_on(buf, sizeof(buf));
+	session_on_exit_pack(&w, dk_str_c(the_id), token_of(bob), DK_SESSION_LEFT, dk_str_c("bob"));
+	as_if(1, SESSION_NODE_LEAVE, &w);
+	expect_members(2, "0 2/9 ann cat owner ann");
+}
+END_TEST
+
+/* One member, or none, is at that node, and whole: nobody else. */
+static void claim(unsigned from, bool whole, const struct player *p, uint16_t hops)
+{
+	uint8_t buf[256], list[64];
+	struct dk_writer w = dk_writer_on(buf, sizeof(buf)), l = dk_writer_on(list, sizeof(list));
+
+	if (p) {
+		dk_wr_u64(&l, token_of(p));
+		dk_wr_u16(&l, hops);
+		dk_wr_bytes16(&l, dk_slice_of(dk_str_c(p->name)));
+	}
+	session_on_members_here_pack(&w, dk_str_c(the_id), whole, p != NULL, dk_written(&l));
+	as_if(from, SESSION_NODE_MEMBERS_HERE, &w);
+}
+
+START_TEST(a_claim_of_a_former_node)
+{
+	move(bob, 2);
+	fabric_run(1000);
+	move(bob, 1);
+	fabric_run(1000);
+	claim(2, false, bob, 1);
+	kit_svc(2)->member_data(kit_svc(2), kit_probe(2), dk_str_c(the_id), kit_done, NULL);
+	kit_expect_answer("0 3/0 ann@1+ bob@2+ cat@3+");
+}
+END_TEST
+
+START_TEST(whom_a_node_does_not_name)
+{
+	claim(1, true, NULL, 0); /* older than bob's join, for all the home knows */
+	expect_members(2, "0 3/9 ann bob cat owner ann");
+	claim(1, false, NULL, 0);
+	fabric_run(11000);
+	claim(1, false, NULL, 0);
+	expect_members(2, "0 3/9 ann bob cat owner ann");
+	kit_events[0] = '\0';
+	claim(1, true, NULL, 0);
+	kit_expect_events("1 left 1 bob 2 reason 5\n");
+	fabric_run(20);
+	kit_expect(bob, "811 push ..0$.\n");
+	expect_members(2, "0 2/9 ann cat owner ann");
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("session_nodes");
@@ -418,6 +502,9 @@ int main(void)
 	tcase_add_test(t, a_way_that_was_cut_for_long);
 	tcase_add_test(t, a_way_that_was_cut_for_a_moment);
 	tcase_add_test(t, a_join_without_an_answer);
+	tcase_add_test(t, a_leave_of_an_earlier_stay);
+	tcase_add_test(t, a_claim_of_a_former_node);
+	tcase_add_test(t, whom_a_node_does_not_name);
 	suite_add_tcase(suite, t);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);
