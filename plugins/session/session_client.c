@@ -176,7 +176,8 @@ int session_on_kick(struct sessions *s, struct dk_call *call, uint8_t type, dk_s
 
 /* ---- saying ---- */
 
-/* The session that a client speaks in, where its home is this node: nothing has to be asked then. NULL: it is elsewhere, or none. */
+/* The session that a client speaks in, where its home is this node: nothing has to be asked then. NULL: it is elsewhere, or
+ * none. */
 static struct session *at_home(struct sessions *s, const struct dk_call *call, uint8_t type, const struct session_seat **ret_seat)
 {
 	const struct session_seat *seat = session_seat_of(&s->seats, call->user, type);

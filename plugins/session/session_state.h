@@ -140,8 +140,8 @@ void session_push_some(struct sessions *s, const struct session *ss, struct sess
 		       uint16_t cmd, dk_slice payload);
 /* A member, or with token 0 code, says something to all, or to those listed. Returns 0, DK_SESSION_NOT_MEMBER or
  * DK_SESSION_BAD_PARAMS. */
-int session_say(struct sessions *s, const struct session *ss, uint64_t token, dk_str uid, uint8_t ver, uint16_t cmd, struct dk_list uids,
-		dk_slice message);
+int session_say(struct sessions *s, const struct session *ss, uint64_t token, dk_str uid, uint8_t ver, uint16_t cmd,
+		struct dk_list uids, dk_slice message);
 void session_arm_ttl(struct sessions *s, struct session *ss);
 
 /* ---- session_end.c ---- */
