@@ -31,6 +31,7 @@ void dive_role(struct dive_storage *st, uint16_t bucket, enum dive_role role)
 		b->copy.family = 0;
 		b->leased_ms = 0;
 	}
+	st->calm = false;
 	b->role = (uint8_t)role;
 	b->since_ms = dk_now(st->dives);
 	b->keeper.family = 0;
@@ -146,6 +147,9 @@ static void on_tick(void *self, struct dk_timer *t)
 	d->n.uncopied = 0;
 	for (struct dive_storage *st = d->storages; st; st = st->next) {
 		dive_view_refresh(d, st);
+		if (st->calm)
+			continue;
+		st->calm = true;
 		dive_claim_look(d, st);
 		if (!dive_alone(d))
 			dive_move_look(d, st);
@@ -254,6 +258,20 @@ static uint64_t busy(void *self, const char **ret_what)
 	return n;
 }
 
+/* Nothing is asked of other nodes any more, and nothing done for them. */
+static void stop(void *self, struct dk_step *step)
+{
+	struct dives *d = self;
+
+	d->up = false;
+	d->over = true;
+	dive_ask_stop(d);
+	dive_claim_fini(d);
+	dive_copy_fini(d);
+	dive_move_fini(d);
+	dk_step_done(step, 0);
+}
+
 static void fini(void *self)
 {
 	struct dives *d = self;
@@ -340,9 +358,14 @@ static const struct dk_counter counters[] = {
 	DK_COUNTER(struct dives, expired, "keys that ended and were swept away unseen"),
 	{ .name = NULL },
 };
-static const struct dk_ops ops = {
-	.configure = configure, .init = init, .start = start, .started = started, .offline = offline, .busy = busy, .fini = fini
-};
+static const struct dk_ops ops = { .configure = configure,
+				   .init = init,
+				   .start = start,
+				   .started = started,
+				   .offline = offline,
+				   .busy = busy,
+				   .stop = stop,
+				   .fini = fini };
 
 DK_PLUGIN(dive) = {
 	DK_PLUGIN_HEAD("dive", "1.0.0", "named storages of keys, spread over the nodes of a cluster"),

@@ -355,6 +355,8 @@ static int svc_ask(struct dk_dive *svc, void *self, const struct dk_dive_ask *as
 	dk_id id;
 	int rc = check(d, ask, &st, &values);
 
+	if (rc == 0 && d->over)
+		rc = DK_DIVE_NO_NODE;
 	if (rc)
 		return rc;
 	a = dk_table_add(&d->asks, &id);
@@ -455,6 +457,19 @@ void dive_ask_init(struct dives *d)
 	d->svc.resolve = svc_resolve;
 	d->svc.local_keys = svc_local_keys;
 	d->svc.nodes = svc_nodes;
+}
+
+void dive_ask_stop(struct dives *d)
+{
+	struct asking *a;
+	uint32_t slot = 0;
+	dk_id id;
+
+	while ((a = dk_table_next(&d->asks, &slot, &id))) {
+		if (a->request)
+			d->carrier->cancel(d->carrier, a->request);
+		give_up(a, DK_DIVE_NO_NODE);
+	}
 }
 
 void dive_ask_fini(struct dives *d)

@@ -2,35 +2,36 @@
 /*
  * Buckets that this node should own, and that nobody gave it: the cluster is new, or their owner is gone. All nodes are asked at
  * once. Where one of them objects, because it owns the bucket or knows who is about to, this node waits for it to come. Where
- * nobody does it is owned from then on, with an epoch above all that were heard of. Of two nodes that claim one bucket the heavier
- * gets it.
+ * nobody does, all nodes are told of the epoch, which is above all that were heard of, and when they have it the bucket is owned: by
+ * who has the best copy, or by this node. Of two nodes that claim one bucket the heavier gets it.
  *
  * A claim counts only if every node answered and sees the same nodes, if they are still the same, and if this one is with the
- * majority: a node that is cut off takes nothing over.
+ * majority: a node that is cut off takes nothing over. As most nodes know of the epoch, who owned the bucket before finds nobody
+ * any more that keeps a copy for it. An owner whose copy has to be elsewhere claims its own bucket in the same way, and finds out
+ * whether it still owns it.
  */
 #include "dive_state.h"
 
 enum {
 	ANSWER_MS = 1000,
 	PAUSE_MS = 250, /* after a claim that left something */
-	LEFT_MS = 5000, /* a bucket given away is spoken for by its new owner or nobody for that long */
-	FIRST_MS = 3000, /* a node that serves since less may not have heard of the others yet */
-	LANDED_MS = 5000 /* one that began to come and stopped is given up */
+	FIRST_MS = 3000 /* a node that serves since less may not have heard of the others yet */
 };
-
-enum objection { FREE, OWNED_HERE, SPOKEN_FOR };
 
 struct dive_claim {
 	struct dive_storage *st;
 	struct dive_claim_part *parts;
 	uint64_t everybody;
 	uint32_t waiting;
-	bool failed;
+	bool failed, telling; /* telling: the second round */
 	uint8_t sent[DIVE_BUCKETS / 8], left[DIVE_BUCKETS / 8];
-	uint32_t epochs[DIVE_BUCKETS];
-	uint64_t copies[DIVE_BUCKETS]; /* the best copy of the latest epoch elsewhere: its version and 1; 0 = none */
+	uint32_t epochs[DIVE_BUCKETS]; /* the latest that was heard of; telling: what it is to have */
+	/* the best copy elsewhere: its epoch, its version and 1; 0 = none */
+	uint32_t copy_epochs[DIVE_BUCKETS];
+	uint64_t copies[DIVE_BUCKETS];
 	struct dk_addr copy_at[DIVE_BUCKETS];
-	struct dk_addr keepers[DIVE_BUCKETS];
+	struct dk_addr keepers[DIVE_BUCKETS]; /* who owns it, and in which epoch */
+	uint32_t keeper_epochs[DIVE_BUCKETS];
 };
 
 struct dive_claim_part {
@@ -81,11 +82,14 @@ static bool wanted(struct dives *d, const struct dive_storage *st, uint16_t i)
 {
 	const struct dive_bucket *b = &st->buckets[i];
 
+	if (b->role == DIVE_OWNED)
+		return dive_copy_parts(st, i) || dive_in_doubt(b);
 	if (!dive_view_mine(st, i))
 		return false;
 	if (b->role == DIVE_COPY && dk_now(d) < b->promised_ms)
 		return false;
-	return b->role == DIVE_NONE || b->role == DIVE_COPY || (b->role == DIVE_LANDING && dk_now(d) - b->since_ms > LANDED_MS);
+	return b->role == DIVE_NONE || b->role == DIVE_COPY ||
+	       (b->role == DIVE_LANDING && dk_now(d) - b->since_ms > DIVE_LANDED_MS);
 }
 
 static void own(struct dives *d, struct dive_storage *st, uint16_t i, uint32_t epoch)
@@ -94,49 +98,178 @@ static void own(struct dives *d, struct dive_storage *st, uint16_t i, uint32_t e
 		dive_empty(st, i);
 	else
 		d->n.taken_over++;
-	st->buckets[i].epoch = epoch;
+	dive_epoch(&st->buckets[i], epoch);
 	dive_role(st, i, DIVE_OWNED);
 	d->n.claimed++;
 }
 
-/* Nobody owns it. A copy of the latest epoch is worth more than none; of two copies the one that saw more. */
-static void settle(struct dives *d, struct dive_claim *c, uint16_t i)
+static void promote(struct dives *d, struct dive_claim *c, uint16_t i)
 {
-	struct dive_bucket *b = &c->st->buckets[i];
-	uint64_t here = b->role == DIVE_COPY && b->epoch >= c->epochs[i] ? b->version + 1 : 0;
-	uint64_t there = c->epochs[i] >= b->epoch ? c->copies[i] : 0;
-	/* Two more: it may have been on its way to a node that is gone, and come there. */
-	uint32_t epoch = (c->epochs[i] > b->epoch ? c->epochs[i] : b->epoch) + 2;
 	uint8_t buf[2 + DK_DIVE_STORAGE_MAX + 8];
 	struct dk_writer w = dk_writer_on(buf, sizeof(buf));
 
-	if (there > here || (there && b->epoch < c->epochs[i])) {
-		dive_on_promote_pack(&w, dk_str_c(c->st->name), i, epoch);
-		d->carrier->send(d->carrier, &c->copy_at[i], DK_VER_NODE, 643, dk_written(&w), DK_RELIABLE);
-		b->left_ms = dk_now(d);
-		return;
-	}
-	if (!here && b->role == DIVE_COPY) /* of an epoch that has passed */
-		dive_role(c->st, i, DIVE_NONE); /* own() forgets what is in it */
-	own(d, c->st, i, epoch);
+	dive_on_promote_pack(&w, dk_str_c(c->st->name), i, c->epochs[i]);
+	d->carrier->send(d->carrier, &c->copy_at[i], DK_VER_NODE, 643, dk_written(&w), DK_RELIABLE);
+	c->st->buckets[i].left_ms = dk_now(d);
 }
 
+/* This node owns it; is it so? Then its copy may be elsewhere. */
+static void go_on(struct dives *d, struct dive_claim *c, uint16_t i)
+{
+	struct dive_bucket *b = &c->st->buckets[i];
+
+	if (c->copies[i] && c->copy_epochs[i] > b->epoch) {
+		dive_step_down(d, c->st, i);
+		return;
+	}
+	dive_epoch(b, c->epochs[i]);
+	b->copy.family = 0;
+	b->leased_ms = 0;
+	dive_copy_anew(d, c->st, i);
+}
+
+/* Nobody else owns it. A copy of the latest epoch is worth more than none; of two copies the one that saw more. */
+static void settle(struct dives *d, struct dive_claim *c, uint16_t i)
+{
+	struct dive_bucket *b = &c->st->buckets[i];
+	bool here = b->role == DIVE_COPY, there = c->copies[i] != 0;
+
+	if (b->role == DIVE_OWNED)
+		go_on(d, c, i);
+	else if (there &&
+		 (!here || c->copy_epochs[i] > b->epoch || (c->copy_epochs[i] == b->epoch && c->copies[i] > b->version + 1)))
+		promote(d, c, i);
+	else
+		own(d, c->st, i, c->epochs[i]);
+}
+
+static bool good(struct dives *d, const struct dive_claim *c)
+{
+	return !c->failed && c->everybody == dive_view_everybody(d) && d->cluster->majority(d->cluster);
+}
+
+static void over(struct dives *d, struct dive_claim *c)
+{
+	c->st->claim_ms = dk_now(d) + PAUSE_MS;
+	claim_free(d, c);
+}
+
+/* All have answered what they were told. */
 static void conclude(struct dives *d, struct dive_claim *c)
 {
+	for (uint16_t i = 0; i < DIVE_BUCKETS && good(d, c); i++)
+		if (bit(c->left, i) && wanted(d, c->st, i) && c->st->buckets[i].seen <= c->epochs[i])
+			settle(d, c, i);
+	over(d, c);
+}
+
+static void tell(struct dives *d, struct dive_claim *c);
+static void answered(void *self, void *arg, int err, int status, dk_slice body);
+
+/* All have answered what they were asked. */
+static void choose(struct dives *d, struct dive_claim *c)
+{
 	struct dive_storage *st = c->st;
-	bool good = !c->failed && c->everybody == dive_view_everybody(d) && d->cluster->majority(d->cluster);
+	bool any = false;
 
 	for (uint16_t i = 0; i < DIVE_BUCKETS; i++) {
 		struct dive_bucket *b = &st->buckets[i];
 
-		if (!bit(c->sent, i) || !wanted(d, st, i))
+		if (!bit(c->sent, i) || !wanted(d, st, i)) {
+			clear_bit(c->left, i);
 			continue;
-		b->keeper = c->keepers[i];
-		if (good && bit(c->left, i))
-			settle(d, c, i);
+		}
+		if (b->role == DIVE_OWNED && c->keepers[i].family && c->keeper_epochs[i] > b->epoch)
+			dive_step_down(d, st, i);
+		if (b->role != DIVE_OWNED)
+			b->keeper = c->keepers[i];
+		/* Two more: it may have been on its way to a node that is gone, and come there. */
+		c->epochs[i] = (c->epochs[i] > b->seen ? c->epochs[i] : b->seen) + 2;
+		any |= bit(c->left, i);
 	}
-	st->claim_ms = dk_now(d) + PAUSE_MS;
-	claim_free(d, c);
+	if (any && good(d, c))
+		tell(d, c);
+	else
+		over(d, c);
+}
+
+static void one_less(struct dives *d, struct dive_claim *c)
+{
+	if (--c->waiting)
+		return;
+	if (c->telling)
+		conclude(d, c);
+	else
+		choose(d, c);
+}
+
+/* dk_carrier_done_fn; who has no dive answers with an error */
+static void heard(void *self, void *arg, int err, int status, dk_slice body)
+{
+	struct dive_claim_part *p = arg;
+	struct dive_claim *c = p->claim;
+	struct dk_cursor in = dk_cursor_of(body);
+
+	p->request = 0;
+	c->failed |= err != 0;
+	while (err == 0 && status == DK_STATUS_OK && in.p < in.end && !in.bad) {
+		uint16_t i = dk_rd_u16(&in);
+
+		if (in.bad || i >= DIVE_BUCKETS)
+			c->failed = true;
+		else
+			clear_bit(c->left, i);
+	}
+	one_less(self, c);
+}
+
+static bool request(struct dives *d, struct dive_claim *c, const struct dk_addr *at, dk_slice payload)
+{
+	struct dive_claim_part *p = dk_alloc(d, sizeof(*p));
+
+	if (!p)
+		return false;
+	p->claim = c;
+	p->at = *at;
+	if (d->carrier->request(d->carrier, d, at, DK_VER_NODE, c->telling ? 644 : 641, payload, ANSWER_MS,
+				c->telling ? heard : answered, p, &p->request)) {
+		dk_free(d, p, sizeof(*p));
+		return false;
+	}
+	p->next = c->parts;
+	c->parts = p;
+	c->waiting++;
+	return true;
+}
+
+/* Everybody, at once. */
+static void ask(struct dives *d, struct dive_claim *c, dk_slice payload)
+{
+	const struct dk_cluster_node *n;
+	uint32_t slot = 0;
+
+	c->waiting = 1;
+	while ((n = d->cluster->next(d->cluster, &slot)))
+		if (dive_there(n) && !request(d, c, &n->addr, payload))
+			c->failed = true;
+	one_less(d, c);
+}
+
+static void tell(struct dives *d, struct dive_claim *c)
+{
+	uint8_t buf[2 + DK_DIVE_STORAGE_MAX + DIVE_BUCKETS * 6], epochs[DIVE_BUCKETS * 6];
+	struct dk_writer w = dk_writer_on(buf, sizeof(buf)), e = dk_writer_on(epochs, sizeof(epochs));
+
+	for (uint16_t i = 0; i < DIVE_BUCKETS; i++) {
+		if (!bit(c->left, i))
+			continue;
+		dk_wr_u16(&e, i);
+		dk_wr_u32(&e, c->epochs[i]);
+		c->st->buckets[i].seen = c->epochs[i]; /* whatever comes of it: nobody else may have that one */
+	}
+	dive_on_epoch_pack(&w, dk_str_c(c->st->name), dk_written(&e));
+	c->telling = true;
+	ask(d, c, dk_written(&w));
 }
 
 /* dk_carrier_done_fn */
@@ -152,51 +285,34 @@ static void answered(void *self, void *arg, int err, int status, dk_slice body)
 		c->failed = true;
 	for (uint16_t i = 0; !err && status == DK_STATUS_OK && in.p < in.end && i < DIVE_BUCKETS; i++) {
 		uint8_t objection;
-		uint32_t epoch;
+		uint32_t seen, epoch;
 		uint64_t copy;
 
 		if (!bit(c->sent, i))
 			continue;
 		objection = dk_rd_u8(&in);
+		seen = dk_rd_u32(&in);
 		epoch = dk_rd_u32(&in);
 		copy = dk_rd_u64(&in);
 		if (in.bad) {
 			c->failed = true;
 			break;
 		}
-		if (epoch > c->epochs[i]) {
-			c->epochs[i] = epoch;
-			c->copies[i] = 0;
-		}
-		if (epoch == c->epochs[i] && copy > c->copies[i]) {
+		if (seen > c->epochs[i])
+			c->epochs[i] = seen;
+		if (copy && (epoch > c->copy_epochs[i] || (epoch == c->copy_epochs[i] && copy > c->copies[i]))) {
+			c->copy_epochs[i] = epoch;
 			c->copies[i] = copy;
 			c->copy_at[i] = p->at;
 		}
 		if (objection)
 			clear_bit(c->left, i);
-		if (objection == OWNED_HERE)
+		if (objection == DIVE_OWNED_HERE && (!c->keepers[i].family || epoch > c->keeper_epochs[i])) {
 			c->keepers[i] = p->at;
+			c->keeper_epochs[i] = epoch;
+		}
 	}
-	if (--c->waiting == 0)
-		conclude(self, c);
-}
-
-static bool ask(struct dives *d, struct dive_claim *c, const struct dk_addr *at, dk_slice payload)
-{
-	struct dive_claim_part *p = dk_alloc(d, sizeof(*p));
-
-	if (!p)
-		return false;
-	p->claim = c;
-	p->at = *at;
-	if (d->carrier->request(d->carrier, d, at, DK_VER_NODE, 641, payload, ANSWER_MS, answered, p, &p->request)) {
-		dk_free(d, p, sizeof(*p));
-		return false;
-	}
-	p->next = c->parts;
-	c->parts = p;
-	c->waiting++;
-	return true;
+	one_less(self, c);
 }
 
 /* Alone there is nobody to ask. */
@@ -204,7 +320,7 @@ static void take_all(struct dives *d, struct dive_storage *st)
 {
 	for (uint16_t i = 0; i < DIVE_BUCKETS; i++)
 		if (wanted(d, st, i))
-			own(d, st, i, st->buckets[i].epoch + 1);
+			own(d, st, i, st->buckets[i].seen + 1);
 }
 
 static bool may_claim(struct dives *d, const struct dive_storage *st)
@@ -220,17 +336,18 @@ void dive_claim_look(struct dives *d, struct dive_storage *st)
 {
 	uint8_t buf[2 + DK_DIVE_STORAGE_MAX + DIVE_BUCKETS / 8];
 	struct dk_writer w = dk_writer_on(buf, sizeof(buf));
-	const struct dk_cluster_node *n;
 	struct dive_claim *c;
-	uint32_t slot = 0;
 	bool any = false;
 
 	if (dive_alone(d)) {
 		take_all(d, st);
 		return;
 	}
-	for (uint16_t i = 0; i < DIVE_BUCKETS && !any; i++)
+	for (uint16_t i = 0; i < DIVE_BUCKETS && !any; i++) {
 		any = wanted(d, st, i);
+		if (dive_view_mine(st, i) && st->buckets[i].role != DIVE_OWNED)
+			st->calm = false;
+	}
 	if (!any || !may_claim(d, st))
 		return;
 	c = dk_alloc(d, sizeof(*c));
@@ -244,60 +361,17 @@ void dive_claim_look(struct dives *d, struct dive_storage *st)
 	memcpy(c->left, c->sent, sizeof(c->left));
 	c->everybody = dive_view_everybody(d);
 	dive_on_claim_pack(&w, dk_str_c(st->name), dk_slice_n(c->sent, sizeof(c->sent)));
-	while ((n = d->cluster->next(d->cluster, &slot)))
-		if (dive_there(n) && !ask(d, c, &n->addr, dk_written(&w)))
-			c->failed = true;
-	if (!c->waiting)
-		conclude(d, c);
+	ask(d, c, dk_written(&w));
 }
 
-/* ---- being asked ---- */
-
-static enum objection objection(struct dives *d, struct dive_storage *st, uint16_t i, uint64_t caller)
+bool dive_claim_yields(struct dives *d, struct dive_storage *st, uint16_t bucket, const struct dk_addr *to)
 {
-	struct dive_bucket *b = &st->buckets[i];
+	struct dive_claim *c = st->claim;
 
-	switch (b->role) {
-	case DIVE_OWNED:
-	case DIVE_LEAVING:
-		return OWNED_HERE;
-	case DIVE_LANDING:
-		return dk_now(d) - b->since_ms > LANDED_MS ? FREE : SPOKEN_FOR;
-	case DIVE_COPY:
-		if (dk_now(d) < b->promised_ms)
-			return SPOKEN_FOR;
-		break;
-	default:
-		break;
-	}
-	if (b->left_ms && dk_now(d) - b->left_ms < LEFT_MS)
-		return SPOKEN_FOR;
-	if (!st->claim || !bit(st->claim->left, i))
-		return FREE;
-	if (dive_hrw_weight(dive_hrw_node(dk_node_addr(d)), i) > dive_hrw_weight(caller, i))
-		return SPOKEN_FOR;
-	clear_bit(st->claim->left, i);
-	return FREE;
-}
-
-int dive_on_claim(struct dives *d, struct dk_call *call, dk_str storage, dk_slice buckets)
-{
-	uint8_t buf[DIVE_BUCKETS * 13];
-	struct dk_writer w = dk_writer_on(buf, sizeof(buf));
-	struct dive_storage *st = dive_find(d, storage);
-	uint64_t caller = dive_hrw_node(&call->from);
-
-	if (buckets.n != DIVE_BUCKETS / 8) {
-		d->n.malformed++;
-		return dk_refuse(call, DK_E_PARAMS, "%d bytes were expected, a bit for each bucket; these are %zu",
-				 DIVE_BUCKETS / 8, buckets.n);
-	}
-	for (uint16_t i = 0; st && i < DIVE_BUCKETS; i++) {
-		if (!bit(buckets.p, i))
-			continue;
-		dk_wr_u8(&w, (uint8_t)objection(d, st, i, caller));
-		dk_wr_u32(&w, st->buckets[i].epoch);
-		dk_wr_u64(&w, st->buckets[i].role == DIVE_COPY ? st->buckets[i].version + 1 : 0);
-	}
-	return dive_on_claim_answer(call, dive_alone(d) ? 0 : dive_view_everybody(d), dk_written(&w));
+	if (!c || !bit(c->left, bucket))
+		return true;
+	if (c->telling || dive_hrw_weight(dive_hrw_node(dk_node_addr(d)), bucket) > dive_hrw_weight(dive_hrw_node(to), bucket))
+		return false;
+	clear_bit(c->left, bucket);
+	return true;
 }

@@ -28,7 +28,7 @@ struct dive_copying {
 	struct dives *d;
 	struct dive_storage *st;
 	uint16_t bucket;
-	uint32_t epoch;
+	uint32_t epoch, sent_epoch;
 	uint64_t version, sent; /* to be copied; of what was sent last */
 	uint64_t sent_ms;
 	bool read; /* it changed nothing */
@@ -46,6 +46,7 @@ static void copying_free(struct dive_copying *c)
 {
 	struct dives *d = c->d;
 
+	c->st->calm = false;
 	*c->link = c->next;
 	if (c->next)
 		c->next->link = c->link;
@@ -97,6 +98,7 @@ static int send_bytes(struct dive_copying *c, enum dive_copy_kind kind, dk_slice
 
 	dive_on_copy_pack(&w, dk_str_c(c->st->name), c->bucket, c->epoch, c->sent, (uint8_t)kind, keys);
 	c->sent_ms = dk_now(d);
+	c->sent_epoch = c->epoch;
 	if (!w.bad)
 		rc = d->carrier->request(d->carrier, d, &c->to, DK_VER_NODE, 642, dk_written(&w), ANSWER_MS, answered, c,
 					 &c->request);
@@ -124,16 +126,30 @@ static int send_whole(struct dive_copying *c)
 	return rc;
 }
 
-static bool choose(struct dive_copying *c)
+bool dive_copy_parts(const struct dive_storage *st, uint16_t bucket)
+{
+	const struct dive_bucket *b = &st->buckets[bucket];
+	const struct dk_addr *to = dive_view_backup(st, bucket);
+	const struct dk_cluster_node *n = to ? st->dives->cluster->node(st->dives->cluster, to) : NULL;
+
+	return b->role == DIVE_OWNED && dive_copies(st) && b->copy.family && n &&
+	       (!dk_addr_eq(to, &b->copy) || n->boot != b->copy_boot);
+}
+
+enum choice { NOBODY, NOT_YET, CHOSEN };
+
+static enum choice choose(struct dive_copying *c)
 {
 	const struct dk_addr *to = dive_view_backup(c->st, c->bucket);
 	const struct dk_cluster_node *n = to ? c->d->cluster->node(c->d->cluster, to) : NULL;
 
 	if (!n)
-		return false;
+		return NOBODY;
+	if (dive_copy_parts(c->st, c->bucket) || dive_in_doubt(&c->st->buckets[c->bucket]))
+		return NOT_YET;
 	c->to = *to;
 	c->boot = n->boot;
-	return true;
+	return CHOSEN;
 }
 
 static void attempt(struct dive_copying *c);
@@ -155,6 +171,7 @@ static void attempt(struct dive_copying *c)
 {
 	struct dives *d = c->d;
 	const struct dive_bucket *b = &c->st->buckets[c->bucket];
+	enum choice choice = choose(c);
 
 	if ((b->role != DIVE_OWNED && b->role != DIVE_LEAVING) || b->epoch != c->epoch)
 		end(c, c->read ? DIVE_NOT_MINE : DIVE_DOUBT);
@@ -162,21 +179,21 @@ static void attempt(struct dive_copying *c)
 		end(c, c->read ? DK_DIVE_MINORITY : DK_DIVE_MAYBE);
 	else if (dk_now(d) >= c->until_ms)
 		end(c, c->read ? DK_DIVE_NO_NODE : DK_DIVE_MAYBE);
-	else if (!choose(c))
+	else if (choice == NOBODY)
 		end(c, 0); /* there is no other node any more */
-	else if (send_whole(c))
+	else if (choice == NOT_YET || send_whole(c))
 		dk_timer_start(d, &c->timer, AGAIN_MS, 0, on_again);
 }
 
-static void has_copy(struct dive_copying *c)
+static bool has_copy(struct dive_copying *c)
 {
 	struct dive_bucket *b = &c->st->buckets[c->bucket];
 
-	/* Late: another node's turn came, and it has this and more. */
-	if (b->copy.family && !is_copied(b, &c->to, c->boot, 0) && b->copied >= c->sent)
-		return;
-	if (b->copy.family && !dk_addr_eq(&b->copy, &c->to))
-		dive_copy_drop(c->d, c->st, c->bucket, &b->copy);
+	/* There is one copy in an epoch; this one lost to another. */
+	if (b->copy.family && !is_copied(b, &c->to, c->boot, 0)) {
+		dive_copy_drop(c->d, c->st, c->bucket, &c->to);
+		return false;
+	}
 	if (!is_copied(b, &c->to, c->boot, c->sent))
 		b->copied = c->sent;
 	b->copy = c->to;
@@ -184,6 +201,7 @@ static void has_copy(struct dive_copying *c)
 	if (b->leased_ms < c->sent_ms + LEASE_MS)
 		b->leased_ms = c->sent_ms + LEASE_MS;
 	c->d->n.copied++;
+	return true;
 }
 
 /* dk_carrier_done_fn */
@@ -198,10 +216,10 @@ static void answered(void *self, void *arg, int err, int status, dk_slice body)
 	c->request = 0;
 	if (err || status != DK_STATUS_OK || in.bad)
 		outcome = DIVE_NOT_MINE;
-	if (outcome == 0 && b->epoch == c->epoch && (b->role == DIVE_OWNED || b->role == DIVE_LEAVING))
-		has_copy(c);
-	else if (outcome == 0)
-		outcome = DIVE_WHOLE; /* it is owned elsewhere by now */
+	if (outcome == 0 && (b->epoch != c->sent_epoch || (b->role != DIVE_OWNED && b->role != DIVE_LEAVING) || !has_copy(c)))
+		outcome = DIVE_WHOLE;
+	if (outcome == DIVE_CLAIM && b->role == DIVE_OWNED && b->epoch == c->sent_epoch)
+		dive_doubt(b, 0);
 	if (outcome == 0)
 		end(c, 0);
 	else if (!c->call && !c->ask)
@@ -292,7 +310,7 @@ int dive_copy_begin(struct dives *d, struct dive_storage *st, dk_str key, const 
 	if (done)
 		dive_memo_pack(&w, done);
 	pack_key(d, st, key, &w);
-	if (w.bad || !choose(c) || send_bytes(c, DIVE_CHANGE, dk_written(&w)))
+	if (w.bad || choose(c) != CHOSEN || send_bytes(c, DIVE_CHANGE, dk_written(&w)))
 		dk_timer_start(d, &c->timer, AGAIN_MS, 0, on_again);
 	return DK_LATER;
 }
@@ -314,7 +332,7 @@ int dive_copy_check(struct dives *d, struct dive_storage *st, uint16_t bucket, b
 		return read ? -ENOMEM : DK_DIVE_MAYBE;
 	d->n.checked++;
 	c->read = read;
-	if (!choose(c) || send_bytes(c, DIVE_CHECK, dk_slice_n(NULL, 0)))
+	if (choose(c) != CHOSEN || send_bytes(c, DIVE_CHECK, dk_slice_n(NULL, 0)))
 		dk_timer_start(d, &c->timer, AGAIN_MS, 0, on_again);
 	return DK_LATER;
 }
@@ -340,15 +358,17 @@ static bool restore(struct dives *d, struct dive_storage *st, uint16_t i)
 
 	if (b->role != DIVE_OWNED || !n || is_copied(b, to, n->boot, b->version))
 		return true;
-	d->n.uncopied++;
-	if (b->copying || d->copy_n >= AT_ONCE || d->budget <= 0)
+	st->calm = false;
+	if (!b->copying || !is_copied(b, to, n->boot, 0)) /* else it is on its way */
+		d->n.uncopied++;
+	if (b->copying || d->copy_n >= AT_ONCE || d->budget <= 0 || dive_copy_parts(st, i) || dive_in_doubt(b))
 		return true;
 	c = begin(d, st, i);
 	if (!c)
 		return false;
 	d->copy_n++;
 	d->budget -= (int64_t)dive_parcel_size(st, i);
-	if (!choose(c) || send_whole(c))
+	if (choose(c) != CHOSEN || send_whole(c))
 		copying_free(c);
 	return true;
 }
@@ -358,6 +378,20 @@ void dive_copy_look(struct dives *d, struct dive_storage *st)
 	for (uint16_t i = 0; i < DIVE_BUCKETS && st->copies && st->owned; i++)
 		if (!restore(d, st, i))
 			return;
+}
+
+void dive_copy_anew(struct dives *d, struct dive_storage *st, uint16_t bucket)
+{
+	for (struct dive_copying *c = d->copyings; c; c = c->next)
+		if (c->st == st && c->bucket == bucket)
+			c->epoch = st->buckets[bucket].epoch;
+}
+
+void dive_step_down(struct dives *d, struct dive_storage *st, uint16_t bucket)
+{
+	d->n.stale++;
+	dive_empty(st, bucket);
+	dive_role(st, bucket, DIVE_NONE);
 }
 
 /* ---- the other end ---- */
@@ -391,7 +425,7 @@ static int copied(struct dive_storage *st, uint16_t bucket, uint32_t epoch, uint
 	if (kind == DIVE_ALL) {
 		dive_empty(st, bucket);
 		dive_role(st, bucket, DIVE_COPY);
-		b->epoch = epoch;
+		dive_epoch(b, epoch);
 	} else if (b->role != DIVE_COPY || b->epoch != epoch || version > b->version + (kind == DIVE_CHANGE)) {
 		return DIVE_WHOLE;
 	} else if (version <= b->version) {
@@ -408,7 +442,13 @@ int dive_on_copy(struct dives *d, struct dk_call *call, dk_str storage, uint16_t
 	struct dive_bucket *b = st && bucket < DIVE_BUCKETS ? &st->buckets[bucket] : NULL;
 	int outcome;
 
-	if (!b || (b->role != DIVE_NONE && b->role != DIVE_COPY) || b->epoch > epoch)
+	if (!b)
+		return dive_on_copy_answer(call, DIVE_NOT_MINE);
+	if (b->seen > epoch)
+		return dive_on_copy_answer(call, DIVE_CLAIM);
+	if (b->role == DIVE_OWNED && b->epoch < epoch)
+		dive_step_down(d, st, bucket);
+	if (b->role != DIVE_NONE && b->role != DIVE_COPY)
 		return dive_on_copy_answer(call, DIVE_NOT_MINE);
 	if (kind == DIVE_DROP)
 		return dive_on_copy_answer(call, (uint8_t)drop(st, bucket, &call->from));
@@ -425,8 +465,8 @@ int dive_on_promote(struct dives *d, struct dk_call *call, dk_str storage, uint1
 	struct dive_storage *st = dive_find(d, storage);
 	struct dive_bucket *b = st && bucket < DIVE_BUCKETS ? &st->buckets[bucket] : NULL;
 
-	if (b && b->role == DIVE_COPY && b->epoch < epoch && dk_now(d) >= b->promised_ms) {
-		b->epoch = epoch;
+	if (b && d->up && b->role == DIVE_COPY && b->seen <= epoch && dk_now(d) >= b->promised_ms) {
+		dive_epoch(b, epoch);
 		dive_role(st, bucket, DIVE_OWNED);
 		d->n.taken_over++;
 		dive_look(d);

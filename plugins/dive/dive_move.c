@@ -64,7 +64,7 @@ static void gone_over(struct dive_move *m, uint32_t epoch, bool stale)
 		dive_copy_drop(d, m->st, m->bucket, &b->copy);
 	b->copy.family = 0;
 	if (epoch > b->epoch)
-		b->epoch = epoch;
+		dive_epoch(b, epoch);
 	if (!keep)
 		dive_empty(m->st, m->bucket);
 	dive_role(m->st, m->bucket, keep ? DIVE_COPY : DIVE_NONE);
@@ -165,6 +165,8 @@ static void answered(void *self, void *arg, int err, int status, dk_slice body)
 	if (err && (last || m->asks) && (m->asks || err != -EHOSTUNREACH)) {
 		dk_timer_start(m->d, &m->timer, ASK_AGAIN_MS, 0, on_ask_again);
 	} else if (err || (outcome && outcome != DIVE_STALE)) {
+		if (err == 0 && outcome == DIVE_CLAIM)
+			dive_doubt(&m->st->buckets[m->bucket], epoch);
 		stays(m);
 	} else if (outcome == DIVE_STALE) {
 		m->d->n.stale++;
@@ -238,18 +240,22 @@ static void refill(struct dives *d)
 void dive_move_look(struct dives *d, struct dive_storage *st)
 {
 	refill(d);
+	if (d->moves || d->budget <= 0)
+		st->calm = false;
 	for (uint16_t i = 0; i < DIVE_BUCKETS && st->owned && d->move_n < AT_ONCE && d->budget > 0; i++) {
 		struct dive_bucket *b = &st->buckets[i];
 		const struct dk_addr *to;
 
-		if (b->role != DIVE_OWNED || b->retry_ms > dk_now(d))
+		to = b->role == DIVE_OWNED ? dive_view_other(st, i) : NULL;
+		if (to)
+			st->calm = false;
+		if (!to || dive_in_doubt(b) || b->retry_ms > dk_now(d))
 			continue;
-		to = dive_view_other(st, i);
-		if (to && b->copying) {
+		if (b->copying) {
 			b->hold_ms = dk_now(d) + HOLD_MS; /* changes that wait for their copy come first */
 			continue;
 		}
-		if (to && !begin(d, st, i, to))
+		if (!begin(d, st, i, to))
 			return;
 	}
 }
@@ -266,6 +272,8 @@ static int admit(struct dives *d, struct dive_storage *st, uint16_t bucket, uint
 	/* Of two owners of one epoch, as after a cut, that one stays which the other one wants to give it to. */
 	if (b->epoch > epoch || (b->epoch == epoch && (b->role == DIVE_OWNED || b->role == DIVE_LEAVING)))
 		return DIVE_STALE;
+	if (b->seen > epoch)
+		return DIVE_CLAIM;
 	if (b->role == DIVE_LEAVING || b->given_up == transfer || !d->up || dk_node_state(d) == DK_OFFLINE)
 		return DIVE_NOT_MINE;
 	dive_empty(st, bucket);
@@ -315,14 +323,14 @@ int dive_on_migrate(struct dives *d, struct dk_call *call, dk_str storage, uint1
 	if (outcome == 0 && dive_parcel_unpack(st, bucket, keys))
 		outcome = DIVE_NOT_MINE;
 	if (outcome) {
-		if (outcome != DIVE_STALE)
+		if (outcome != DIVE_STALE && outcome != DIVE_CLAIM)
 			land_nowhere(st, bucket, transfer);
-		return dive_on_migrate_answer(call, (uint8_t)outcome, b->epoch);
+		return dive_on_migrate_answer(call, (uint8_t)outcome, outcome == DIVE_CLAIM ? b->seen : b->epoch);
 	}
 	b->parts++;
 	b->since_ms = dk_now(d);
 	if (last) {
-		b->epoch = epoch + 1;
+		dive_epoch(b, epoch + 1);
 		b->version = 0;
 		b->copy.family = 0;
 		b->hold_ms = 0;

@@ -14,6 +14,7 @@ enum dive_elsewhere {
 	DIVE_NO_MEMORY,
 	DIVE_STALE, /* of a bucket on its way: there is a later epoch here */
 	DIVE_WHOLE, /* of a copy: something is missing here, so everything is wanted */
+	DIVE_CLAIM, /* a later epoch was heard of here: claim the bucket anew, if it is still yours */
 	DIVE_DOUBT /* it was done here, but the bucket went elsewhere before its copy was made */
 };
 
@@ -55,6 +56,9 @@ enum dive_copy_kind {
 	X(struct dives, DK_VER_NODE, 641, "dive.claim", dive_on_claim, DK_INTERNAL,                                                \
 	  "the calling node wants to own buckets (a bit each): for each one, what stands against it, epoch and copy",              \
 	  DK_IN(str16(storage), rest(buckets)), DK_OUT(u64(nodes), rest(objections)))                                              \
+	X(struct dives, DK_VER_NODE, 644, "dive.epoch", dive_on_epoch, DK_INTERNAL,                                                \
+	  "the calling node is about to own buckets in these epochs: those that it may not have",                                  \
+	  DK_IN(str16(storage), rest(epochs)), DK_OUT(rest(refused)))                                                              \
 	X(struct dives, DK_VER_NODE, 642, "dive.copy", dive_on_copy, DK_INTERNAL,                                                  \
 	  "of a bucket that is copied here: kind 0 a change, 1 all of it, 2 whether everything is here, 3 it is of no use now",    \
 	  DK_IN(str16(storage), u16(bucket), u32(epoch), u64(version), u8(kind), rest(keys)), DK_OUT(u8(outcome)))                 \

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * State of the plugin dive, shared by its files: dive.c (options, phases), dive_ask.c (who asks: the service), dive_serve.c (who
- * owns: what other nodes ask), dive_view.c (which nodes hold a storage), dive_claim.c (buckets that nobody owns), dive_move.c
- * (buckets that change their owner), dive_copy.c (copies of buckets on one more node), dive_store.[ch] (the keys), dive_hrw.[ch]
- * (who owns what).
+ * owns: what other nodes ask), dive_view.c (which nodes hold a storage), dive_claim.c (buckets that nobody owns), dive_claimed.c
+ * (what others claim), dive_move.c (buckets that change their owner), dive_copy.c (copies of buckets on one more node),
+ * dive_parcel.c (buckets as bytes), dive_store.[ch] (the keys), dive_memo.[ch] (what was done), dive_hrw.[ch] (who owns what).
  */
 #ifndef DIVE_STATE_H
 #define DIVE_STATE_H
@@ -40,7 +40,10 @@ enum dive_role {
 };
 struct dive_bucket {
 	uint8_t role;
-	uint32_t epoch; /* of its ownership, as far as is known here: one more with each change of owner */
+	uint32_t epoch; /* of its ownership, where it is owned, or was, or is copied from: more with each change of owner */
+	uint32_t seen; /* the latest epoch that was heard of; never less */
+	uint32_t told_epoch; /* what a claim was told last: of the copy here, and its version and 1; 0 = none */
+	uint64_t told_copy;
 	uint32_t parts; /* LANDING: that have come */
 	uint64_t transfer; /* LANDING: which */
 	uint64_t given_up; /* a transfer that must not come any more */
@@ -68,6 +71,7 @@ struct dive_storage {
 	struct dive_memo memo;
 	struct dive_bucket buckets[DIVE_BUCKETS];
 	uint32_t owned; /* OWNED and LEAVING */
+	bool calm; /* every bucket is where it should be, and so is its copy: nothing is looked at until something changes */
 	struct dive_claim *claim; /* NULL = none */
 	uint64_t claim_ms; /* no other one before */
 	/* dive_view.c: the nodes that hold it */
@@ -97,7 +101,7 @@ struct dives {
 	int64_t budget; /* bytes that may move now */
 	uint64_t budget_us;
 	uint64_t last_transfer;
-	bool up; /* it serves */
+	bool up, over; /* it serves; it does no more */
 	uint64_t up_ms; /* since when */
 	struct {
 		uint64_t asked, asked_away, answered, retried, refused, failed, maybe, malformed, stale;
@@ -120,6 +124,25 @@ static inline bool dive_alone(const struct dives *d)
 /* ---- dive.c ---- */
 struct dive_storage *dive_find(struct dives *d, dk_str name);
 void dive_role(struct dive_storage *st, uint16_t bucket, enum dive_role role);
+/* A later epoch was heard of, so somebody may have claimed it: whoever owns it claims it, too, and knows then. */
+static inline void dive_doubt(struct dive_bucket *b, uint32_t seen)
+{
+	if (b->seen < seen)
+		b->seen = seen;
+	if (b->seen == b->epoch)
+		b->seen++;
+}
+static inline bool dive_in_doubt(const struct dive_bucket *b)
+{
+	return b->seen > b->epoch;
+}
+/* It has this epoch now. */
+static inline void dive_epoch(struct dive_bucket *b, uint32_t epoch)
+{
+	b->epoch = epoch;
+	if (b->seen < epoch)
+		b->seen = epoch;
+}
 /* Forgets its keys, and what was done to them. */
 void dive_empty(struct dive_storage *st, uint16_t bucket);
 /* Something changed: look at all buckets soon. */
@@ -128,6 +151,7 @@ void dive_look(struct dives *d);
 /* ---- dive_ask.c ---- */
 void dive_ask_init(struct dives *d);
 void dive_ask_fini(struct dives *d);
+void dive_ask_stop(struct dives *d); /* gives up what is open */
 
 /* A change that was asked for here has its copy, or has none. */
 void dive_ask_copied(struct dives *d, dk_id ask, int rc, struct dk_dive_list values);
@@ -135,7 +159,7 @@ void dive_ask_copied(struct dives *d, dk_id ask, int rc, struct dk_dive_list val
 /* ---- dive_serve.c ---- */
 static inline bool dive_serves(const struct dives *d, const struct dive_bucket *b)
 {
-	return b->role == DIVE_OWNED && dk_now(d) >= b->hold_ms;
+	return d->up && b->role == DIVE_OWNED && dk_now(d) >= b->hold_ms;
 }
 
 static inline bool dive_changes(const struct dive_order *o)
@@ -170,7 +194,11 @@ static inline bool dive_there(const struct dk_cluster_node *n)
 	return n && (n->health == DK_ALIVE || n->health == DK_SUSPECT);
 }
 
-/* ---- dive_claim.c ---- */
+/* ---- dive_claim.c, dive_claimed.c ---- */
+enum { DIVE_LANDED_MS = 5000 }; /* a bucket that began to come and stopped is given up */
+enum dive_objection { DIVE_FREE, DIVE_OWNED_HERE, DIVE_SPOKEN_FOR };
+/* Another node claims it, too: false if it is this one's turn. */
+bool dive_claim_yields(struct dives *d, struct dive_storage *st, uint16_t bucket, const struct dk_addr *to);
 void dive_claim_look(struct dives *d, struct dive_storage *st);
 void dive_claim_fini(struct dives *d);
 
@@ -189,6 +217,12 @@ int dive_copy_check(struct dives *d, struct dive_storage *st, uint16_t bucket, b
 		    struct dk_dive_list values);
 void dive_copy_drop(struct dives *d, struct dive_storage *st, uint16_t bucket, const struct dk_addr *at);
 void dive_copy_look(struct dives *d, struct dive_storage *st);
+/* An owner whose copy is to be elsewhere now. The bucket needs a new epoch first: the old copy may have been taken over. */
+bool dive_copy_parts(const struct dive_storage *st, uint16_t bucket);
+/* It has it: the changes that wait for a copy wait for one of that epoch. */
+void dive_copy_anew(struct dives *d, struct dive_storage *st, uint16_t bucket);
+/* Another node owns it, in a later epoch. */
+void dive_step_down(struct dives *d, struct dive_storage *st, uint16_t bucket);
 void dive_copy_fini(struct dives *d);
 
 /* ---- dive_parcel.c: a bucket as bytes ---- */

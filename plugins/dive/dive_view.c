@@ -116,6 +116,7 @@ void dive_view_refresh(struct dives *d, struct dive_storage *st)
 		st->buckets[b].retry_ms = 0;
 	}
 	st->claim_ms = 0;
+	st->calm = false;
 	st->mark = mark;
 }
 

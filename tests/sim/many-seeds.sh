@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# A test of the simulator under many random seeds: tests/sim/many-seeds.sh [room|cluster] [LAST] [BUILD]
+# A test of the simulator under many random seeds: tests/sim/many-seeds.sh [room|cluster|dive] [LAST] [BUILD]
 #
 #   room      a room over a bad network: every reliable message exactly once and in order (1,000 seeds)
 #   cluster   whole clusters under random faults (20,000 seeds)
+#   dive      histories of keys under random faults (10,000 seeds)
 #
 # Runs seeds 1 to LAST, as many at a time as there are processors, writes each good one down in BUILD/tests/sim/seeds-NAME.log, and
 # goes on where it stopped when it is started again. Stops at a bad seed with the command that runs it again. Delete the log to
@@ -12,15 +13,18 @@ set -u
 cd "$(dirname "$(readlink -f "$0")")/../.." || exit 1
 name=room last=''
 case ${1-} in
-room | cluster) name=$1; shift ;;
+room | cluster | dive) name=$1; shift ;;
 esac
 case $name in
 room) last=${1:-1000} ;;
 cluster) last=${1:-20000} ;;
+dive) last=${1:-10000} ;;
 esac
 build=${2:-build} block=10
 [ "$name" = room ] || block=50
 log=$build/tests/sim/seeds-$name.log
+program=$build/tests/sim/sim_$name
+[ "$name" != dive ] || program=$build/plugins/dive/tests/sim_dive
 export DIARKIS_TEST_PLUGINS=$PWD/$build/plugins/.libs
 mkdir -p "$(dirname "$log")"
 touch "$log"
@@ -30,13 +34,13 @@ run_block()
 {
 	local out rc=0
 
-	out=$("$build/tests/sim/sim_$name" "$1" "$2" 2>"$log.$1.err") || rc=$?
+	out=$("$program" "$1" "$2" 2>"$log.$1.err") || rc=$?
 	printf '%s\n' "$out" | grep ' ok ' >>"$log"
 	[ $rc -eq 0 ] && { rm -f "$log.$1.err"; return; }
 	echo
 	cat "$log.$1.err"
 	printf '%s\n' "$out" | tail -n 1
-	echo "seed $(($1 + $(grep -c ' ok ' <<<"$out"))) is bad: $build/tests/sim/sim_$name SEED SEED runs it again"
+	echo "seed $(($1 + $(grep -c ' ok ' <<<"$out"))) is bad: $program SEED SEED runs it again"
 	rm -f "$log.$1.err"
 	return 1
 }

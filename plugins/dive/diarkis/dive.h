@@ -100,7 +100,8 @@ struct dk_dive {
 	DK_FILTER(struct dk_dive_range) ranging;
 
 	/* done runs on self, in a later turn, within 5 seconds or a little more. Returns 0, or without calling done: -EINVAL (no
-	 * key, no such operation), DK_TOO_LONG (key or values), enum dk_dive_outcome (storage, ttl, values) or -ENOMEM. */
+	 * key, no such operation), DK_TOO_LONG (key or values), enum dk_dive_outcome (storage, ttl, values, or DK_DIVE_NO_NODE
+	 * while this node ends) or -ENOMEM. */
 	int (*ask)(struct dk_dive *d, void *self, const struct dk_dive_ask *ask, dk_dive_done_fn *done, void *arg);
 	/* A storage of that name; every node where it is used or held must make it, in its init. type: nodes with an endpoint of
 	 * this type hold it; NULL = as this node. Limits are those of the plugin's options for new storages. Returns 0, DK_EXISTS,

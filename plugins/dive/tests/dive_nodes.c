@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dive_nodes.h"
 
-#include <check.h>
-#include <stdio.h>
-#include <stdlib.h>
-
 struct asker {
 	struct dk_self base;
 	struct dk_dive *dive;
@@ -31,7 +27,7 @@ static void start(unsigned i, const char *conf)
 
 	snprintf(address, sizeof(address), "10.0.0.%u", i + 1);
 	n->h = dk_harness_open(&o);
-	ck_assert_ptr_nonnull(n->h);
+	MUST(n->h);
 	n->dive = dk_harness_service(n->h, DK_DIVE_NAME);
 	n->cluster = dk_harness_service(n->h, DK_CLUSTER_NAME);
 	n->self = dk_plugin_state(dk_harness_kernel(n->h), "asker");
@@ -60,22 +56,26 @@ static bool see(unsigned a, unsigned b)
 	return n && n->health == DK_ALIVE && n->endpoint_n && n->state == DK_ONLINE;
 }
 
+bool all_see_all(void)
+{
+	for (unsigned a = 1; a < NODES; a++)
+		for (unsigned b = 1; b < NODES; b++)
+			if (a != b && nodes[a].h && nodes[b].h && !see(a, b))
+				return false;
+	return true;
+}
+
 static void meet(void)
 {
 	for (unsigned ms = 0; ms < 20000; ms += 50) {
-		bool all = true;
-
-		for (unsigned a = 1; a < NODES; a++)
-			for (unsigned b = 1; b < NODES; b++)
-				all &= a == b || !nodes[a].h || !nodes[b].h || see(a, b);
-		if (all)
+		if (all_see_all())
 			return;
 		run(50);
 	}
-	ck_abort_msg("the nodes do not see each other");
+	MUST(!"the nodes see each other");
 }
 
-void join(unsigned i)
+void enter(unsigned i)
 {
 	char conf[1024];
 
@@ -84,6 +84,11 @@ void join(unsigned i)
 		 " user = { }; udp = { address = \"10.0.0.%u\"; }; asker = { }; dive = { storages = { %s }; }; };",
 		 i + 1, i + 1, storages_conf);
 	start(i, conf);
+}
+
+void join(unsigned i)
+{
+	enter(i);
 	meet();
 }
 
@@ -97,7 +102,7 @@ void together(unsigned n, uint64_t seed, const char *storages)
 	memset(nodes, 0, sizeof(nodes));
 	snprintf(storages_conf, sizeof(storages_conf), "%s", storages);
 	nodes[0].h = dk_harness_open(&(const struct dk_harness_opts){ .config = registry, .world = world, .address = "10.0.0.1" });
-	ck_assert_ptr_nonnull(nodes[0].h);
+	MUST(nodes[0].h);
 	for (unsigned i = 1; i <= n; i++)
 		join(i);
 	run(1000);
@@ -107,7 +112,7 @@ void apart(void)
 {
 	for (unsigned i = NODES; i-- > 0;) {
 		if (nodes[i].h)
-			ck_assert_int_eq(dk_harness_free(nodes[i].h), 0);
+			MUST(dk_harness_free(nodes[i].h) == 0);
 		nodes[i].h = NULL;
 	}
 	dk_env_free(world);
@@ -117,7 +122,7 @@ int64_t count(unsigned i, const char *counter)
 {
 	int64_t n = dk_harness_counter(nodes[i].h, "dive", counter);
 
-	ck_assert_msg(n != INT64_MIN, "there is no counter %s", counter);
+	MUST(n != INT64_MIN);
 	return n;
 }
 
@@ -132,7 +137,7 @@ static void on_done(void *self, void *arg, const struct dk_dive_result *r)
 	size_t n = 0;
 
 	(void)self;
-	ck_assert(!a->there);
+	MUST(!a->there);
 	a->there = true;
 	a->rc = r->rc;
 	while (dk_dive_next(&l, &v) && n < sizeof(a->text)) {
@@ -152,8 +157,8 @@ static void on_done(void *self, void *arg, const struct dk_dive_result *r)
 			n += (size_t)snprintf(a->text + n, sizeof(a->text) - n, "%s" DK_STR_FMT, gap, DK_STR_ARG(v.as.s));
 		}
 	}
-	ck_assert_uint_eq(l.n, 0);
-	ck_assert_uint_eq(l.bytes.n, 0);
+	MUST(l.n == 0);
+	MUST(l.bytes.n == 0);
 }
 
 void ask(unsigned i, const struct dk_dive_ask *what, struct answer *ret)
@@ -205,7 +210,7 @@ const char *asked(unsigned i, enum dk_dive_op op, const char *key, uint32_t ttl_
 	what.values = v;
 	what.n = parse(values, v, DK_ARRAY_LEN(v));
 	ask(i, &what, &answer);
-	ck_assert_msg(dk_sim_run_until(world, is_there, &answer, 8000), "no answer about %s", key);
+	MUST(dk_sim_run_until(world, is_there, &answer, 8000));
 	if (answer.rc)
 		snprintf(text, sizeof(text), "%d: %s", answer.rc, answer.text);
 	else

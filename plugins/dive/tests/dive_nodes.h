@@ -6,11 +6,23 @@
 #ifndef DIVE_NODES_H
 #define DIVE_NODES_H
 
+#include <stdio.h>
+#include <stdlib.h>
+
 #include <diarkis/cluster.h>
 #include <diarkis/dive.h>
 #include <diarkis/test.h>
 
 enum { NODES = 5, ANSWER_MAX = 8192 };
+
+/* Works without a running test of Check, too: seeds are run by themselves. */
+#define MUST(expr)                                                                                                                 \
+	do {                                                                                                                       \
+		if (!(expr)) {                                                                                                     \
+			fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #expr);                                         \
+			abort();                                                                                                   \
+		}                                                                                                                  \
+	} while (0)
 
 /* What came of a question; text: the values, as "1 2 three". */
 struct answer {
@@ -33,10 +45,12 @@ extern struct node nodes[NODES];
 void alone(const char *storages);
 /* A registry, and n nodes that see each other. */
 void together(unsigned n, uint64_t seed, const char *storages);
-void join(unsigned i); /* one more, or one anew; runs until all see each other */
+void enter(unsigned i); /* one more, or one anew */
+void join(unsigned i); /* the same, and runs until all see each other */
 void run(uint64_t ms);
 /* Ends all of them; fails the test when one left anything. */
 void apart(void);
+bool all_see_all(void);
 int64_t count(unsigned i, const char *counter);
 
 /* Asks, and leaves the answer in *ret: valid as long as that is. */
