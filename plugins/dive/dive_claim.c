@@ -2,8 +2,8 @@
 /*
  * Buckets that this node should own, and that nobody gave it: the cluster is new, or their owner is gone. All nodes are asked at
  * once. Where one of them objects, because it owns the bucket or knows who is about to, this node waits for it to come. Where
- * nobody does, all nodes are told of the epoch, which is above all that were heard of, and when they have it the bucket is owned: by
- * who has the best copy, or by this node. Of two nodes that claim one bucket the heavier gets it.
+ * nobody does, all nodes are told of the epoch, which is above all that were heard of, and when they have it the bucket is owned:
+ * by who has the best copy, or by this node. Of two nodes that claim one bucket the heavier gets it.
  *
  * A claim counts only if every node answered and sees the same nodes, if they are still the same, and if this one is with the
  * majority: a node that is cut off takes nothing over. As most nodes know of the epoch, who owned the bucket before finds nobody

@@ -10,7 +10,7 @@
  *   - after a fault every bucket has one owner, and one copy where there are any, within 15 s
  *   - who is cut off, and knows it, is told so at once
  *
- *   sim_dive                 the seeds of make check: 150, or 10 under a sanitizer
+ *   sim_dive                 the seeds of make check: 120, or 10 under a sanitizer
  *   sim_dive FIRST LAST      these seeds; one line each, so that a long run can be resumed where it stopped
  */
 #include "dive_nodes.h"
@@ -488,7 +488,7 @@ END_TEST
 #endif
 #endif
 #ifndef SEEDS
-#define SEEDS 150
+#define SEEDS 120
 #endif
 
 int main(int argc, char **argv)
