@@ -138,13 +138,19 @@ static void add(bool *on, int i)
 			}
 }
 
+/* What must be said: there are no defaults for it. */
+static const char *section_of(const char *plugin)
+{
+	return strcmp(plugin, "debug") ? "" : " allow = true; ";
+}
+
 static void config_of(const bool *on, char *buf, size_t size)
 {
 	size_t n = (size_t)snprintf(buf, size, "plugins = {");
 
 	for (int i = 0; i < found_n; i++)
 		if (on[i])
-			n += (size_t)snprintf(buf + n, size - n, " %s = {};", found[i].name);
+			n += (size_t)snprintf(buf + n, size - n, " %s = {%s};", found[i].name, section_of(found[i].name));
 	snprintf(buf + n, size - n, " };");
 }
 

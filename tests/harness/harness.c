@@ -211,7 +211,8 @@ static void users_free(struct dk_harness *h)
 		struct dk_test_user *u = h->users;
 
 		h->users = u->next;
-		u->mem->free(u->mem, u->client);
+		if (!dk_finished(h->k, NULL)) /* else mem has freed it */
+			u->mem->free(u->mem, u->client);
 		free(u);
 	}
 }

@@ -6,6 +6,7 @@ lint_scripts += \
 	%D%/style.sh \
 	%D%/kernel-size.sh \
 	%D%/docs.sh \
+	%D%/shipped.sh \
 	%D%/readmes.sh
 ## These look at symbols, among which instrumented builds have their own.
 built_lint_scripts = \
