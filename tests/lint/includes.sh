@@ -66,7 +66,7 @@ for dir in plugins/*/ plugins/transports/*/; do
 	extra=
 	case $name in
 	http) extra='|<llhttp\.h>' ;;
-	endpoint | datacapsule) extra='|<jansson\.h>' ;;
+	endpoint | datacapsule | debug) extra='|<jansson\.h>' ;;
 	esac
 	only "$(in_dir "$dir")" \
 		"$libc|$public|\"wire/[a-z0-9_]+\.h\"|\"plugins/[a-z0-9_]+\.h\"|$own|<diarkis/($name${needs:+|$needs})(_[a-z]+)?\.h>$extra" \
