@@ -11,6 +11,8 @@ exampleloddir = $(pkgdatadir)/examples/lod
 dist_examplelod_DATA = %D%/lod/lod.c %D%/lod/test_lod.c %D%/lod/Makefile
 exampletallydir = $(pkgdatadir)/examples/tally
 dist_exampletally_DATA = %D%/tally/tally.c %D%/tally/test_tally.c %D%/tally/Makefile
+exampleonlinestatusdir = $(pkgdatadir)/examples/onlinestatus
+dist_exampleonlinestatus_DATA = %D%/onlinestatus/onlinestatus.c %D%/onlinestatus/test_onlinestatus.c %D%/onlinestatus/Makefile
 ## What load tests count with, and ./dev demo.
 noinst_LTLIBRARIES += %D%/tally.la
 %C%_tally_la_SOURCES = %D%/tally/tally.c

@@ -45,7 +45,7 @@ export LD_LIBRARY_PATH=$tree/lib
 
 # test: they_build_and_pass
 cp -r "$tree"/share/diarkis/examples/* "$work/"
-for name in hello attack lod tally; do
+for name in hello attack lod tally onlinestatus; do
 	run "building $name" make -C "$work/$name"
 	run "the test of $name" make -C "$work/$name" check
 	grep -q '^100%: Checks: [1-9]' "$log" || fail "the test of $name says nothing of its checks"

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include <diarkis/mem_transport.h>
+#include <diarkis/packed.h>
 #include <diarkis/plugin.h>
 #include <diarkis/test.h>
 #include <diarkis/user.h>
@@ -327,6 +328,58 @@ static int begin(const struct client *c)
 }
 
 /* ---- a move ---- */
+
+/* Numbers of every width, texts, bytes, arrays: of the same type there, to the last bit. */
+START_TEST(every_type_travels)
+{
+	const struct dk_value values[] = {
+		dk_value_bool(true),
+		dk_value_i8(-1),
+		dk_value_i16(-300),
+		dk_value_i32(INT32_MIN),
+		dk_value_i64(INT64_MIN),
+		dk_value_u8(255),
+		dk_value_u16(65535),
+		dk_value_u32(UINT32_MAX),
+		dk_value_u64(UINT64_MAX),
+		dk_value_f32(0.1f),
+		dk_value_f64(0.1),
+		dk_value_str(dk_str_c("text")),
+		dk_value_str(dk_str_c("")),
+		dk_value_bytes(dk_slice_n("\0\xff", 2)),
+		dk_value_array(DK_V_U16, dk_slice_n("\0\1\xff\xff", 4)),
+		dk_value_array(DK_V_STR, dk_slice_n("\0\0\0\1a\0\0\0\0", 9)),
+	};
+	struct client ann;
+	dk_id id;
+
+	come(&ann, a, "ann");
+	id = user_of(&ann, a);
+	for (size_t i = 0; i < DK_ARRAY_LEN(values); i++) {
+		char name[2] = { (char)('a' + i), '\0' };
+
+		ck_assert_int_eq(a->users->set(a->users, id, dk_str_c(name), &values[i]), 0);
+	}
+	ck_assert_int_eq(move(&ann), 0);
+	pass(10);
+	come_to(&ann, b);
+	pass(10);
+	id = user_of(&ann, b);
+	for (size_t i = 0; i < DK_ARRAY_LEN(values); i++) {
+		char name[2] = { (char)('a' + i), '\0' };
+		uint8_t was[64], is[64];
+		struct dk_writer w = dk_writer_on(was, sizeof(was)), x = dk_writer_on(is, sizeof(is));
+		struct dk_value v;
+
+		ck_assert_int_eq(b->users->get(b->users, id, dk_str_c(name), &v), 0);
+		ck_assert_int_eq(v.type, values[i].type);
+		dk_value_write(&w, &values[i]);
+		dk_value_write(&x, &v);
+		ck_assert_uint_eq(dk_written(&w).n, dk_written(&x).n);
+		ck_assert_mem_eq(was, is, dk_written(&w).n);
+	}
+}
+END_TEST
 
 START_TEST(what_travels)
 {
@@ -918,6 +971,7 @@ int main(void)
 
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, what_travels);
+	tcase_add_test(t, every_type_travels);
 	tcase_add_test(t, order);
 	tcase_add_test(t, a_command_under_way);
 	tcase_add_test(t, by_its_own_command);
