@@ -3,12 +3,12 @@
  * onlinestatus: who is online, in a room, in which sessions; asked for by user id, on any node.
  *
  *   onlinestatus = { };                       with user and dive; room, session and http where they are there
- *   onlinestatus.get UIDS (2, 500)            InRoom u8 (1 yes, 2 no), SessionData: n u16 and n times {ID str16, Type u8}, UID str16
+ *   onlinestatus.get UIDS (2, 500)            InRoom u8 (1 yes, 2 no), SessionData: n u16, n times {ID str16, Type u8}; UID str16
  *   GET /onlinestatus/uids/1,2,3              {"1":{"InRoom":true,"SessionData":{"7":"<session id>"}}}
  *
- * The node that has a user keeps its status in dive for 10 seconds and says it again with each sign of life of its client; so a user
- * who is not heard of any more is offline by himself. To read some, their keys are grouped by the node that has them, and each of
- * these nodes is asked once. Who is not in the answer is offline.
+ * The node that has a user keeps its status in dive for 10 seconds and says it again with each sign of life of its client; so a
+ * user who is not heard of any more is offline by himself. To read some, their keys are grouped by the node that has them, and each
+ * of these nodes is asked once. Who is not in the answer is offline.
  */
 #include <diarkis/carrier.h>
 #include <diarkis/dive.h>

@@ -175,6 +175,7 @@ static void on_sweep(void *self, struct dk_timer *t)
 	for (struct dive_storage *st = d->storages; st; st = st->next) {
 		d->n.expired += dive_store_sweep(&st->store, dk_now(d), st->store.table.top / st->clean_s + SWEEP_MIN);
 		dive_memo_sweep(&st->memo, dk_now(d));
+		dive_compare_look(d, st);
 		d->n.remembered += st->memo.table.used;
 		d->n.forgotten += st->memo.forgotten;
 		d->n.keys += st->store.table.used;
@@ -349,6 +350,7 @@ static const struct dk_counter counters[] = {
 	DK_COUNTER(struct dives, claimed, "buckets that nobody owned, and this node does now"),
 	DK_COUNTER(struct dives, copied, "times a copy on another node was brought up to date"),
 	DK_GAUGE(struct dives, uncopied, "buckets owned here whose copy is not up to date"),
+	DK_COUNTER(struct dives, repaired, "copies that were not what they should be, and were made anew"),
 	DK_COUNTER(struct dives, copies_failed, "changes of which it is not known whether their copy has them"),
 	DK_COUNTER(struct dives, taken_over, "buckets of nodes that are gone, owned here from a copy"),
 	DK_COUNTER(struct dives, moved_out, "buckets handed over to another node"),

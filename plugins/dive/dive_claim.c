@@ -123,6 +123,7 @@ static void go_on(struct dives *d, struct dive_claim *c, uint16_t i)
 		return;
 	}
 	dive_epoch(b, c->epochs[i]);
+	b->former = b->copy;
 	b->copy.family = 0;
 	b->leased_ms = 0;
 	dive_copy_anew(d, c->st, i);

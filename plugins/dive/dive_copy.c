@@ -196,6 +196,9 @@ static bool has_copy(struct dive_copying *c)
 	}
 	if (!is_copied(b, &c->to, c->boot, c->sent))
 		b->copied = c->sent;
+	if (b->former.family && !dk_addr_eq(&b->former, &c->to))
+		dive_copy_drop(c->d, c->st, c->bucket, &b->former);
+	b->former.family = 0;
 	b->copy = c->to;
 	b->copy_boot = c->boot;
 	if (b->leased_ms < c->sent_ms + LEASE_MS)

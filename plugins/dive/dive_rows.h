@@ -62,6 +62,9 @@ enum dive_copy_kind {
 	X(struct dives, DK_VER_NODE, 642, "dive.copy", dive_on_copy, DK_INTERNAL,                                                  \
 	  "of a bucket that is copied here: kind 0 a change, 1 all of it, 2 whether everything is here, 3 it is of no use now",    \
 	  DK_IN(str16(storage), u16(bucket), u32(epoch), u64(version), u8(kind), rest(keys)), DK_OUT(u8(outcome)))                 \
+	X(struct dives, DK_VER_NODE, 645, "dive.compare", dive_on_compare, DK_INTERNAL,                                            \
+	  "sums of buckets that are copied here: those whose copy is another", DK_IN(str16(storage), rest(sums)),                  \
+	  DK_OUT(rest(others)))                                                                                                    \
 	X(struct dives, DK_VER_NODE, 643, "dive.promote", dive_on_promote, DK_INTERNAL,                                            \
 	  "the called node owns a bucket of which it has a copy", DK_IN(str16(storage), u16(bucket), u32(epoch)), DK_OUT())
 

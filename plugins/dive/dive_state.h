@@ -3,7 +3,8 @@
  * State of the plugin dive, shared by its files: dive.c (options, phases), dive_ask.c (who asks: the service), dive_serve.c (who
  * owns: what other nodes ask), dive_view.c (which nodes hold a storage), dive_claim.c (buckets that nobody owns), dive_claimed.c
  * (what others claim), dive_move.c (buckets that change their owner), dive_copy.c (copies of buckets on one more node),
- * dive_parcel.c (buckets as bytes), dive_store.[ch] (the keys), dive_memo.[ch] (what was done), dive_hrw.[ch] (who owns what).
+ * dive_compare.c (whether they are alike), dive_parcel.c (buckets as bytes), dive_store.[ch] (the keys), dive_memo.[ch] (what was
+ * done), dive_hrw.[ch] (who owns what).
  */
 #ifndef DIVE_STATE_H
 #define DIVE_STATE_H
@@ -52,6 +53,7 @@ struct dive_bucket {
 	uint64_t left_ms; /* when it was given to another node; 0 = never */
 	uint64_t hold_ms; /* OWNED: nothing is done before, so that it can leave */
 	uint64_t version; /* OWNED, COPY: changes that it has seen */
+	struct dk_addr former; /* OWNED: who had a copy in an earlier epoch, and may still; family 0 = nobody */
 	struct dk_addr copy; /* OWNED: who has a copy, and of which version; family 0 = nobody */
 	uint64_t copy_boot, copied;
 	uint32_t copying; /* OWNED: changes and reads that wait for the copy */
@@ -71,6 +73,7 @@ struct dive_storage {
 	struct dive_memo memo;
 	struct dive_bucket buckets[DIVE_BUCKETS];
 	uint32_t owned; /* OWNED and LEAVING */
+	uint16_t compared; /* the next bucket whose copy is looked at */
 	bool calm; /* every bucket is where it should be, and so is its copy: nothing is looked at until something changes */
 	struct dive_claim *claim; /* NULL = none */
 	uint64_t claim_ms; /* no other one before */
@@ -105,7 +108,7 @@ struct dives {
 	uint64_t up_ms; /* since when */
 	struct {
 		uint64_t asked, asked_away, answered, retried, refused, failed, maybe, malformed, stale;
-		uint64_t repeated, late, forgotten, checked;
+		uint64_t repeated, late, forgotten, checked, repaired;
 		uint64_t claimed, copied, copies_failed, taken_over, moved_out, moved_in, moved_bytes, moves_failed, expired;
 		int64_t keys, bytes, buckets, remembered, uncopied;
 	} n;
@@ -224,6 +227,9 @@ void dive_copy_anew(struct dives *d, struct dive_storage *st, uint16_t bucket);
 /* Another node owns it, in a later epoch. */
 void dive_step_down(struct dives *d, struct dive_storage *st, uint16_t bucket);
 void dive_copy_fini(struct dives *d);
+
+/* ---- dive_compare.c ---- */
+void dive_compare_look(struct dives *d, struct dive_storage *st); /* once a second */
 
 /* ---- dive_parcel.c: a bucket as bytes ---- */
 /* All keys, and what was done to them. */

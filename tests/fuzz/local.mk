@@ -35,6 +35,13 @@ fuzz_programs += %D%/fuzz_config
 %C%_fuzz_config_LDADD = $(kernel_objects) $(fuzz_libs)
 %C%_fuzz_config_LDFLAGS = $(fuzz_ldflags)
 EXTRA_DIST += %D%/corpus/config
+fuzz_programs += %D%/fuzz_dive
+%C%_fuzz_dive_SOURCES = %D%/fuzz_dive.c plugins/dive/dive_hrw.c plugins/dive/dive_memo.c plugins/dive/dive_store.c $(fuzz_main)
+## Its own objects: those of the plugin are made by libtool.
+%C%_fuzz_dive_CPPFLAGS = $(AM_CPPFLAGS)
+%C%_fuzz_dive_LDADD = $(kernel_objects) $(fuzz_libs)
+%C%_fuzz_dive_LDFLAGS = $(fuzz_ldflags)
+EXTRA_DIST += %D%/corpus/dive
 fuzz_programs += %D%/fuzz_dm
 %C%_fuzz_dm_SOURCES = %D%/fuzz_dm.c plugins/dm/dm_pack.c plugins/dm/dm_pack.h $(fuzz_main)
 ## Its own objects: those of the plugin are made by libtool.

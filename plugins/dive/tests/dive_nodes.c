@@ -8,6 +8,7 @@ struct asker {
 
 struct dk_env *world;
 struct node nodes[NODES];
+const char *dive_options = "";
 static char storages_conf[512];
 
 static const struct dk_need needs[] = { DK_NEED(struct asker, dive, DK_DIVE), { 0 } };
@@ -81,8 +82,8 @@ void enter(unsigned i)
 
 	snprintf(conf, sizeof(conf),
 		 "plugins = { mesh = { address = \"10.0.0.%u\"; marsAddress = \"10.0.0.1\"; mesh_insecure = true; }; mars = { };"
-		 " user = { }; udp = { address = \"10.0.0.%u\"; }; asker = { }; dive = { storages = { %s }; }; };",
-		 i + 1, i + 1, storages_conf);
+		 " user = { }; udp = { address = \"10.0.0.%u\"; }; asker = { }; dive = { %s storages = { %s }; }; };",
+		 i + 1, i + 1, dive_options, storages_conf);
 	start(i, conf);
 }
 

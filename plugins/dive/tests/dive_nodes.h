@@ -41,6 +41,7 @@ struct node {
 extern struct dk_env *world;
 extern struct node nodes[NODES];
 
+extern const char *dive_options; /* of the plugin besides its storages, for the nodes that join from now on; "" by default */
 /* storages: the content of the group of that name. */
 void alone(const char *storages);
 /* A registry, and n nodes that see each other. */

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "tests/unit/unit.h"
 
@@ -246,6 +247,60 @@ START_TEST(storages)
 }
 END_TEST
 
+/* The reference's file, as it is. */
+START_TEST(file_of_the_reference)
+{
+	static const char json[] = "{ \"storages\": { \"OnlineStatus\": { \"multipleIndex\": 1, \"targetNodeType\": \"HTTP\","
+				   " \"ringSize\": 300, \"cleanInterval\": 300, \"defaultTTL\": 8640, \"migration\": true,"
+				   " \"migrationBatchSize\": 100, \"migrationInterval\": 1000 } } }";
+	char path[] = "/tmp/dive-XXXXXX.json", conf[256];
+	int fd = mkstemps(path, 5);
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(write(fd, json, sizeof(json) - 1), (int)sizeof(json) - 1);
+	close(fd);
+	snprintf(conf, sizeof(conf), "plugins = { dive = { config = \"%s\"; }; };", path);
+	nodes[1].h = dk_harness_new(conf, 1);
+	unlink(path);
+	ck_assert_ptr_nonnull(nodes[1].h);
+	nodes[1].dive = dk_harness_service(nodes[1].h, DK_DIVE_NAME);
+	ck_assert(nodes[1].dive->exists(nodes[1].dive, dk_str_c("OnlineStatus")));
+	ck_assert_int_eq(dk_harness_free(nodes[1].h), 0);
+}
+END_TEST
+
+/* Each operation with a time to live, which counts from then on. */
+START_TEST(every_operation_with_a_time)
+{
+	static const struct {
+		enum dk_dive_op op;
+		int32_t a;
+		const char *key, *values, *answer;
+	} ops[] = {
+		{ DK_DIVE_SET, 0, "v", "1", "" },       { DK_DIVE_GET, 0, "v", "", "1" },
+		{ DK_DIVE_INCR, 1, "v", "", "2" },      { DK_DIVE_RPUSH, 0, "l", "1 2 3 4 5", "" },
+		{ DK_DIVE_LPUSH, 0, "l", "0", "" },     { DK_DIVE_LPOP, 1, "l", "", "0" },
+		{ DK_DIVE_RPOP, 1, "l", "", "5" },      { DK_DIVE_LRANGE, 0, "l", "", "1 2 3 4" },
+		{ DK_DIVE_SET_NEW, 0, "new", "1", "" },
+	};
+
+	alone("s = { defaultTTL = 100; };");
+	for (size_t i = 0; i < DK_ARRAY_LEN(ops); i++) {
+		uint64_t began = dk_sim_now(world);
+		enum dk_dive_op look = !strcmp(ops[i].key, "l") ? DK_DIVE_LRANGE : DK_DIVE_GET;
+
+		IS(ops[i].answer, asked(1, ops[i].op, ops[i].key, 3, ops[i].a, 0, ops[i].values));
+		run(began + 2990 - dk_sim_now(world));
+		ck_assert_msg(!strchr(asked(1, look, ops[i].key, 0, 0, 0, ""), ':'), "operation %d: gone too early", ops[i].op);
+		if (i + 1 < DK_ARRAY_LEN(ops) && !strcmp(ops[i + 1].key, ops[i].key))
+			continue; /* lives on by the next one */
+		run(20);
+		IS(rc(DK_NOT_FOUND), asked(1, look, ops[i].key, 0, 0, 0, ""));
+	}
+	apart();
+}
+END_TEST
+
 START_TEST(bad_name_is_told)
 {
 	static const char conf[] = "plugins = { dive = { storages = { "
@@ -255,4 +310,5 @@ START_TEST(bad_name_is_told)
 }
 END_TEST
 
-UNIT_MAIN("dive", values, increments, lists, time_to_live, swept, limits, filters, storages, bad_name_is_told)
+UNIT_MAIN("dive", values, increments, lists, time_to_live, swept, limits, filters, storages, file_of_the_reference,
+	  every_operation_with_a_time, bad_name_is_told)

@@ -3,11 +3,14 @@
  * Three nodes and more: whoever asks gets the same answer; every bucket has one owner; keys move when nodes join and leave, and
  * what is counted meanwhile is exact.
  */
+#include "../dive_hrw.h"
 #include "dive_nodes.h"
 
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+#include <diarkis/carrier.h>
 
 #define IS(text, expr) ck_assert_str_eq(expr, text)
 
@@ -295,6 +298,187 @@ START_TEST(minority_changes_nothing)
 }
 END_TEST
 
+/* What node `at` owns. */
+static const char *key_owned_by(unsigned at)
+{
+	for (unsigned i = 0; i < 1000; i++) {
+		struct dk_addr owner;
+
+		if (nodes[at].dive->resolve(nodes[at].dive, dk_str_c("s"), dk_str_c(key_of(i)), &owner) == 0 &&
+		    dk_addr_eq(&owner, dk_harness_addr(nodes[at].h, "mesh")))
+			return key_of(i);
+	}
+	ck_abort_msg("node %u owns nothing", at);
+	return NULL;
+}
+
+static bool is_there(void *arg)
+{
+	return ((struct answer *)arg)->there;
+}
+
+/* The owner hears, but its answers are lost: the increment is asked for again and again, and done once. */
+START_TEST(lost_answers)
+{
+	static struct answer a;
+	char key[16];
+	struct dk_dive_ask what = { .op = DK_DIVE_INCR, .storage = dk_str_c("s"), .a = 1 };
+	uint64_t began;
+
+	together(3, 6, of_kind(_i));
+	snprintf(key, sizeof(key), "%s", key_owned_by(3));
+	what.key = dk_str_c(key);
+	IS("", asked(1, DK_DIVE_SET, key, 0, 0, 0, "0"));
+	/* For two seconds: who asked learns what came of it then. */
+	dk_sim_cut_way(world, "10.0.0.4", "10.0.0.2", true);
+	ask(1, &what, &a);
+	run(2000);
+	ck_assert(!a.there);
+	dk_sim_cut_way(world, "10.0.0.4", "10.0.0.2", false);
+	ck_assert(dk_sim_run_until(world, is_there, &a, 5000));
+	ck_assert_int_eq(a.rc, 0);
+	ck_assert_str_eq(a.text, "1");
+	IS("1", asked(3, DK_DIVE_GET, key, 0, 0, 0, ""));
+	ck_assert_int_gt(count(3, "repeated"), 0);
+	/* For longer than anybody waits. */
+	dk_sim_cut_way(world, "10.0.0.4", "10.0.0.2", true);
+	began = dk_sim_now(world);
+	ask(1, &what, &a);
+	ck_assert(dk_sim_run_until(world, is_there, &a, 8000));
+	ck_assert_int_eq(a.rc, DK_DIVE_MAYBE);
+	ck_assert_uint_ge(dk_sim_now(world) - began, 5000);
+	ck_assert_uint_lt(dk_sim_now(world) - began, 6500);
+	dk_sim_cut_way(world, "10.0.0.4", "10.0.0.2", false);
+	run(10000);
+	IS("2", asked(3, DK_DIVE_GET, key, 0, 0, 0, ""));
+	apart();
+}
+END_TEST
+
+/* The answer is lost, and the owner goes before it is asked again: the next one knows of it. */
+START_TEST(owner_goes_before_it_is_asked_again)
+{
+	static struct answer a;
+	char key[16];
+	struct dk_dive_ask what = { .op = DK_DIVE_RPUSH, .storage = dk_str_c("s"), .n = 1 };
+	struct dk_value v = { DK_V_INT, { .i = 7 } };
+	unsigned known = 0;
+
+	together(3, 7, "s = { copies = 1; };");
+	snprintf(key, sizeof(key), "%s", key_owned_by(3));
+	what.key = dk_str_c(key);
+	what.values = &v;
+	run(500);
+	dk_sim_cut_way(world, "10.0.0.4", "10.0.0.2", true);
+	ask(1, &what, &a);
+	run(200);
+	dk_harness_kill(nodes[3].h);
+	nodes[3].h = NULL;
+	ck_assert(dk_sim_run_until(world, is_there, &a, 8000));
+	ck_assert_int_eq(a.rc, 0);
+	IS("7", asked(2, DK_DIVE_LRANGE, key, 0, 0, 0, "")); /* once */
+	for (unsigned i = 1; i < 3; i++)
+		known += (unsigned)count(i, "repeated");
+	ck_assert_uint_gt(known, 0);
+	apart();
+}
+END_TEST
+
+/* No more goes over in a second than was said. */
+START_TEST(byte_budget)
+{
+	static char big[60001];
+	struct dk_value v = { DK_V_STR, { .s = dk_str_n(big, 60000) } };
+	struct dk_dive_ask what = { .op = DK_DIVE_SET, .storage = dk_str_c("s"), .values = &v, .n = 1 };
+	struct answer a;
+	int64_t moved;
+	uint64_t began, ms;
+
+	memset(big, 'x', 60000);
+	dive_options = "move_bytes_per_s = 262144;";
+	together(2, 8, "s = { };");
+	for (unsigned i = 0; i < 60; i++) {
+		what.key = dk_str_c(key_of(i));
+		ask(1, &what, &a);
+		run(50);
+		ck_assert(a.there && a.rc == 0);
+	}
+	join(3);
+	began = dk_sim_now(world);
+	for (unsigned i = 0; i < 200 && count(1, "buckets") + count(2, "buckets") > 720; i++)
+		run(100);
+	run(2000);
+	ms = dk_sim_now(world) - began;
+	moved = count(1, "moved_bytes") + count(2, "moved_bytes");
+	ck_assert_int_gt(moved, 600000);
+	/* two nodes, each with a quarter of a second in advance and one key beyond */
+	ck_assert_int_lt(moved, (int64_t)(2 * (262144 * (ms + 3000) / 1000 + 65536 + 65536)));
+	ck_assert_uint_gt(ms, 2500);
+	check_buckets();
+	dive_options = "";
+	apart();
+}
+END_TEST
+
+static int outcome; /* of the last dive.copy; -1 = not answered yet */
+
+/* dk_carrier_done_fn */
+static void on_outcome(void *self, void *arg, int err, int status, dk_slice body)
+{
+	(void)self;
+	(void)arg;
+	outcome = err || status != DK_STATUS_OK || !body.n ? -2 : body.p[0];
+}
+
+/* As the owner would: all of the key's bucket, which is nothing, in that epoch and of version 1. */
+static bool empty_copy(unsigned from, unsigned to, const char *key, uint32_t epoch)
+{
+	struct dk_carrier *mesh = dk_harness_service(nodes[from].h, DK_CARRIER_NAME);
+	uint8_t buf[64];
+	struct dk_writer w = dk_writer_on(buf, sizeof(buf));
+
+	dk_wr_bytes16(&w, dk_slice_of(dk_str_c("s")));
+	dk_wr_u16(&w, dive_hrw_bucket(dk_str_c(key)));
+	dk_wr_u32(&w, epoch);
+	dk_wr_u64(&w, 1);
+	dk_wr_u8(&w, 1);
+	outcome = -1;
+	ck_assert_int_eq(mesh->request(mesh, nodes[from].self, dk_harness_addr(nodes[to].h, "mesh"), DK_VER_NODE, 642,
+				       dk_written(&w), 1000, on_outcome, NULL, NULL),
+			 0);
+	while (outcome == -1)
+		run(1);
+	return outcome == 0;
+}
+
+/* A copy is not what it should be: it is found out and made anew, so nothing is lost when the owner dies. */
+START_TEST(copies_are_compared)
+{
+	unsigned at, epoch = 0;
+	char key[16];
+
+	together(3, 9, "s = { copies = 1; };");
+	snprintf(key, sizeof(key), "%s", key_owned_by(3));
+	IS("", asked(1, DK_DIVE_SET, key, 0, 0, 0, "42"));
+	run(2500);
+	at = count(1, "keys") ? 1 : 2;
+	ck_assert_int_eq(count(at, "keys"), 1);
+	while (!empty_copy(3, at, key, ++epoch)) /* what is too low is refused */
+		ck_assert_uint_lt(epoch, 20);
+	run(1100);
+	ck_assert_int_eq(count(at, "keys"), 0);
+	run(35000);
+	ck_assert_int_eq(count(at, "keys"), 1);
+	ck_assert_int_eq(count(3, "repaired"), 1);
+	ck_assert_int_eq(count(1, "repaired") + count(2, "repaired"), 0);
+	dk_harness_kill(nodes[3].h);
+	nodes[3].h = NULL;
+	run(6000);
+	IS("42", asked(1, DK_DIVE_GET, key, 0, 0, 0, ""));
+	apart();
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("dive on several nodes");
@@ -311,6 +495,10 @@ int main(void)
 	tcase_add_test(tc, cut_off);
 	tcase_add_loop_test(tc, copies_outlive_their_node, 0, 4);
 	tcase_add_test(tc, minority_changes_nothing);
+	tcase_add_loop_test(tc, lost_answers, 0, 2);
+	tcase_add_test(tc, owner_goes_before_it_is_asked_again);
+	tcase_add_test(tc, byte_budget);
+	tcase_add_test(tc, copies_are_compared);
 	suite_add_tcase(suite, tc);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);
