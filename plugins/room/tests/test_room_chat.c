@@ -105,7 +105,7 @@ static void say(struct player *p, const char *text)
 /* What the room remembers, as "uid text|". */
 static const char *history(unsigned node, dk_id of)
 {
-	static char text[8192];
+	static char text[65536];
 	struct dk_room *svc = fabric[node].rooms;
 	struct dk_room_chat line;
 	const void *at = NULL;

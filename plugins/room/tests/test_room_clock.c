@@ -176,7 +176,8 @@ END_TEST
 
 START_TEST(refused)
 {
-	char names[65][8], long_name[257];
+	static char names[64][8]; /* clocks are told of their end when the node ends */
+	char long_name[257];
 
 	memset(long_name, 'x', 256);
 	long_name[256] = '\0';
