@@ -39,6 +39,8 @@ static const struct dk_command pushes[] = {
 	{ .ver = ROOM_VER, .cmd = ROOM_CMD_LEAVE, .name = "room.left", .out = plain },
 	{ .ver = ROOM_VER, .cmd = ROOM_CMD_BROADCAST, .name = "room.broadcast", .out = plain },
 	{ .ver = ROOM_VER, .cmd = ROOM_CMD_MESSAGE, .name = "room.message", .out = plain },
+	{ .ver = ROOM_VER, .cmd = ROOM_CMD_RELAY, .name = "room.relay", .out = plain },
+	{ .ver = ROOM_VER, .cmd = ROOM_CMD_RELAY_TO, .name = "room.relay_to", .out = plain },
 	{ .ver = GROUP_VER, .cmd = GROUP_CMD_JOIN, .name = "group.joined", .flags = DK_PUFFER, .out = group_push_fields },
 	{ .ver = GROUP_VER, .cmd = GROUP_CMD_LEAVE, .name = "group.left", .flags = DK_PUFFER, .out = group_push_fields },
 	{ .ver = SESSION_VER, .cmd = SESSION_CMD_BROADCAST, .name = "session.broadcast", .out = plain },

@@ -5,6 +5,7 @@
  */
 #include <diarkis/client_room.h>
 #include <diarkis/room.h>
+#include <diarkis/room_commands.h>
 #include <diarkis/test.h>
 #include <diarkis/user.h>
 
@@ -187,10 +188,10 @@ static void setup(void)
 
 	world = dk_env_sim(1);
 	dk_sim_link(world, NULL, NULL, &link);
-	node = dk_harness_open(
-		&(const struct dk_harness_opts){ .world = world,
-						 .config = "plugins = { user = {}; room = {}; udp = { address = \"10.0.0.1\"; }; "
-							   "tcp = { address = \"10.0.0.1\"; }; };" });
+	node = dk_harness_open(&(const struct dk_harness_opts){
+		.world = world,
+		.config = "plugins = { user = {}; room = { expose_puffer_commands = true; }; udp = { address = \"10.0.0.1\"; }; "
+			  "tcp = { address = \"10.0.0.1\"; }; };" });
 	ck_assert_ptr_nonnull(node);
 	users = dk_harness_service(node, DK_USER_NAME);
 	dkc_ctx_opts_default(&co);
@@ -513,6 +514,43 @@ START_TEST(chat)
 }
 END_TEST
 
+DK_PACKERS(ROOM_PUFFER_COMMANDS)
+
+/* The second set, which the library has no calls for. */
+START_TEST(puffer_set)
+{
+	uint8_t buf[128];
+	struct dk_writer w = dk_writer_on(buf, sizeof(buf));
+	struct dk_room *rooms = dk_harness_service(node, DK_ROOM_NAME);
+	struct dk_room_info info;
+	dk_str room;
+
+	room_on_puffer_create_pack(&w, false, 0, true, 3, 30);
+	answers(dkc_request(ann.client, 1, ROOM_CMD_PUFFER_CREATE, dk_written(&w), on_done, &ann), &ann, "ok");
+	ck_assert_int_eq(rooms->info(rooms, rooms->of_user(rooms, ann.user), &info), 0);
+	room = dk_str_n(info.id.c, DK_ID52_LEN);
+	w = dk_writer_on(buf, sizeof(buf));
+	room_on_puffer_join_pack(&w, bytes("hi"), room);
+	answers(dkc_request(bob.client, 1, ROOM_CMD_PUFFER_JOIN, dk_written(&w), on_done, &bob), &bob, "ok");
+	hears(&ann, "joined hi\n");
+	hears(&bob, "joined hi\n");
+	for (unsigned i = 0; i < 2; i++) {
+		struct player *p = i ? &bob : &ann;
+
+		w = dk_writer_on(buf, sizeof(buf));
+		room_on_puffer_broadcast_pack(&w, bytes("all"), true, room);
+		ck_assert_int_eq(dkc_send(p->client, 1, ROOM_CMD_PUFFER_BROADCAST, dk_written(&w), DK_RELIABLE), 0);
+		pass(4 * DELAY_MS);
+		hears(&ann, "broadcast all\n");
+		hears(&bob, "broadcast all\n");
+	}
+	w = dk_writer_on(buf, sizeof(buf));
+	room_on_puffer_leave_pack(&w, bytes("bye"), room);
+	answers(dkc_request(bob.client, 1, ROOM_CMD_PUFFER_LEAVE, dk_written(&w), on_done, &bob), &bob, "ok");
+	hears(&ann, "left bye\n");
+}
+END_TEST
+
 /* Two connections that are measured: what is said of the way is what it took. */
 START_TEST(profile_of_the_way)
 {
@@ -623,6 +661,7 @@ int main(void)
 	tcase_add_loop_test(t, finding, 0, 2);
 	tcase_add_test(t, relays);
 	tcase_add_test(t, chat);
+	tcase_add_test(t, puffer_set);
 	tcase_add_test(t, profile_of_the_way);
 	tcase_add_test(t, relays_of_plugins);
 	tcase_add_test(t, ids);

@@ -155,6 +155,8 @@ enum room_error {
 	P(1, 14, "room.owner_changed", room_push_owner, DK_PUFFER, DK_OUT(str16(owner), str16(room)))                              \
 	P(1, 19, "room.relay_profile", room_push_relay_profile, DK_PUFFER,                                                         \
 	  DK_OUT(u16(latency_ms), bytes16(message), str16(sender)))                                                                \
+	P(1, 24, "room.relay_to_profile", room_push_relay_to_profile, DK_PUFFER,                                                   \
+	  DK_OUT(u16(latency_ms), bytes16(message), str16(sender)))                                                                \
 	P(1, 20, "room.migrated", room_push_migrated, DK_PUFFER, DK_OUT(str16(oldRoom), str16(room)))                              \
 	P(1, 30, "room.backups", room_push_backups, DK_PUFFER, DK_OUT(strs(addresses), str16(room)))                               \
 	P(1, 125, "room.chat", room_push_chat, DK_PUFFER, DK_OUT(str16(message), str16(sender), u64(timestamp)))
