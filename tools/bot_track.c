@@ -217,7 +217,7 @@ static uint64_t not_latest(const struct circles *s)
 		for (uint32_t place = 0; place < s->size; place++) {
 			uint32_t k = circle_bot(s, s->members[i].circle, place);
 
-			n += k < s->o->bots && track_at(s, i, place)->next != s->members[k].next;
+			n += k < s->o->bots && (k != i || !s->ops->alone) && track_at(s, i, place)->next != s->members[k].next;
 		}
 	}
 	return n;

@@ -56,3 +56,6 @@ noinst_PROGRAMS += %D%/demo/demo_pair
 check_PROGRAMS += %D%/tests/test_hist
 %C%_tests_test_hist_SOURCES = %D%/tests/test_hist.c %D%/hist.c
 %C%_tests_test_hist_LDADD = $(test_libs)
+check_PROGRAMS += %D%/tests/test_track
+%C%_tests_test_track_SOURCES = %D%/tests/test_track.c %D%/bot_track.c %D%/hist.c
+%C%_tests_test_track_LDADD = $(test_libs)
