@@ -117,7 +117,7 @@ static void on_created(struct dms *s, const struct dk_user_event *ev)
 	m = member_new(s, ev->user, login_now(s));
 	if (!m)
 		return;
-	m->fresh = true;
+	m->present = m->fresh = true;
 	dm_way_came(s, ev->uid);
 	dm_place_tell(s, m);
 }
@@ -141,7 +141,10 @@ static void on_connected(struct dms *s, const struct dk_user_connected *ev)
 	uint8_t buf[2 + DM_UID_MAX];
 	struct dk_writer w = dk_writer_on(buf, sizeof(buf));
 
-	if (!m || !m->from.family || dm_alone(s))
+	if (!m)
+		return;
+	m->present = true;
+	if (!m->from.family || dm_alone(s))
 		return;
 	dm_on_here_pack(&w, s->user->uid(s->user, ev->user));
 	s->carrier->send(s->carrier, &m->from, DK_VER_NODE, DM_NODE_HERE, dk_written(&w), DK_RELIABLE);
@@ -152,7 +155,8 @@ static void on_connected(struct dms *s, const struct dk_user_connected *ev)
 /* Each user on its list is told, by word or without. */
 static void say_goodbye(struct dms *s, const struct dm_member *m, dk_str uid)
 {
-	while (m->peers) {
+	/* Whoever is asked may send something, and be on the list again. */
+	for (uint32_t n = m->peer_n; n && m->peers; n--) {
 		char name[DM_UID_MAX];
 		dk_str peer = dk_str_n(name, m->peers->n);
 		struct dk_dm_parting q = { .user = m->user, .peer = peer, .ver = DM_VER, .cmd = DM_CMD_DISCONNECT };
@@ -200,6 +204,8 @@ static void on_discarded(struct dms *s, const struct dk_user_discarded *ev)
 	case DK_REASON_SHUTDOWN:
 		break;
 	default:
+		if (!m->present)
+			break;
 		say_goodbye(s, m, ev->uid);
 		dm_place_remove(s, m, ev->uid);
 	}

@@ -88,6 +88,7 @@ struct dm_member {
 	uint32_t hops;
 	uint32_t peer_n;
 	struct dm_peer *peers, **peer_tail; /* oldest first */
+	bool present; /* it logged in here, or came and its client is here: before that it lives where it comes from */
 	bool fresh; /* it logged in here and has not been told to the storage yet: then no other login is later */
 	bool placed; /* the storage says that it is here */
 	bool contested; /* the storage had another place for its uid */

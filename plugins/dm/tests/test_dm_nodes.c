@@ -308,6 +308,44 @@ START_TEST(lists)
 }
 END_TEST
 
+static void on_ready(void *self, void *arg, dk_id user, int err)
+{
+	(void)self;
+	(void)arg;
+	(void)user;
+	ck_assert_int_eq(err, 0);
+}
+
+/* Whoever was to come and does not has said nothing there. */
+START_TEST(a_move_called_off)
+{
+	struct dk_user *users;
+
+	dm_open(2, 43, "");
+	two();
+	dm_connect(ann, "bob");
+	fabric_run(100);
+	happened();
+	users = fabric[0].users;
+	ck_assert_int_eq(users->move_begin(users, probe_of(0), player_user(ann), &fabric[1].addr, dk_str_n(NULL, 0),
+					   dk_slice_n(NULL, 0), on_ready, NULL),
+			 0);
+	fabric_run(50);
+	ck_assert_int_ne(fabric[1].users->by_uid(fabric[1].users, dk_str_c("ann")), 0);
+	users->move_abort(users, player_user(ann));
+	fabric_run(100);
+	ck_assert_int_eq(fabric[1].users->by_uid(fabric[1].users, dk_str_c("ann")), 0);
+	HAPPENED("");
+	ck_assert_str_eq(peers(0, ann), "bob ");
+	ck_assert_str_eq(peers(1, bob), "ann ");
+	player_heard(ann);
+	dm_send(bob, "ann", "still there?");
+	fabric_run(100);
+	HEARS(ann, "701 push ..still there?..bob\n");
+	fabric_close();
+}
+END_TEST
+
 START_TEST(service)
 {
 	struct dk_dm *dm;
@@ -550,6 +588,7 @@ int main(void)
 	tcase_add_test(t, silent);
 	tcase_add_test(t, filters);
 	tcase_add_test(t, lists);
+	tcase_add_test(t, a_move_called_off);
 	tcase_add_test(t, service);
 	tcase_add_test(t, two_logins);
 	tcase_add_test(t, clocks_that_differ);
