@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * State of the plugin room, shared by its files: room.c (phases), room_client.c (commands of clients), room_service.c (what may
- * happen to a room), room_look.c (what can be seen of it), room_keep.c (what is kept in it), room_relay.c (who hears what, and
- * when), room_send.c (what waits for nothing), room_carry.c (to bytes and back), room_remote.c (rooms of other nodes),
- * room_arrive.c (users of other nodes), room_migrate.c, room_land.c and room_drain.c (rooms that change their node),
- * room_replica.c, room_backup.c and room_takeover.c (copies on other nodes, and what they are for), room_support.c
- * (rooms that can be found), room_store.[ch] (the data), room_pack.[ch] (the layout of the bytes), room_alias.[ch] (ids that rooms
- * had before).
+ * happen to a room), room_look.c (what can be seen of it), room_keep.c and room_data.h (what is kept in it), room_relay.c (who
+ * hears what, and when), room_send.c (what waits for nothing), room_carry.c (to bytes and back), room_remote.c (rooms of other
+ * nodes), room_arrive.c (users of other nodes), room_migrate.c, room_land.c and room_drain.c (rooms that change their node),
+ * room_replica.c, room_backup.c and room_takeover.c (copies on other nodes, and what they are for), room_support.c (rooms that
+ * can be found), room_store.[ch] (the data), room_pack.[ch] (the layout of the bytes), room_alias.[ch] (ids that rooms had
+ * before).
  */
 #ifndef ROOM_STATE_H
 #define ROOM_STATE_H
