@@ -346,7 +346,7 @@ void dive_claim_look(struct dives *d, struct dive_storage *st)
 	}
 	for (uint16_t i = 0; i < DIVE_BUCKETS && !any; i++) {
 		any = wanted(d, st, i);
-		if (dive_view_mine(st, i) && st->buckets[i].role != DIVE_OWNED)
+		if (any || (dive_view_mine(st, i) && st->buckets[i].role != DIVE_OWNED))
 			st->calm = false;
 	}
 	if (!any || !may_claim(d, st))

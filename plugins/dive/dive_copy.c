@@ -221,8 +221,10 @@ static void answered(void *self, void *arg, int err, int status, dk_slice body)
 		outcome = DIVE_NOT_MINE;
 	if (outcome == 0 && (b->epoch != c->sent_epoch || (b->role != DIVE_OWNED && b->role != DIVE_LEAVING) || !has_copy(c)))
 		outcome = DIVE_WHOLE;
-	if (outcome == DIVE_CLAIM && b->role == DIVE_OWNED && b->epoch == c->sent_epoch)
+	if (outcome == DIVE_CLAIM && b->role == DIVE_OWNED && b->epoch == c->sent_epoch) {
 		dive_doubt(b, 0);
+		c->st->calm = false;
+	}
 	if (outcome == 0)
 		end(c, 0);
 	else if (!c->call && !c->ask)
