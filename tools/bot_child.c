@@ -38,13 +38,17 @@ static int run_in_child(const struct bot_options *o, const char *json, size_t n,
 	if (!p || !figures)
 		return 1;
 	rc = plan_read(p, "the scenario", dk_str_n(json, n), o, 0, NULL);
-	if (rc >= 0)
-		return rc;
-	fputs("\n", figures);
-	fflush(figures);
-	p->run.figures = figures;
-	p->o.quiet = true;
-	return run_all(&p->run);
+	if (rc < 0) {
+		fputs("\n", figures);
+		fflush(figures);
+		p->run.figures = figures;
+		p->o.quiet = true;
+		rc = run_all(&p->run);
+	}
+	plan_fini(p);
+	free(p);
+	fclose(figures);
+	return rc;
 }
 
 int child_start(struct child *c, const struct bot_options *o, const char *json, size_t n)
