@@ -230,7 +230,7 @@ int group_on_late(struct groups *s, struct dk_call *call)
 	const uint8_t *bytes = dk_rd_take(&c, DK_ID52_LEN);
 	dk_slice origin = dk_rd_bytes16(&c), message;
 	uint64_t number = dk_rd_u64(&c);
-	uint8_t ver = dk_rd_u8(&c);
+	uint8_t hops = dk_rd_u8(&c), ver = dk_rd_u8(&c);
 	uint16_t cmd = dk_rd_u16(&c);
 	const struct group_node *n;
 	struct dk_addr addr;
@@ -257,7 +257,8 @@ int group_on_late(struct groups *s, struct dk_call *call)
 		group_push_one(s, a->user, ver, cmd, message);
 	}
 	if (n) {
-		group_depart_late(s, g, &addr, number, ver, cmd, message); /* some may have gone on already */
+		group_depart_late(s, g, n, number, hops < UINT8_MAX ? (uint8_t)(hops + 1) : hops, ver, cmd,
+				  message); /* some may have gone on already */
 		group_arrive_work(s, g, false);
 	}
 	return 0;

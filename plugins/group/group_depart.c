@@ -12,7 +12,8 @@
 enum {
 	LEAVING_MS = 15000, /* a move takes no longer */
 	DEPARTED_MS = 4000, /* by then everybody who takes part knows the new node */
-	ANSWER_MS = 4000
+	ANSWER_MS = 4000,
+	HOPS_MAX = 3 /* nodes in a row that a member has left within that time; it may have gone in a circle */
 };
 
 struct group_departed {
@@ -145,25 +146,25 @@ static const struct group_arrival *arrival_at(struct groups *s, const struct gro
 }
 
 static void late(struct groups *s, const struct group *g, const struct dk_addr *to, const struct dk_addr *origin, uint64_t number,
-		 uint8_t ver, uint16_t cmd, dk_slice message)
+		 uint8_t hops, uint8_t ver, uint16_t cmd, dk_slice message)
 {
 	uint8_t buf[32];
 	struct dk_writer a = dk_writer_on(buf, sizeof(buf)), w;
-	size_t cap = DK_ID52_LEN + 2 + sizeof(buf) + 8 + 1 + 2 + message.n;
+	size_t cap = DK_ID52_LEN + 2 + sizeof(buf) + 8 + 1 + 1 + 2 + message.n;
 
 	group_addr_write(&a, origin);
-	w = dk_writer_on(dk_scratch(s, cap), cap);
-	group_on_late_pack(&w, &g->id, dk_written(&a), number, ver, cmd, message);
+	w = group_out(s, cap);
+	group_on_late_pack(&w, &g->id, dk_written(&a), number, hops, ver, cmd, message);
 	if (!w.bad)
 		s->carrier->send(s->carrier, to, DK_VER_NODE, GROUP_NODE_LATE, dk_written(&w), DK_RELIABLE);
 }
 
-void group_depart_late(struct groups *s, struct group *g, const struct dk_addr *origin, uint64_t number, uint8_t ver, uint16_t cmd,
-		       dk_slice message)
+void group_depart_late(struct groups *s, struct group *g, const struct group_node *from, uint64_t number, uint8_t hops, uint8_t ver,
+		       uint16_t cmd, dk_slice message)
 {
-	for (const struct group_departed *d = g->departed; d; d = d->next)
-		if (!dk_addr_eq(&d->to, origin))
-			late(s, g, &d->to, origin, number, ver, cmd, message);
+	for (const struct group_departed *d = g->departed; d && hops < HOPS_MAX; d = d->next)
+		if (!dk_addr_eq(&d->to, &from->addr))
+			late(s, g, &d->to, &from->addr, number, hops, ver, cmd, message);
 }
 
 /* What the user has not got: what was said since the last tick; of one that goes on before it has quite come, what is logged. */
@@ -178,7 +179,7 @@ static void send_unpushed(struct groups *s, const struct group *g, dk_id user, c
 		const struct group_node *n = group_view_find(&g->view, &said.origin);
 
 		if (n && said.number > (a ? group_arrival_heard(a, &said.origin) : n->pushed) && !dk_addr_eq(to, &said.origin))
-			late(s, g, to, &said.origin, said.number, said.ver, said.cmd, message);
+			late(s, g, to, &said.origin, said.number, 0, said.ver, said.cmd, message);
 	}
 }
 

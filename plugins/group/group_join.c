@@ -14,7 +14,8 @@
 enum {
 	ASK_MS = 2000, /* for one node to answer */
 	WAIT_MS = 3000, /* for all who take part to know */
-	AROUND_PER_S = 20
+	AROUND_PER_S = 20,
+	TURN_MAX = 256 /* joiners in one callback */
 };
 
 struct group_joiner {
@@ -130,16 +131,15 @@ static void run(struct groups *s, struct group_joiner *j)
 static void run_ready(void *self, uint64_t unused)
 {
 	struct groups *s = self;
-	struct group_joiner *j = s->ready;
+	struct group_joiner *j;
 
 	(void)unused;
-	s->ready = NULL;
-	while (j) {
-		struct group_joiner *next = j->next;
-
+	for (unsigned n = 0; (j = s->ready) && n < TURN_MAX; n++) {
+		s->ready = j->next;
 		run(s, j);
-		j = next;
 	}
+	if (s->ready && dk_defer(s, run_ready, 0) < 0)
+		run_ready(s, 0);
 }
 
 /* Its turn comes when the current callback has ended. */

@@ -102,7 +102,7 @@ static void hear(struct groups *s, struct group *g, struct group_node *from, uin
 			return;
 	}
 	if (number && g->departed)
-		group_depart_late(s, g, &from->addr, number, ver, cmd, message);
+		group_depart_late(s, g, from, number, 0, ver, cmd, message);
 	now = deliver(s, g, ver, cmd, message, number != 0);
 	if (!number)
 		return;
@@ -111,6 +111,20 @@ static void hear(struct groups *s, struct group *g, struct group_node *from, uin
 		pushed(g);
 	if (g->arrival_n)
 		group_arrive_work(s, g, false);
+}
+
+struct dk_writer group_out(struct groups *s, size_t n)
+{
+	void *p;
+
+	if (n > s->out_n) {
+		p = dk_realloc(s, s->out, s->out_n, 2 * n);
+		if (!p)
+			return dk_writer_on(NULL, 0);
+		s->out = p;
+		s->out_n = 2 * n;
+	}
+	return dk_writer_on(s->out, s->out_n);
 }
 
 void group_say(struct groups *s, struct group *g, uint8_t ver, uint16_t cmd, dk_slice message, bool reliable)
@@ -122,7 +136,7 @@ void group_say(struct groups *s, struct group *g, uint8_t ver, uint16_t cmd, dk_
 	s->n.messages++;
 	s->n.bytes += message.n;
 	if (g->view.n > 1) {
-		w = dk_writer_on(dk_scratch(s, cap), cap);
+		w = group_out(s, cap);
 		group_on_relay_pack(&w, &g->id, number, ver, cmd, message);
 		for (uint16_t i = 1; i < g->view.n; i++) {
 			const struct group_node *n = &g->view.at[i];
@@ -187,4 +201,5 @@ void group_relay_init(struct groups *s)
 void group_relay_fini(struct groups *s)
 {
 	dk_pool_fini(&s->lists);
+	dk_free(s, s->out, s->out_n);
 }

@@ -2,8 +2,9 @@
 /*
  * State of the plugin group, shared by its files: group.c (phases), group_client.c (commands of clients), group_service.c (what may
  * happen to a group), group_join.c (those who want to get in), group_relay.c (who hears what, and when), group_sync.c (who takes
- * part, and how the nodes agree on it), group_depart.c and group_arrive.c (members that change their node), group_list.c (who is
- * in it), group_tick.c, group_log.c, and as data group_store.[ch] and group_view.[ch].
+ * part, and how the nodes agree on it), group_merge.c (what they tell each other of that), group_depart.c and group_arrive.c
+ * (members that change their node), group_list.c (who is in it), group_tick.c, group_log.c, and as data group_store.[ch] and
+ * group_view.[ch].
  */
 #ifndef GROUP_STATE_H
 #define GROUP_STATE_H
@@ -34,6 +35,8 @@ struct groups {
 	struct dk_cluster *cluster; /* likewise */
 	struct group_store store;
 	struct dk_pool lists;
+	uint8_t *out; /* group_relay.c: where messages to other nodes are written; grows */
+	size_t out_n;
 	uint64_t last_version;
 	struct group_joiner *ready, **ready_tail; /* group_join.c: whose turn it is */
 	struct group_ask *asks; /* group_sync.c: requests under way */
@@ -129,6 +132,14 @@ uint64_t group_next_version(struct groups *s);
 void group_changed(struct groups *s, struct group *g);
 /* Every node that is in knows that this one listens. */
 bool group_known(const struct group *g);
+/* Asks those who are in, and of whom that is not known, to confirm that this node listens. */
+void group_ask_all(struct groups *s, struct group *g);
+void group_send_state(struct groups *s, const struct dk_id52 *id, const struct dk_addr *to, dk_slice state);
+/* The state of a node that has no copy; in scratch. */
+dk_slice group_denial(struct groups *s);
+
+/* ---- group_merge.c ---- */
+
 /* What another node wrote. Returns 0, or -EPROTO. A group that was sought is found. */
 int group_merge(struct groups *s, struct group *g, dk_slice state);
 /* A node that something came from; NULL: no memory. */
@@ -141,6 +152,8 @@ dk_slice group_state_of(struct groups *s, const struct group *g, uint8_t flags);
 void group_work_soon(struct groups *s, struct group *g);
 bool group_is_home(struct groups *s, const struct group *g);
 bool group_node_there(struct groups *s, const struct dk_addr *addr);
+/* Whether it is live follows what the cluster says. */
+void group_node_refresh(struct groups *s, struct group_node *n);
 void group_on_cluster_changed(struct groups *s, const struct dk_cluster_event *ev);
 void group_sync_fini(struct groups *s);
 
@@ -151,6 +164,8 @@ void group_say(struct groups *s, struct group *g, uint8_t ver, uint16_t cmd, dk_
 /* Sends the members here what waits. Called before every change of members. */
 void group_relay_flush(struct groups *s, struct group *g);
 void group_relay_drop(struct groups *s, struct group *g);
+/* Where a message of up to n bytes to other nodes is written; until the next call. */
+struct dk_writer group_out(struct groups *s, size_t n);
 /* To one member, outside of all that. */
 void group_push_one(struct groups *s, dk_id user, uint8_t ver, uint16_t cmd, dk_slice message);
 void group_relay_init(struct groups *s);
@@ -191,9 +206,9 @@ bool group_leaving_any(const struct group *g, dk_id user);
 /* Its user lives on on another node. */
 void group_depart(struct groups *s, dk_id user, const uint8_t *sid);
 void group_leaving_drop(struct groups *s, struct group *g, dk_id user);
-/* What has come here goes to where members went lately, too. */
-void group_depart_late(struct groups *s, struct group *g, const struct dk_addr *origin, uint64_t number, uint8_t ver, uint16_t cmd,
-		       dk_slice message);
+/* What has come here goes to where members went lately, too. hops: nodes that it came over already. */
+void group_depart_late(struct groups *s, struct group *g, const struct group_node *from, uint64_t number, uint8_t hops, uint8_t ver,
+		       uint16_t cmd, dk_slice message);
 /* Time goes by. True: there is something to wait for. */
 bool group_depart_work(struct groups *s, struct group *g);
 void group_depart_strip(struct groups *s, struct group *g);

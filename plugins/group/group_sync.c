@@ -9,8 +9,6 @@
  */
 #include "group_state.h"
 
-#include <errno.h>
-
 enum {
 	ASK_MS = 2000,
 	WORK_MS = 250, /* while there is something to wait for */
@@ -50,7 +48,7 @@ dk_slice group_state_of(struct groups *s, const struct group *g, uint8_t flags)
 	return dk_written(&w);
 }
 
-static void send_state(struct groups *s, const struct dk_id52 *id, const struct dk_addr *to, dk_slice state)
+void group_send_state(struct groups *s, const struct dk_id52 *id, const struct dk_addr *to, dk_slice state)
 {
 	size_t cap = DK_ID52_LEN + state.n;
 	struct dk_writer w = dk_writer_on(state.n ? dk_scratch(s, cap) : NULL, cap);
@@ -67,13 +65,13 @@ static void tell(struct groups *s, struct group *g, uint8_t flags)
 
 	for (uint16_t i = 1; i < g->view.n; i++)
 		if (group_is_in(&g->view.at[i]))
-			send_state(s, &g->id, &g->view.at[i].addr, state);
+			group_send_state(s, &g->id, &g->view.at[i].addr, state);
 	g->told_ms = dk_now(s);
 	g->told_due = false;
 }
 
 /* What a node says that has no copy: it is out. */
-static dk_slice denial(struct groups *s)
+dk_slice group_denial(struct groups *s)
 {
 	struct group_node own = {
 		.addr = s->carrier->addr, .boot = s->carrier->boot, .version = group_next_version(s), .flags = GROUP_OUT
@@ -90,7 +88,7 @@ static dk_slice denial(struct groups *s)
 void group_deny(struct groups *s, const struct dk_id52 *id, const struct dk_addr *to)
 {
 	s->n.denied++;
-	send_state(s, id, to, denial(s));
+	group_send_state(s, id, to, group_denial(s));
 }
 
 /* ---- asking whether it is known that this node listens ---- */
@@ -160,7 +158,7 @@ static void ask(struct groups *s, struct group *g, struct group_node *n, dk_slic
 	s->asks = a;
 }
 
-static void ask_all(struct groups *s, struct group *g)
+void group_ask_all(struct groups *s, struct group *g)
 {
 	dk_slice state = { NULL, 0 };
 
@@ -209,172 +207,12 @@ void group_changed(struct groups *s, struct group *g)
 			know_all_nodes(s, g);
 		for (uint16_t i = 1; i < g->view.n; i++)
 			g->view.at[i].knows = g->view.at[i].after_known = false;
-		ask_all(s, g);
+		group_ask_all(s, g);
 	} else if (g->phase == GROUP_LIVE) {
 		tell(s, g, GROUP_S_PROBE | GROUP_S_ANSWER);
 	}
 	if (g->view.n > 1)
 		group_work_soon(s, g);
-}
-
-/* ---- what others tell ---- */
-
-bool group_node_there(struct groups *s, const struct dk_addr *addr)
-{
-	const struct dk_cluster_node *node = s->cluster ? s->cluster->node(s->cluster, addr) : NULL;
-
-	return node && (node->health == DK_ALIVE || node->health == DK_SUSPECT);
-}
-
-static void refresh(struct groups *s, struct group_node *n)
-{
-	const struct dk_cluster_node *node = s->cluster ? s->cluster->node(s->cluster, &n->addr) : NULL;
-	bool was = n->live;
-
-	n->live = node && node->boot == n->boot && (node->health == DK_ALIVE || node->health == DK_SUSPECT);
-	if (n->live && !was)
-		n->knows = false;
-	if (group_is_in(n))
-		n->gone_ms = 0;
-	else if (!n->gone_ms)
-		n->gone_ms = dk_now(s);
-}
-
-struct group_node *group_node_of(struct groups *s, struct group *g, const struct dk_addr *addr)
-{
-	struct group_node *n = group_view_find(&g->view, addr);
-	const struct dk_cluster_node *node = s->cluster && !n ? s->cluster->node(s->cluster, addr) : NULL;
-
-	if (n || !node)
-		return n;
-	n = group_view_add(s, &g->view, addr, node->boot);
-	if (n)
-		refresh(s, n);
-	return n;
-}
-
-/* The later boot of a node counts, whatever its clock says: the cluster knows which. */
-static void outdate(struct groups *s, struct group *g, const struct group_entry *e)
-{
-	struct group_node *n = group_view_find(&g->view, &e->addr);
-	const struct dk_cluster_node *node = s->cluster->node(s->cluster, &e->addr);
-
-	if (n && n != group_view_own(&g->view) && n->boot != e->boot && node && node->boot == e->boot)
-		n->version = 0;
-}
-
-/* Whoever wrote that knows that this node listens, and sends it all that is later than `number`. */
-static void is_known(struct group *g, const struct dk_addr *writer, uint64_t number)
-{
-	struct group_node *n = group_view_find(&g->view, writer);
-
-	if (!n || n == group_view_own(&g->view))
-		return;
-	n->knows = true;
-	if (!n->after_known) {
-		n->after_known = true;
-		n->after = number;
-	}
-	if (n->heard < number) /* nothing was for this node */
-		n->heard = n->pushed = number;
-}
-
-int group_merge(struct groups *s, struct group *g, dk_slice bytes)
-{
-	const struct group_node *own = group_view_own(&g->view);
-	struct dk_addr writer = { .family = 0 };
-	struct group_state state;
-	struct group_entry e;
-	bool knows = false;
-	int rc;
-
-	if (!group_state_read(bytes, &state)) {
-		s->n.malformed++;
-		return -EPROTO;
-	}
-	while (group_state_next(&state, &e)) {
-		if (!writer.family)
-			writer = e.addr;
-		knows |= dk_addr_eq(&e.addr, &own->addr) && e.boot == own->boot && (e.flags & GROUP_LISTENS) &&
-			 e.version >= g->listen_version;
-		outdate(s, g, &e);
-		rc = group_view_merge(s, &g->view, &e);
-		own = group_view_own(&g->view);
-		if (rc == GROUP_DENIED) {
-			if (own->version > s->last_version)
-				s->last_version = own->version;
-			group_view_own(&g->view)->version = group_next_version(s);
-			g->told_due = true;
-		} else if (rc == GROUP_NEWS) {
-			refresh(s, group_view_find(&g->view, &e.addr));
-		}
-	}
-	if (state.n)
-		s->n.malformed++;
-	if (knows)
-		is_known(g, &writer, state.number);
-	if (g->phase == GROUP_SEEKING) {
-		group_furnish(s, g, &state);
-		group_join_found(s, g);
-	}
-	ask_all(s, g);
-	group_work_soon(s, g);
-	return 0;
-}
-
-int group_on_enter(struct groups *s, struct dk_call *call, const struct dk_id52 *id, dk_slice state)
-{
-	struct group *g = group_store_find(&s->store, id);
-	uint8_t outcome = 0;
-
-	if (!g || g->phase != GROUP_LIVE || group_merge(s, g, state) < 0)
-		outcome = DK_GROUP_GONE;
-	return group_on_enter_answer(call, outcome, outcome ? dk_slice_n(NULL, 0) : group_state_of(s, g, 0));
-}
-
-/* A group of this node that others have kept alive. */
-static struct group *adopt(struct groups *s, const struct dk_id52 *id, const struct group_state *state)
-{
-	struct group_state rest = *state;
-	struct group_entry writer;
-	struct dk_addr home;
-	struct group *g;
-
-	if (dk_id52_addr(id, 0, &home) || !dk_addr_eq(&home, dk_node_addr(s)) || dk_node_state(s) == DK_OFFLINE)
-		return NULL;
-	if (!group_state_next(&rest, &writer) || (writer.flags & GROUP_OUT) || group_make(s, id, &g))
-		return NULL;
-	group_furnish(s, g, state);
-	return g;
-}
-
-int group_on_sync(struct groups *s, struct dk_call *call, const struct dk_id52 *id, dk_slice bytes)
-{
-	struct group *g = group_store_find(&s->store, id);
-	struct group_state state;
-	int rc;
-
-	if (!group_state_read(bytes, &state)) {
-		s->n.malformed++;
-		return -EPROTO;
-	}
-	if (!g)
-		g = adopt(s, id, &state);
-	if (!g && (state.flags & GROUP_S_ASKED))
-		return group_on_sync_answer(call, DK_GROUP_GONE, denial(s));
-	if (!g) {
-		if (!(state.flags & GROUP_S_ANSWER))
-			group_deny(s, id, &call->from);
-		return 0;
-	}
-	rc = group_merge(s, g, bytes);
-	if (rc == 0 && (state.flags & GROUP_S_ASKED))
-		rc = group_on_sync_answer(call, 0, group_state_of(s, g, 0));
-	else if (rc == 0 && !(state.flags & GROUP_S_ANSWER) && state.sum != group_view_sum(&g->view))
-		send_state(s, id, &call->from, group_state_of(s, g, GROUP_S_ANSWER));
-	group_join_look(s, g);
-	group_look(s, g);
-	return rc;
 }
 
 /* ---- in the course of time ---- */
@@ -409,7 +247,7 @@ static void tend_home(struct groups *s, struct group *g)
 	n = group_view_find(&g->view, &home);
 	node = s->cluster->node(s->cluster, &home);
 	if ((!n || !group_is_in(n)) && node && node->health == DK_ALIVE && node->state != DK_OFFLINE)
-		send_state(s, &g->id, &home, group_state_of(s, g, 0));
+		group_send_state(s, &g->id, &home, group_state_of(s, g, 0));
 }
 
 static void tend(struct groups *s, struct group *g)
@@ -434,7 +272,7 @@ static void tend(struct groups *s, struct group *g)
 	which = (uint16_t)(dk_chance(s) % others);
 	for (uint16_t i = 1; i < g->view.n; i++)
 		if (group_is_in(&g->view.at[i]) && !which--)
-			send_state(s, &g->id, &g->view.at[i].addr, group_state_of(s, g, GROUP_S_PROBE));
+			group_send_state(s, &g->id, &g->view.at[i].addr, group_state_of(s, g, GROUP_S_PROBE));
 }
 
 static void on_work(void *self, struct dk_timer *t)
@@ -449,7 +287,7 @@ static void on_work(void *self, struct dk_timer *t)
 	if (!g)
 		return;
 	group_changed(s, g);
-	ask_all(s, g);
+	group_ask_all(s, g);
 	if (g->told_due && dk_now(s) - g->told_ms >= TELL_MS)
 		tell(s, g, GROUP_S_PROBE | GROUP_S_ANSWER);
 	if (dk_now(s) - g->tended_ms >= TEND_MS)
@@ -486,17 +324,13 @@ void group_on_cluster_changed(struct groups *s, const struct dk_cluster_event *e
 		if (!n && came && g->is_static && (group_view_own(&g->view)->flags & GROUP_LISTENS))
 			n = group_node_of(s, g, &ev->node->addr);
 		if (n)
-			refresh(s, n);
+			group_node_refresh(s, n);
 		if (n && ev->change == DK_NODE_REMOVED && n->live) {
 			n->live = false;
 			n->gone_ms = dk_now(s);
 		}
-		if (came) {
-			ask_all(s, g);
-			tend_home(s, g);
-			if (n && group_is_in(n)) /* it may have missed something, and so may we */
-				send_state(s, &g->id, &n->addr, group_state_of(s, g, GROUP_S_PROBE));
-		}
+		if (came) /* it may have missed something, and so may we */
+			g->tended_ms = 0;
 		group_work_soon(s, g);
 		group_join_look(s, g);
 		group_look(s, g);

@@ -24,3 +24,7 @@ bench_programs += %D%/bench_mesh
 %C%_bench_mesh_LDADD = $(kernel_lib)
 bench_programs += %D%/bench_modules
 %C%_bench_modules_SOURCES = %D%/bench_modules.c %D%/rig.c %D%/rig.h
+## A group on three nodes beside rooms, above the sockets.
+bench_programs += %D%/bench_group
+%C%_bench_group_SOURCES = %D%/bench_group.c
+%C%_bench_group_LDADD = $(harness_lib) $(kernel_lib)
