@@ -50,7 +50,7 @@ struct user {
 	} open[NUMBERS]; /* in order of sending */
 	unsigned open_from, open_to;
 	uint64_t on[NODES]; /* when it was last on that node */
-	uint64_t lost_ms[64]; /* when it may have lost something */
+	uint64_t lost_ms[64], back_ms[64]; /* when it may have lost something, and when it was back */
 	unsigned lost_n;
 	uint64_t again_ms; /* logs in again; 0 = does not */
 };
@@ -197,8 +197,10 @@ static void look(void)
 
 static void may_have_lost(struct user *u)
 {
-	if (u->lost_n < DK_ARRAY_LEN(u->lost_ms))
-		u->lost_ms[u->lost_n++] = now();
+	if (u->lost_n == DK_ARRAY_LEN(u->lost_ms))
+		return;
+	u->back_ms[u->lost_n] = now();
+	u->lost_ms[u->lost_n++] = now();
 }
 
 /* Its connection has ended: what it asked is not answered any more. */
@@ -219,6 +221,8 @@ static void log_in(struct user *u)
 	tell("%s logs in at %d", u->name, at);
 	u->p = player_new((unsigned)at, u->name);
 	u->again_ms = 0;
+	if (u->lost_n)
+		u->back_ms[u->lost_n - 1] = now();
 	u->login++;
 	MUST(u->login < LOGINS, "%s has logged in too often", u->name);
 }
@@ -366,10 +370,11 @@ static void step(unsigned *deaths)
 
 /* ---- the end ---- */
 
+/* A node that sent its user to one that died takes it for moving for up to ten seconds. */
 static bool is_excused(const struct user *u, uint64_t answered_ms)
 {
 	for (unsigned i = 0; i < u->lost_n; i++)
-		if (u->lost_ms[i] + 50 >= answered_ms && u->lost_ms[i] <= answered_ms + AROUND_MS)
+		if (u->back_ms[i] + 50 >= answered_ms && u->lost_ms[i] <= answered_ms + AROUND_MS)
 			return true;
 	return false;
 }
