@@ -110,6 +110,7 @@ bool directory_read(struct dk_cursor *c, struct directory_place *ret_place)
 /* ---- shelves ---- */
 
 struct place_name {
+	const struct dk_addr *node; /* several may list one thing */
 	const struct dk_id52 *id;
 	const struct directory_key *key;
 };
@@ -134,7 +135,8 @@ static bool name_eq(const void *arg, uint32_t slot, const void *key)
 	const struct place *p = dk_table_get(&d->places, dk_table_id_at(&d->places, slot));
 	const struct place_name *n = key;
 
-	return p && memcmp(&p->id, n->id, sizeof(p->id)) == 0 && memcmp(&p->key, n->key, sizeof(p->key)) == 0;
+	return p && memcmp(&p->id, n->id, sizeof(p->id)) == 0 && memcmp(&p->key, n->key, sizeof(p->key)) == 0 &&
+	       dk_addr_eq(&p->node->addr, n->node);
 }
 
 static bool key_eq(const void *arg, uint32_t slot, const void *key)
@@ -322,7 +324,7 @@ static void node_put(struct directory_node *n, struct place *p)
 
 static void remove_place(struct directory *d, struct place *p)
 {
-	struct place_name name = { &p->id, &p->key };
+	struct place_name name = { &p->node->addr, &p->id, &p->key };
 	struct shelf *sh = p->shelf;
 
 	hope_end(d, p);
@@ -420,7 +422,7 @@ static int set_bytes(struct directory *d, struct place *p, dk_slice bytes)
 
 static int add_place(struct directory *d, struct directory_node *n, const struct directory_place *from, struct place **ret_place)
 {
-	struct place_name name = { &from->id, &from->key };
+	struct place_name name = { &n->addr, &from->id, &from->key };
 	struct shelf *sh;
 	struct place *p;
 	dk_id id;
@@ -464,7 +466,7 @@ no_bytes:
 static int put(struct directory *d, const struct dk_addr *node, const struct directory_place *from, uint64_t now)
 {
 	struct directory_node *n = node_of(d, node, now);
-	struct place *p = find_place(d, &(struct place_name){ &from->id, &from->key });
+	struct place *p = find_place(d, &(struct place_name){ node, &from->id, &from->key });
 	bool was_open;
 	int rc;
 
@@ -507,9 +509,9 @@ int directory_put(struct directory *d, const struct dk_addr *node, const struct 
 
 void directory_drop(struct directory *d, const struct dk_addr *node, const struct dk_id52 *id, const struct directory_key *key)
 {
-	struct place *p = find_place(d, &(struct place_name){ id, key });
+	struct place *p = find_place(d, &(struct place_name){ node, id, key });
 
-	if (p && dk_addr_eq(&p->node->addr, node))
+	if (p)
 		remove_place(d, p);
 }
 

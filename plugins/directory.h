@@ -5,7 +5,7 @@
  *
  * A place stands under a key: a type that its members gave it, or the parameters that random joins ask for. It belongs to the node
  * that listed it, and lives as long as that node says once a second that it does. Seats are counted by the owner of a place alone;
- * what stands here is what it said last, less the seats promised since.
+ * what stands here is what it said last, less the seats promised since. Several nodes may list one thing: it stands here for each.
  */
 #ifndef PLUGINS_DIRECTORY_H
 #define PLUGINS_DIRECTORY_H
@@ -63,7 +63,7 @@ void directory_fini(struct directory *d); /* whoever still waits is not answered
 /* Lists a place, or what changed of it. Askers who wait for the node to make one are answered. Returns 0, DK_FULL, -EINVAL or
  * -ENOMEM. */
 int directory_put(struct directory *d, const struct dk_addr *node, const struct directory_place *p, uint64_t now);
-/* The node lists it no more. One that another node has listed since stays. */
+/* The node lists it no more. What another node lists stays. */
 void directory_drop(struct directory *d, const struct dk_addr *node, const struct dk_id52 *id, const struct directory_key *key);
 /* All that the node has listed. */
 void directory_forget(struct directory *d, const struct dk_addr *node);

@@ -42,7 +42,15 @@ static int init(void *self)
 		rc = s->user->carry(s->user, s, &group_part);
 	if (rc == 0 && s->carrier && s->cluster)
 		rc = dk_connect(s, &s->cluster->changed, group_on_cluster_changed);
+	if (rc == 0)
+		rc = group_support_init(s);
 	return rc;
+}
+
+static void reload(void *self, const void *old)
+{
+	(void)old;
+	group_support_reload(self);
 }
 
 /* The carrier has its address by now: it stands in every view. */
@@ -71,8 +79,10 @@ static void fini(void *self)
 	struct group *g;
 	dk_id group;
 
+	s->listed.stopped = true;
 	while ((g = dk_table_next(&s->store.table, &slot, &group)))
 		group_strip(s, g);
+	group_support_fini(s);
 	group_join_fini(s);
 	group_sync_fini(s);
 	group_depart_fini(s);
@@ -111,6 +121,12 @@ static const struct dk_option options[] = {
 	       .unit = "bytes", .flags = DK_RELOADABLE),
 	DK_INT(struct group_conf, held_bytes, "held_bytes", "1048576", 65536, 1073741824,
 	       "what each group keeps at most for members who change their node", .unit = "bytes", .flags = DK_RELOADABLE),
+	DK_BOOL(struct group_conf, support, "support", "false",
+		"this node knows the groups of random joins, for its cluster (DefineGroupSupport)", .flags = DK_RELOADABLE),
+	DK_STR(struct group_conf, support_type, "support_node_type", "HTTP",
+	       "the nodes that may; where none does, each node knows its own groups", .flags = DK_RELOADABLE),
+	DK_INT(struct group_conf, support_groups, "support_max_groups", "100000", 1, UINT32_MAX - 1,
+	       "groups that are known at most"),
 	{ 0 },
 };
 static const struct dk_counter counters[] = {
@@ -142,10 +158,14 @@ static const struct dk_counter counters[] = {
 	DK_COUNTER(struct groups, early, "intervals cut short because the group had gathered too much"),
 	DK_COUNTER(struct groups, syncs, "states sent to other nodes"),
 	DK_COUNTER(struct groups, denied, "nodes told that this one takes no part in a group"),
+	DK_COUNTER(struct groups, random_created, "groups made by random joins"),
+	DK_COUNTER(struct groups, random_joined, "random joins that found a group"),
 	DK_COUNTER(struct groups, malformed, "messages of other nodes that cannot be read"),
 	{ 0 },
 };
-static const struct dk_ops ops = { .configure = configure, .init = init, .start = start, .stop = stop, .fini = fini };
+static const struct dk_ops ops = {
+	.configure = configure, .init = init, .reload = reload, .start = start, .stop = stop, .fini = fini
+};
 
 DK_PLUGIN(group) = {
 	DK_PLUGIN_HEAD("group", "1.0.0", "groups: users of any nodes who hear each other"),

@@ -42,12 +42,12 @@ int group_refuse(struct dk_call *call, uint32_t code, int rc)
 }
 
 /* With expose_commands off, clients have no group commands; other plugins and operators do. */
-static bool hidden(const struct groups *s, const struct dk_call *call)
+bool group_hidden(const struct groups *s, const struct dk_call *call)
 {
 	return !group_conf(s)->expose_commands && call->origin == DK_FROM_USER;
 }
 
-static int refuse_hidden(struct dk_call *call)
+int group_refuse_hidden(struct dk_call *call)
 {
 	return dk_refuse(call, DK_E_PARAMS, "group commands are not open to clients on this node");
 }
@@ -70,7 +70,7 @@ static dk_id named(struct groups *s, dk_str text)
 }
 
 /* What members get, in scratch; empty stays empty. */
-static dk_slice with_tag(struct groups *s, dk_slice message, const struct dk_id52 *id)
+dk_slice group_with_tag(struct groups *s, dk_slice message, const struct dk_id52 *id)
 {
 	size_t cap = 2 + message.n + 4;
 	struct dk_writer w;
@@ -89,8 +89,8 @@ int group_on_create(struct groups *s, struct dk_call *call, bool allow_empty, ui
 	dk_id group;
 	int rc;
 
-	if (hidden(s, call))
-		return refuse_hidden(call);
+	if (group_hidden(s, call))
+		return group_refuse_hidden(call);
 	rc = s->svc.create(&s->svc, call->user, &o, &group);
 	g = rc ? NULL : group_live(s, group);
 	if (!g)
@@ -103,11 +103,11 @@ int group_on_join(struct groups *s, struct dk_call *call, dk_str group, dk_slice
 	struct dk_id52 id;
 	int rc = DK_GROUP_GONE;
 
-	if (hidden(s, call))
-		return refuse_hidden(call);
+	if (group_hidden(s, call))
+		return group_refuse_hidden(call);
 	if (id_of(group, &id))
-		rc = group_join_begin(s, s, &id, call->user, call->id, GROUP_VER, GROUP_CMD_JOIN, with_tag(s, message, &id), NULL,
-				      NULL);
+		rc = group_join_begin(s, s, &id, call->user, call->id, GROUP_VER, GROUP_CMD_JOIN, group_with_tag(s, message, &id),
+				      NULL, NULL);
 	return rc ? group_refuse(call, GROUP_E_JOIN, rc) : DK_LATER;
 }
 
@@ -116,11 +116,11 @@ int group_on_leave(struct groups *s, struct dk_call *call, dk_str group, dk_slic
 	struct dk_id52 id;
 	int rc = DK_GROUP_GONE;
 
-	if (hidden(s, call))
-		return refuse_hidden(call);
+	if (group_hidden(s, call))
+		return group_refuse_hidden(call);
 	if (id_of(group, &id))
 		rc = s->svc.leave(&s->svc, s->svc.find(&s->svc, &id), call->user, GROUP_VER, GROUP_CMD_LEAVE,
-				  with_tag(s, message, &id));
+				  group_with_tag(s, message, &id));
 	return rc ? group_refuse(call, GROUP_E_LEAVE, rc) : group_on_leave_answer(call);
 }
 
@@ -129,11 +129,11 @@ int group_on_broadcast(struct groups *s, struct dk_call *call, dk_str group, dk_
 	struct dk_id52 id;
 	int rc = DK_GROUP_GONE;
 
-	if (hidden(s, call))
-		return refuse_hidden(call);
+	if (group_hidden(s, call))
+		return group_refuse_hidden(call);
 	if (id_of(group, &id))
 		rc = s->svc.broadcast(&s->svc, s->svc.find(&s->svc, &id), call->user, GROUP_VER, GROUP_CMD_BROADCAST,
-				      with_tag(s, message, &id), reliable);
+				      group_with_tag(s, message, &id), reliable);
 	return rc ? group_refuse(call, DK_E_PARAMS, rc) : 0;
 }
 
@@ -142,8 +142,8 @@ int group_on_info(struct groups *s, struct dk_call *call, bool exact, dk_str tex
 	dk_id group = named(s, text);
 	const struct group *g = group_live(s, group);
 
-	if (hidden(s, call))
-		return refuse_hidden(call);
+	if (group_hidden(s, call))
+		return group_refuse_hidden(call);
 	if (!g)
 		return group_refuse(call, DK_E_PARAMS, DK_GROUP_GONE);
 	if (!s->svc.is_member(&s->svc, group, call->user))

@@ -27,6 +27,16 @@ enum group_node_cmd {
 	  DK_IN(id52(group), u64(number), u8(ver), u16(cmd), rest(message)), DK_OUT())                                             \
 	X(struct groups, DK_VER_NODE, 23, "group.sync", group_on_sync, DK_INTERNAL, "who takes part in a group",                   \
 	  DK_IN(id52(group), rest(state)), DK_OUT(u8(outcome), rest(state)))                                                       \
+	X(struct groups, DK_VER_NODE, 34, "group.listed", group_on_listed, DK_INTERNAL, "groups that random joins may find",       \
+	  DK_IN(rest(places)), DK_OUT())                                                                                           \
+	X(struct groups, DK_VER_NODE, 35, "group.unlisted", group_on_unlisted, DK_INTERNAL, "those that they may not any more",    \
+	  DK_IN(rest(places)), DK_OUT())                                                                                           \
+	X(struct groups, DK_VER_NODE, 36, "group.lease", group_on_lease, DK_INTERNAL,                                              \
+	  "how many the calling node has listed here, and what they add up to", DK_IN(u32(n), u64(sum)), DK_OUT(flag(agrees)))     \
+	X(struct groups, DK_VER_NODE, 37, "group.find_listed", group_on_find_listed, DK_INTERNAL, "some groups of one key",        \
+	  DK_IN(rest(question)), DK_OUT(rest(places)))                                                                             \
+	X(struct groups, DK_VER_NODE, 38, "group.seek", group_on_seek, DK_INTERNAL,                                                \
+	  "one for a random join; or the calling node is to make one", DK_IN(rest(question)), DK_OUT(u8(outcome), rest(group)))    \
 	X(struct groups, DK_VER_NODE, 110, "group.coming", group_on_coming, DK_INTERNAL,                                           \
 	  "a member that is on its way to the calling node is awaited there", DK_IN(bytes16(sid)), DK_OUT())                       \
 	X(struct groups, DK_VER_NODE, 111, "group.handover", group_on_handover, DK_INTERNAL,                                       \

@@ -13,6 +13,7 @@
 
 void group_strip(struct groups *s, struct group *g)
 {
+	group_unlist(s, g);
 	group_join_strip(s, g);
 	group_depart_strip(s, g);
 	while (g->arrival_n) {

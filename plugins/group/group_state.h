@@ -16,6 +16,7 @@
 
 #include "group_rows.h"
 #include "group_store.h"
+#include "plugins/listing.h"
 
 struct group_static_conf {
 	const char *id;
@@ -24,7 +25,9 @@ struct group_static_conf {
 struct group_conf {
 	int64_t max_groups, max_per_user, max_message, held_bytes;
 	struct dk_groups statics; /* of struct group_static_conf */
-	bool expose_commands, compat_interval;
+	bool expose_commands, compat_interval, support;
+	int64_t support_groups;
+	const char *support_type;
 };
 
 struct groups {
@@ -38,6 +41,8 @@ struct groups {
 	uint8_t *out; /* group_relay.c: where messages to other nodes are written; grows */
 	size_t out_n;
 	uint64_t last_version;
+	struct listings listed; /* group_support.c */
+	struct group_search *searches;
 	struct group_joiner *ready, **ready_tail; /* group_join.c: whose turn it is */
 	struct group_ask *asks; /* group_sync.c: requests under way */
 	struct group_handing *handings; /* group_depart.c: likewise */
@@ -50,7 +55,7 @@ struct groups {
 		uint64_t created, refused, discarded, joined, left, cut_off, vetoed, joins_failed;
 		uint64_t came, went, came_unsure, late, held_dropped;
 		uint64_t messages, bytes, sent, heard, strays, doubled, ticks, pushes, lost, early;
-		uint64_t syncs, denied, malformed;
+		uint64_t syncs, denied, malformed, random_created, random_joined;
 		int64_t groups, members;
 	} n;
 };
@@ -111,6 +116,18 @@ int group_make_statics(struct groups *s);
 /* ---- group_client.c ---- */
 
 int group_refuse(struct dk_call *call, uint32_t code, int rc);
+/* With expose_commands off, clients have no group commands; other plugins and operators do. */
+bool group_hidden(const struct groups *s, const struct dk_call *call);
+int group_refuse_hidden(struct dk_call *call);
+/* What members get, in scratch; empty stays empty. */
+dk_slice group_with_tag(struct groups *s, dk_slice message, const struct dk_id52 *id);
+
+/* ---- group_support.c: random joins ---- */
+
+int group_support_init(struct groups *s);
+void group_support_reload(struct groups *s);
+void group_unlist(struct groups *s, struct group *g); /* from here nobody finds it any more */
+void group_support_fini(struct groups *s);
 
 /* ---- group_join.c ---- */
 

@@ -28,6 +28,7 @@ struct group_log {
 };
 
 struct group {
+	struct listing *listed; /* group_support.c: NULL = no random join finds it by this node */
 	/* what every message touches */
 	dk_id *members;
 	uint32_t member_n, member_cap;

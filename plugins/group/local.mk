@@ -6,6 +6,7 @@ plugin_LTLIBRARIES += plugins/group.la
 plugins_group_la_SOURCES = %D%/group.c %D%/group_arrive.c %D%/group_client.c %D%/group_depart.c %D%/group_join.c %D%/group_list.c \
 	%D%/group_log.c %D%/group_merge.c %D%/group_relay.c %D%/group_rows.h %D%/group_service.c %D%/group_state.h %D%/group_store.c %D%/group_store.h \
 	%D%/group_sync.c %D%/group_tick.c %D%/group_view.c %D%/group_view.h plugins/gather.c plugins/gather.h
+plugins_group_la_SOURCES += %D%/group_support.c plugins/directory.c plugins/directory.h plugins/listing.c plugins/listing.h
 plugins_group_la_LIBADD = $(kernel_lib)
 plugins_group_la_LDFLAGS = $(plugin_ldflags)
 EXTRA_DIST += %D%/README.md %D%/group.conf
@@ -31,3 +32,7 @@ check_PROGRAMS += %D%/tests/test_group_view
 check_PROGRAMS += %D%/tests/sim_group
 %C%_tests_sim_group_SOURCES = %D%/tests/sim_group.c
 %C%_tests_sim_group_LDADD = $(harness_lib) $(client_lib) $(kernel_lib) $(test_libs)
+check_PROGRAMS += %D%/tests/test_group_support
+%C%_tests_test_group_support_SOURCES = %D%/tests/test_group_support.c $(group_fabric)
+%C%_tests_test_group_support_CPPFLAGS = $(AM_CPPFLAGS)
+%C%_tests_test_group_support_LDADD = $(harness_lib) $(kernel_lib) $(test_libs)

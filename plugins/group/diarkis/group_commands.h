@@ -15,6 +15,7 @@ enum group_cmd {
 	GROUP_CMD_JOIN = 111, /* also the push that tells of a new member */
 	GROUP_CMD_LEAVE = 112, /* also the push that tells of one who left */
 	GROUP_CMD_BROADCAST = 113, /* the push carries the messages, as a list */
+	GROUP_CMD_RAND_JOIN = 114,
 	GROUP_CMD_INFO = 135
 };
 
@@ -41,6 +42,9 @@ static inline uint32_t group_tag(const struct dk_id52 *id)
 	  "leave a group; the others get the message", DK_IN(str16(group), bytes16(message)), DK_OUT())                            \
 	X(struct groups, 1, 113, "group.broadcast", group_on_broadcast, DK_CLIENT | DK_USER | DK_PUFFER | DK_QUIET,                \
 	  "send to all members of a group, oneself included", DK_IN(str16(group), bytes16(message), flag(reliable)), DK_OUT())     \
+	X(struct groups, 1, 114, "group.rand_join", group_on_rand_join, DK_CLIENT | DK_USER,                                       \
+	  "join any group of random joins with the same parameters, or create one",                                                \
+	  DK_IN(flag(allow_empty), u16(interval_ms), bytes16(message), u16(ttl_s)), DK_OUT(flag(joined), id52(group)))             \
 	X(struct groups, 1, 135, "group.info", group_on_info, DK_CLIENT | DK_USER | DK_PUFFER,                                     \
 	  "how many members a group has on how many nodes, and who; exact asks all nodes; for members",                            \
 	  DK_IN(flag(exact), str16(group)), DK_OUT(u32(count), str16(group), strs(members), u16(nodes)))

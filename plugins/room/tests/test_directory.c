@@ -140,7 +140,7 @@ START_TEST(found_by_key)
 	ck_assert_str_eq(find(1, 10, 0), "04 03 01 02 ");
 	directory_drop(&dir, &a, &p.id, &p.key);
 	ck_assert_str_eq(find(1, 10, 0), "04 01 02 ");
-	/* what another node lists is that node's from then on */
+	/* what two nodes list stays as long as one of them does */
 	ck_assert_int_eq(put(2, 4, 1, 2, 3, 0), 0);
 	directory_forget(&dir, &a);
 	ck_assert_str_eq(find(1, 10, 0), "04 ");
@@ -260,9 +260,9 @@ START_TEST(random_walk)
 {
 	enum { NODES = 4, PLACES = 40, KEYS = 3 };
 	struct {
-		unsigned node; /* 0 = not there */
+		bool there;
 		uint16_t used;
-	} model[PLACES] = { { 0, 0 } };
+	} model[NODES + 1][PLACES] = { { { false, 0 } } };
 	unsigned seed = (unsigned)_i * 7919 + 1;
 	uint64_t now = 0;
 
@@ -276,16 +276,14 @@ START_TEST(random_walk)
 		switch ((unsigned)rand_r(&seed) % 12) {
 		case 0:
 			directory_drop(&dir, &a, &p.id, &p.key);
-			if (model[i].node == at)
-				model[i].node = 0;
+			model[at][i].there = false;
 			break;
 		case 1:
 			if (rand_r(&seed) % 20)
 				break;
 			directory_forget(&dir, &a);
 			for (unsigned k = 0; k < PLACES; k++)
-				if (model[k].node == at)
-					model[k].node = 0;
+				model[at][k].there = false;
 			break;
 		case 2:
 		case 3:
@@ -298,9 +296,9 @@ START_TEST(random_walk)
 				uint32_t n = 0;
 
 				for (unsigned m = 0; m < PLACES; m++) {
-					struct directory_place q = place(m, m % KEYS, model[m].used, 3);
+					struct directory_place q = place(m, m % KEYS, model[k][m].used, 3);
 
-					if (model[m].node == k) {
+					if (model[k][m].there) {
 						n++;
 						sum += directory_sum(&q);
 					}
@@ -312,14 +310,16 @@ START_TEST(random_walk)
 			break;
 		default:
 			ck_assert_int_eq(put(at, i, i % KEYS, used, 3, now), 0);
-			model[i].node = at;
-			model[i].used = used;
+			model[at][i].there = true;
+			model[at][i].used = used;
 		}
 		answers[0] = '\0';
-		for (unsigned k = 0, n = 0; k < PLACES; k++) {
-			n += model[k].node != 0;
-			if (k == PLACES - 1)
-				ck_assert_uint_eq(directory_count(&dir), n);
+		{
+			unsigned n = 0;
+
+			for (unsigned k = 0; k < (NODES + 1) * PLACES; k++)
+				n += model[k / PLACES][k % PLACES].there;
+			ck_assert_uint_eq(directory_count(&dir), n);
 		}
 	}
 }
