@@ -209,6 +209,8 @@ int group_on_handover(struct groups *s, struct dk_call *call, dk_slice sid, dk_s
 			g = group_store_find(&s->store, &id);
 		}
 		a = arrival_of(s, g, user, &call->from);
+		if (dk_rd_u8(&c) && a)
+			a->chained = true;
 		if (!read_heard(s, a, &c)) {
 			s->n.malformed++;
 			return -EPROTO;
@@ -224,11 +226,21 @@ int group_on_handover(struct groups *s, struct dk_call *call, dk_slice sid, dk_s
 	return group_on_handover_answer(call, enough);
 }
 
+/* What comes late from that node, for one of its former members by sid, or for all. */
+static bool is_for(struct groups *s, const struct group_arrival *a, dk_slice member, const struct dk_addr *from)
+{
+	const uint8_t *sid = s->user->sid(s->user, a->user);
+
+	if (!a->told_ms || !dk_addr_eq(&a->from, from) || a->chained != (member.n != 0))
+		return false;
+	return !member.n || (sid && member.n == 16 && memcmp(sid, member.p, 16) == 0);
+}
+
 int group_on_late(struct groups *s, struct dk_call *call)
 {
 	struct dk_cursor c = dk_cursor_of(call->payload), o;
 	const uint8_t *bytes = dk_rd_take(&c, DK_ID52_LEN);
-	dk_slice origin = dk_rd_bytes16(&c), message;
+	dk_slice member = dk_rd_bytes16(&c), origin = dk_rd_bytes16(&c), message;
 	uint64_t number = dk_rd_u64(&c);
 	uint8_t hops = dk_rd_u8(&c), ver = dk_rd_u8(&c);
 	uint16_t cmd = dk_rd_u16(&c);
@@ -248,7 +260,7 @@ int group_on_late(struct groups *s, struct dk_call *call)
 	n = g ? group_view_find(&g->view, &addr) : NULL;
 	for (uint32_t i = 0; n && i < g->arrival_n; i++) {
 		struct group_arrival *a = g->arrivals[i];
-		struct group_heard *h = a->told_ms && dk_addr_eq(&a->from, &call->from) ? heard_at(s, a, &addr) : NULL;
+		struct group_heard *h = is_for(s, a, member, &call->from) ? heard_at(s, a, &addr) : NULL;
 
 		if (!h || number <= h->number)
 			continue;
@@ -257,8 +269,7 @@ int group_on_late(struct groups *s, struct dk_call *call)
 		group_push_one(s, a->user, ver, cmd, message);
 	}
 	if (n) {
-		group_depart_late(s, g, n, number, hops < UINT8_MAX ? (uint8_t)(hops + 1) : hops, ver, cmd,
-				  message); /* some may have gone on already */
+		group_depart_onward(s, g, &call->from, member, &addr, number, hops, ver, cmd, message);
 		group_arrive_work(s, g, false);
 	}
 	return 0;

@@ -3,7 +3,7 @@
  * Members that go to another node. When they are awaited there, that node says so; from then on what is said here is logged. When
  * the user has gone for good, its new node is handed what it has heard here, per node where that was said; what waited for a tick,
  * and what still comes here and not there, follows for a few seconds. So each message reaches it once, over one node or the
- * other.
+ * other. For one that goes on before it had heard all that, what comes from its former node is passed on, to it alone.
  */
 #include "group_state.h"
 
@@ -13,7 +13,7 @@ enum {
 	LEAVING_MS = 15000, /* a move takes no longer */
 	DEPARTED_MS = 4000, /* by then everybody who takes part knows the new node */
 	ANSWER_MS = 4000,
-	HOPS_MAX = 3 /* nodes in a row that a member has left within that time; it may have gone in a circle */
+	HOPS_MAX = 8 /* a member may go round in circles within that time */
 };
 
 struct group_departed {
@@ -21,6 +21,15 @@ struct group_departed {
 	struct dk_addr to;
 	uint64_t until_ms;
 	uint32_t open; /* members whose new node has not said yet that it has enough */
+};
+
+/* It was here, and had not heard all that it had to by way of the node it came from: what comes late from there goes on. */
+struct group_onward {
+	struct group_onward *next;
+	uint8_t sid[16];
+	bool chained;
+	struct dk_addr from, to;
+	uint64_t until_ms;
 };
 
 struct group_handing {
@@ -109,6 +118,14 @@ static void departed_free(struct groups *s, struct group_departed **at)
 	dk_free(s, d, sizeof(*d));
 }
 
+static void onward_free(struct groups *s, struct group_onward **at)
+{
+	struct group_onward *o = *at;
+
+	*at = o->next;
+	dk_free(s, o, sizeof(*o));
+}
+
 static void handing_free(struct groups *s, struct group_handing *h)
 {
 	*h->link = h->next;
@@ -145,32 +162,51 @@ static const struct group_arrival *arrival_at(struct groups *s, const struct gro
 	return seat && seat->arriving ? g->arrivals[seat->at] : NULL;
 }
 
-static void late(struct groups *s, const struct group *g, const struct dk_addr *to, const struct dk_addr *origin, uint64_t number,
-		 uint8_t hops, uint8_t ver, uint16_t cmd, dk_slice message)
+static void late(struct groups *s, const struct group *g, const struct dk_addr *to, dk_slice member, const struct dk_addr *origin,
+		 uint64_t number, uint8_t hops, uint8_t ver, uint16_t cmd, dk_slice message)
 {
 	uint8_t buf[32];
 	struct dk_writer a = dk_writer_on(buf, sizeof(buf)), w;
-	size_t cap = DK_ID52_LEN + 2 + sizeof(buf) + 8 + 1 + 1 + 2 + message.n;
+	size_t cap = DK_ID52_LEN + 2 + member.n + 2 + sizeof(buf) + 8 + 1 + 1 + 2 + message.n;
 
 	group_addr_write(&a, origin);
 	w = group_out(s, cap);
-	group_on_late_pack(&w, &g->id, dk_written(&a), number, hops, ver, cmd, message);
+	group_on_late_pack(&w, &g->id, member, dk_written(&a), number, hops, ver, cmd, message);
 	if (!w.bad)
 		s->carrier->send(s->carrier, to, DK_VER_NODE, GROUP_NODE_LATE, dk_written(&w), DK_RELIABLE);
 }
 
-void group_depart_late(struct groups *s, struct group *g, const struct group_node *from, uint64_t number, uint8_t hops, uint8_t ver,
-		       uint16_t cmd, dk_slice message)
+void group_depart_late(struct groups *s, struct group *g, const struct group_node *from, uint64_t number, uint8_t ver, uint16_t cmd,
+		       dk_slice message)
 {
-	for (const struct group_departed *d = g->departed; d && hops < HOPS_MAX; d = d->next)
-		if (!dk_addr_eq(&d->to, &from->addr))
-			late(s, g, &d->to, &from->addr, number, hops, ver, cmd, message);
+	/* What the new node said itself, too: the member may go on from there. */
+	for (const struct group_departed *d = g->departed; d; d = d->next)
+		late(s, g, &d->to, dk_slice_n(NULL, 0), &from->addr, number, 0, ver, cmd, message);
 }
 
-/* What the user has not got: what was said since the last tick; of one that goes on before it has quite come, what is logged. */
-static void send_unpushed(struct groups *s, const struct group *g, dk_id user, const struct dk_addr *to)
+void group_depart_onward(struct groups *s, struct group *g, const struct dk_addr *via, dk_slice member,
+			 const struct dk_addr *origin, uint64_t number, uint8_t hops, uint8_t ver, uint16_t cmd, dk_slice message)
 {
-	const struct group_arrival *a = arrival_at(s, g, user);
+	for (const struct group_onward *o = g->onward; o && hops < HOPS_MAX; o = o->next)
+		if (dk_addr_eq(&o->from, via) && (o->chained ? member.n == 16 && memcmp(member.p, o->sid, 16) == 0 : !member.n))
+			late(s, g, &o->to, dk_slice_n(o->sid, sizeof(o->sid)), origin, number, (uint8_t)(hops + 1), ver, cmd,
+			     message);
+}
+
+static void goes_on(struct groups *s, struct group *g, const struct group_arrival *a, const uint8_t *sid, const struct dk_addr *to)
+{
+	struct group_onward *o = dk_alloc(s, sizeof(*o));
+
+	if (!o)
+		return;
+	*o = (struct group_onward){ g->onward, { 0 }, a->chained, a->from, *to, dk_now(s) + DEPARTED_MS };
+	memcpy(o->sid, sid, sizeof(o->sid));
+	g->onward = o;
+}
+
+/* What was said since the last tick, and so has not been pushed. */
+static void send_unpushed(struct groups *s, const struct group *g, const struct dk_addr *to)
+{
 	struct group_said said;
 	dk_slice message;
 	size_t at = 0;
@@ -178,8 +214,8 @@ static void send_unpushed(struct groups *s, const struct group *g, dk_id user, c
 	while (group_log_next(g, &at, &said, &message)) {
 		const struct group_node *n = group_view_find(&g->view, &said.origin);
 
-		if (n && said.number > (a ? group_arrival_heard(a, &said.origin) : n->pushed) && !dk_addr_eq(to, &said.origin))
-			late(s, g, to, &said.origin, said.number, 0, said.ver, said.cmd, message);
+		if (n && said.number > n->pushed)
+			late(s, g, to, dk_slice_n(NULL, 0), &said.origin, said.number, 0, said.ver, said.cmd, message);
 	}
 }
 
@@ -188,6 +224,7 @@ static void write_heard(struct groups *s, struct dk_writer *w, const struct grou
 	const struct group_arrival *a = arrival_at(s, g, user);
 
 	dk_wr_slice(w, dk_slice_n(g->id.c, DK_ID52_LEN));
+	dk_wr_u8(w, a != NULL);
 	dk_wr_u16(w, g->view.n);
 	for (uint16_t i = 0; i < g->view.n; i++) {
 		group_addr_write(w, &g->view.at[i].addr);
@@ -197,7 +234,7 @@ static void write_heard(struct groups *s, struct dk_writer *w, const struct grou
 
 static size_t heard_size(const struct group *g)
 {
-	return DK_ID52_LEN + 2 + g->view.n * (size_t)(1 + 16 + 2 + 8);
+	return DK_ID52_LEN + 1 + 2 + g->view.n * (size_t)(1 + 16 + 2 + 8);
 }
 
 static bool hand_over(struct groups *s, const struct dk_addr *to, const uint8_t *sid, dk_slice heard, const dk_id *groups, size_t n)
@@ -270,7 +307,10 @@ void group_depart(struct groups *s, dk_id user, const uint8_t *sid)
 	for (size_t i = 0; i < n; i++) {
 		struct group *g = group_live(s, groups[i]);
 
-		send_unpushed(s, g, user, &to);
+		if (arrival_at(s, g, user))
+			goes_on(s, g, arrival_at(s, g, user), sid, &to);
+		else
+			send_unpushed(s, g, &to);
 		has_departed(s, g, &to);
 	}
 }
@@ -293,8 +333,14 @@ bool group_depart_work(struct groups *s, struct group *g)
 		else
 			at = &(*at)->next;
 	}
+	for (struct group_onward **at = &g->onward; *at;) {
+		if (now >= (*at)->until_ms)
+			onward_free(s, at);
+		else
+			at = &(*at)->next;
+	}
 	group_log_trim(s, g);
-	return g->leaving || g->departed;
+	return g->leaving || g->departed || g->onward;
 }
 
 void group_depart_strip(struct groups *s, struct group *g)
@@ -303,6 +349,8 @@ void group_depart_strip(struct groups *s, struct group *g)
 		leaving_free(s, &g->leaving);
 	while (g->departed)
 		departed_free(s, &g->departed);
+	while (g->onward)
+		onward_free(s, &g->onward);
 }
 
 void group_depart_fini(struct groups *s)

@@ -102,7 +102,7 @@ static void hear(struct groups *s, struct group *g, struct group_node *from, uin
 			return;
 	}
 	if (number && g->departed)
-		group_depart_late(s, g, from, number, 0, ver, cmd, message);
+		group_depart_late(s, g, from, number, ver, cmd, message);
 	now = deliver(s, g, ver, cmd, message, number != 0);
 	if (!number)
 		return;

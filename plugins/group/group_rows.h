@@ -43,7 +43,7 @@ enum group_node_cmd {
 	  "what a member that came here has heard on its former node", DK_IN(bytes16(sid), rest(heard)), DK_OUT(flag(enough)))     \
 	R(struct groups, DK_VER_NODE, 112, "group.late", group_on_late, DK_INTERNAL,                                               \
 	  "what came to the former node of members when they had left it",                                                         \
-	  DK_IN(id52(group), bytes16(origin), u64(number), u8(hops), u8(ver), u16(cmd), rest(message)), DK_OUT())                  \
+	  DK_IN(id52(group), bytes16(member), bytes16(origin), u64(number), u8(hops), u8(ver), u16(cmd), rest(message)), DK_OUT()) \
 	X(struct groups, DK_VER_NODE, 113, "group.list", group_on_list, DK_INTERNAL, "who of a group is on this node",             \
 	  DK_IN(id52(group)), DK_OUT(u32(members), rest(uids)))
 

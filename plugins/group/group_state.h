@@ -223,9 +223,12 @@ bool group_leaving_any(const struct group *g, dk_id user);
 /* Its user lives on on another node. */
 void group_depart(struct groups *s, dk_id user, const uint8_t *sid);
 void group_leaving_drop(struct groups *s, struct group *g, dk_id user);
-/* What has come here goes to where members went lately, too. hops: nodes that it came over already. */
-void group_depart_late(struct groups *s, struct group *g, const struct group_node *from, uint64_t number, uint8_t hops, uint8_t ver,
-		       uint16_t cmd, dk_slice message);
+/* What has come here goes to where members went lately, too. */
+void group_depart_late(struct groups *s, struct group *g, const struct group_node *from, uint64_t number, uint8_t ver, uint16_t cmd,
+		       dk_slice message);
+/* What came late from that node, for a member (by its sid) or for all, goes after those who have left meanwhile. */
+void group_depart_onward(struct groups *s, struct group *g, const struct dk_addr *via, dk_slice member,
+			 const struct dk_addr *origin, uint64_t number, uint8_t hops, uint8_t ver, uint16_t cmd, dk_slice message);
 /* Time goes by. True: there is something to wait for. */
 bool group_depart_work(struct groups *s, struct group *g);
 void group_depart_strip(struct groups *s, struct group *g);
@@ -236,6 +239,7 @@ void group_depart_fini(struct groups *s);
 struct group_arrival {
 	dk_id user;
 	struct dk_addr from; /* family 0: not known yet */
+	bool chained; /* it left that one before it had quite come there: what comes late for it is for it alone */
 	uint64_t since_ms, here_ms, told_ms; /* its client is here; its former node has told */
 	struct group_heard *before, *heard; /* when it came, here; what it has, by its former node */
 	uint16_t before_n, heard_n;

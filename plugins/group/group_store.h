@@ -54,6 +54,7 @@ struct group {
 	uint32_t arrival_n, arrival_cap;
 	struct group_leaving *leaving; /* group_depart.c: members who are awaited on other nodes */
 	struct group_departed *departed; /* group_depart.c: nodes where members have gone */
+	struct group_onward *onward; /* group_depart.c: members who went on before they had quite come */
 	struct group_log log; /* while there are arrivals or leaving ones */
 };
 

@@ -190,7 +190,7 @@ void group_changed(struct groups *s, struct group *g)
 {
 	struct group_node *own = group_view_own(&g->view);
 	uint32_t members = g->member_n + g->arrival_n;
-	bool busy = members || g->joiners || g->admitting || g->leaving || g->departed;
+	bool busy = members || g->joiners || g->admitting || g->leaving || g->departed || g->onward;
 	uint8_t flags = busy ? GROUP_LISTENS : 0, was = own->flags;
 
 	group_count(s);
