@@ -673,7 +673,7 @@ START_TEST(the_installed_one)
 	snprintf(file, sizeof(file), "%s/etc/diarkis.conf", srcdir ? srcdir : ".");
 	boot.config_file = file;
 	good(boot_with(&boot));
-	ck_assert_uint_eq(config_sections(t.k.config, &s), 6);
+	ck_assert_uint_eq(config_sections(t.k.config, &s), 10);
 	ck_assert_str_eq(s[0].use, "http");
 }
 END_TEST
