@@ -76,16 +76,23 @@ static uint64_t needed(const struct group_arrival *a, const struct group_node *n
 	return n->after_known && n->after > before ? n->after : before;
 }
 
+/* What it said may still be on its way to the former node: it takes part, or has only just left. */
+static bool is_awaited(struct groups *s, const struct group_node *n)
+{
+	return group_is_in(n) || (n->live && dk_now(s) - n->gone_ms < REST_MS);
+}
+
 /* Nothing is missing between what it has and what is logged, and nothing that it has is still to come here. */
-static bool complete(const struct group *g, const struct group_arrival *a)
+static bool complete(struct groups *s, const struct group *g, const struct group_arrival *a)
 {
 	for (uint16_t i = 0; i < g->view.n; i++) {
 		const struct group_node *n = &g->view.at[i];
 		uint64_t has = heard_of(a->heard, a->heard_n, &n->addr);
+		bool in = group_is_in(n);
 
-		if (!group_is_in(n))
+		if (!is_awaited(s, n))
 			continue;
-		if ((i && !n->after_known) || has < needed(a, n) || has > n->heard)
+		if ((in && i && !n->after_known) || has < needed(a, n) || (has > n->heard && (in || n->after_known)))
 			return false;
 	}
 	return true;
@@ -148,7 +155,7 @@ bool group_arrive_work(struct groups *s, struct group *g, bool all)
 
 	for (uint32_t i = g->arrival_n; i-- > 0;) {
 		struct group_arrival *a = i < g->arrival_n ? g->arrivals[i] : NULL;
-		bool sure = a && a->told_ms && complete(g, a);
+		bool sure = a && a->told_ms && complete(s, g, a);
 
 		if (!a || !(sure || all || overdue(s, a)))
 			continue;
@@ -218,7 +225,7 @@ int group_on_handover(struct groups *s, struct dk_call *call, dk_slice sid, dk_s
 		if (!a)
 			continue;
 		a->told_ms = dk_now(s);
-		if (complete(g, a))
+		if (complete(s, g, a))
 			release(s, g, user, true);
 		else
 			enough = false;

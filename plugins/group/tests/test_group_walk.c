@@ -456,6 +456,8 @@ START_TEST(random_schedules)
 		schedule();
 	seed = 563; /* a copy that began anew, and was taken for the one before */
 	schedule();
+	seed = 613; /* who spoke left, while what it had said was late at a node that a member went from */
+	schedule();
 }
 END_TEST
 
