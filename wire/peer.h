@@ -32,6 +32,7 @@ struct wire_peer {
 	uint8_t glues : 1; /* the other end was seen to glue: it may get acknowledgements glued */
 	uint8_t tell_closed : 1; /* closed() is due */
 	uint8_t unsure : 1; /* client: nothing tells yet that the server heard our answer to its SYN */
+	uint8_t by_ack : 1; /* client: an ACK opened it, which may have been for who spoke from our address before */
 	uint8_t state; /* enum wire_peer_state */
 	uint8_t epoch; /* server: how often it was opened; part of the address proof */
 	uint8_t reason; /* enum wire_reason, when closed */

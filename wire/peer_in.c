@@ -222,11 +222,14 @@ static int client_syn(struct in *in, uint32_t seq)
 	if (p->state != WIRE_PEER_OPEN)
 		return drop(in, WIRE_DROP_FLAG);
 	if (seq < 0x800000 && seq != p->rudp.rx_first) {
-		/* Another answer to one of our SYNs: the first one counts, unless the server seems never to have heard so. */
-		if (!nothing_came || (uint16_t)((uint16_t)(in->now / 1000) - p->opened_s) < 3)
+		/* Another answer to one of our SYNs: the first one counts, unless it was an ACK, which may have been for somebody
+		 * else, or the server seems never to have heard so. */
+		if (!nothing_came || (!p->by_ack && (uint16_t)((uint16_t)(in->now / 1000) - p->opened_s) < 3))
 			return drop(in, WIRE_DROP_ACK);
 		client_adopt(in, seq);
+		p->unsure = 1;
 	}
+	p->by_ack = 0;
 	acknowledge(in, seq, WIRE_ACK); /* it was lost, or the server asks whether we are here */
 	return 0;
 }
@@ -281,9 +284,13 @@ static int take_ack(struct in *in, uint32_t seq, bool eack)
 	struct wire_peer *p = in->p;
 
 	if (p->role == WIRE_CLIENT && p->state == WIRE_PEER_OPENING) {
-		/* A server that answers a SYN so starts at the number it names. */
+		/* It names no sid, so it may be for who spoke from our address before: a server that answers a SYN so does it again
+		 * when the SYN comes again, and starts at the number it names. */
+		if (!p->aside || p->aside->hellos < 2)
+			return drop(in, WIRE_DROP_ACK);
 		client_adopt(in, seq);
 		in->bound = true;
+		p->by_ack = 1;
 		p->last_valid = in->now;
 		p->rudp.fresh = seq == 0 && !eack;
 		set_open(in);
@@ -311,6 +318,8 @@ static int take_fin(struct in *in, uint32_t seq)
 
 	if (!in->bound)
 		return drop(in, WIRE_DROP_ADDRESS);
+	if (p->role == WIRE_CLIENT && p->state == WIRE_PEER_OPENING)
+		return drop(in, WIRE_DROP_FLAG); /* nothing is open: it is for who spoke from our address before */
 	acknowledge(in, seq, WIRE_ACK);
 	if (p->state == WIRE_PEER_CLOSING) {
 		wire_peer_end(in->ctx, p, WIRE_CLOSED_LOCAL);

@@ -864,6 +864,10 @@ START_TEST(server_that_acks_the_syn)
 	scene_init(&t, true, false);
 	wire_peer_open(t.ctx, &t.client, t.now, &t.server_addr);
 	take_out(t.ctx, &t.client, t.now, NULL);
+	ck_assert_int_eq(client_gets(&t, &b), 1); /* it may be for who spoke from that address before */
+	ck_assert_uint_eq(t.down.opened, 0);
+	t.now += 200;
+	ck_assert_uint_eq(take_out(t.ctx, &t.client, t.now, NULL).n, 20);
 	ck_assert_int_eq(client_gets(&t, &b), 0);
 	ck_assert_uint_eq(t.down.opened, 1);
 	ck_assert_uint_eq(take_out(t.ctx, &t.client, t.now, NULL).n, 0);
@@ -878,6 +882,34 @@ START_TEST(server_that_acks_the_syn)
 	b = hex("00000006");
 	ck_assert_int_eq(client_gets(&t, &b), 0);
 	ck_assert(wire_rudp_idle(&t.client.rudp));
+	scene_fini(&t);
+}
+END_TEST
+
+/* On a long way what was for somebody else comes behind the second SYN, and opens: the SYN of the server corrects it. */
+START_TEST(syn_behind_an_ack)
+{
+	struct bytes b, ack = hex("05000004"), goodbye = hex("05000007"), again;
+	struct scene t;
+
+	scene_init(&t, true, false);
+	wire_peer_open(t.ctx, &t.client, t.now, &t.server_addr);
+	b = take_out(t.ctx, &t.client, t.now, NULL);
+	server_gets(&t, &t.home, &b);
+	b = server_sends_to(&t, &t.home);
+	ck_assert_int_eq(client_gets(&t, &goodbye), 1); /* for that one too, and not answered */
+	t.now += 200;
+	ck_assert_uint_eq(take_out(t.ctx, &t.client, t.now, NULL).n, 20);
+	ck_assert_int_eq(client_gets(&t, &ack), 0);
+	ck_assert_uint_eq(t.down.opened, 1);
+	ck_assert_int_eq(client_gets(&t, &b), 0);
+	again = b;
+	again.b[0] ^= 1;
+	ck_assert_int_eq(client_gets(&t, &again), 1); /* once */
+	b = take_out(t.ctx, &t.client, t.now, NULL);
+	ck_assert_int_eq(server_gets(&t, &t.home, &b), 0);
+	ck_assert_uint_eq(t.up.opened, 1);
+	still_talks(&t, &t.home);
 	scene_fini(&t);
 }
 END_TEST
@@ -1087,6 +1119,7 @@ static void fill(Suite *s)
 	ADD(s, repeated_syn);
 	ADD(s, client_side);
 	ADD(s, server_that_acks_the_syn);
+	ADD(s, syn_behind_an_ack);
 	ADD(s, nobody_answers);
 	ADD(s, silence);
 	ADD(s, close_in_order);

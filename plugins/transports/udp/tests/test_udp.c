@@ -553,6 +553,44 @@ START_TEST(fin_datagram)
 }
 END_TEST
 
+/*
+ * A program ends right behind its goodbye, and another one speaks from its address under another sid, before what was for the
+ * first one has come: acknowledgements, which name no sid and are no answer to the SYN of the second.
+ */
+START_TEST(next_at_the_address)
+{
+	const struct dk_sim_link slow = { .delay_ms = 5 };
+	struct dk_credential cred;
+	char text[1001] = "";
+	struct end *e;
+	struct raw r;
+
+	begin("");
+	stage_admit(&s, 2);
+	cred = stage_cred(&s, 2);
+	e = home();
+	dk_sim_link(s.world, NULL, NULL, &slow);
+	for (int i = 0; i < _i; i++)
+		end_text(e, "last words", DK_RELIABLE);
+	r = raw_control(e->cred.sid, (uint32_t)e->peer.rudp.tx_next, WIRE_FIN);
+	end_raw(e, raw_slice(&r));
+	end_free(e);
+	stage_run(&s, 2);
+	e = end_udp(&s, &cred, HOME);
+	memset(text, 'x', sizeof(text) - 1); /* a datagram each */
+	s.sink->mute = true;
+	s.sink->frames = 0;
+	for (int i = 0; i < 4; i++)
+		end_text(e, text, DK_RELIABLE);
+	end_open(e);
+	stage_run(&s, 150);
+	end_expect(e, "opened\n");
+	stage_expect(&s, "opened 2\n");
+	ck_assert_uint_eq(s.sink->frames, (unsigned)_i + 4);
+	end();
+}
+END_TEST
+
 /* What was sent last and the goodbye are repeated until they were heard; meanwhile nobody here remembers the peer. */
 START_TEST(lingers)
 {
@@ -1421,6 +1459,7 @@ int main(void)
 	tcase_add_test(c, packet_rate);
 	tcase_add_test(c, gives_up_retrying);
 	tcase_add_test(c, fin_datagram);
+	tcase_add_loop_test(c, next_at_the_address, 0, 4);
 	tcase_add_test(c, lingers);
 	tcase_add_test(c, stops);
 	tcase_add_test(c, stops_at_once);
