@@ -47,23 +47,37 @@ static bool alive_boot(const struct mars *m, uint64_t boot)
 	return boot == m->me.node.boot || (member && mars_view_alive(member));
 }
 
-static bool majority(const struct mars *m)
+static bool suspect_boot(const struct mars *m, uint64_t boot)
 {
-	uint64_t lowest = UINT64_MAX;
-	size_t alive = 0;
+	const struct mars_member *member = mars_table_boot(&m->table, boot);
 
-	for (size_t i = 0; i < m->stable_n; i++) {
-		alive += alive_boot(m, m->stable[i].boot);
-		lowest = m->stable[i].boot < lowest ? m->stable[i].boot : lowest;
-	}
-	if (2 * alive != m->stable_n)
-		return 2 * alive > m->stable_n;
-	return m->stable_n > 0 && alive_boot(m, lowest);
+	return member && !member->foreign && member->rec.node.health == DK_SUSPECT;
 }
 
+/* with_suspects: who is suspect is counted as alive. */
+static bool majority(const struct mars *m, bool with_suspects)
+{
+	uint64_t lowest = UINT64_MAX;
+	bool counts, lowest_counts = false;
+	size_t n = 0;
+
+	for (size_t i = 0; i < m->stable_n; i++) {
+		uint64_t boot = m->stable[i].boot;
+
+		counts = alive_boot(m, boot) || (with_suspects && suspect_boot(m, boot));
+		n += counts;
+		if (boot < lowest) {
+			lowest = boot;
+			lowest_counts = counts;
+		}
+	}
+	return 2 * n == m->stable_n ? lowest_counts : 2 * n > m->stable_n;
+}
+
+/* Who is merely suspect may have nothing to tell: the moments of a busy machine cost no second. */
 static void watch_majority(struct mars *m)
 {
-	bool is = majority(m);
+	bool is = majority(m, true);
 
 	if (is && !m->is_majority)
 		m->majority_at = dk_now(m);
@@ -77,8 +91,7 @@ static void stable_shrink(struct mars *m)
 
 	for (size_t i = 0; i < m->stable_n; i++) {
 		struct mars_stable *stable = &m->stable[i];
-		const struct mars_member *member = mars_table_boot(&m->table, stable->boot);
-		bool suspect = member && !member->foreign && member->rec.node.health == DK_SUSPECT;
+		bool suspect = suspect_boot(m, stable->boot);
 
 		suspects |= suspect;
 		if (suspect || alive_boot(m, stable->boot))
@@ -87,7 +100,7 @@ static void stable_shrink(struct mars *m)
 			stable->dead_at = now;
 		due |= stable->dead_at && now - stable->dead_at >= STABLE_MS;
 	}
-	if (!due || suspects || !majority(m))
+	if (!due || suspects || !majority(m, false))
 		return;
 	for (size_t i = m->stable_n; i-- > 0;)
 		if (m->stable[i].dead_at && now - m->stable[i].dead_at >= STABLE_MS)
@@ -156,7 +169,7 @@ void mars_view_settle(struct mars *m, bool agreed)
 		return;
 	m->synced = true;
 	stable_add(m, m->me.node.boot);
-	m->is_majority = majority(m);
+	m->is_majority = majority(m, true);
 	m->ready = NULL;
 	dk_emit(&m->svc.synced, &ev);
 	if (step)
@@ -301,7 +314,7 @@ static bool svc_majority(struct dk_cluster *c)
 {
 	const struct mars *m = mars_of(c);
 
-	if (!m->synced || !m->is_majority || !majority(m))
+	if (!m->synced || !m->is_majority || !majority(m, false))
 		return false;
 	return !m->majority_at || dk_now(m) - m->majority_at >= AGAIN_MS;
 }

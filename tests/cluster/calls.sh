@@ -96,11 +96,11 @@ everything()
 	claim "room.broadcast" calls "$a" room.broadcast "true $room all" "" "$b" '"name":"room.broadcast","payload":"all"' \
 		"$a" '"name":"room.broadcast","payload":"all"'
 	claim "room.message" calls "$a" room.message "$b 6869 true $room" "" "$b" '"name":"room.message","payload":"hi"'
-	claim "room.relay" calls "$a" room.relay "6869 true $room" "" "$b" '"cmd":18,"payload":"hi"'
-	claim "room.relay_to" calls "$a" room.relay_to "$b 6869 true $room" "" "$b" '"cmd":23,"payload":"hi"'
-	claim "room.relay_profile" calls "$a" room.relay_profile "6869 true $room" "latency_ms=" "$b" '"name":"room.relay_profile"'
+	claim "room.relay" calls "$a" room.relay "6869 true $room" "" "$b" '"cmd":18,'
+	claim "room.relay_to" calls "$a" room.relay_to "$b 6869 true $room" "" "$b" '"cmd":23,'
+	claim "room.relay_profile" calls "$a" room.relay_profile "6869 true $room" "latency_ms=" "$b" '"cmd":19,'
 	claim "room.relay_to_profile" calls "$a" room.relay_to_profile "$b 6869 true $room" "latency_ms=" \
-		"$b" '"cmd":24,"payload":"hex:'
+		"$b" '"cmd":24,'
 	claim "room.reserve" calls "$a" room.reserve "zoe $room" "$(ok room.reserve)"
 	claim "room.cancel_reserve" calls "$a" room.cancel_reserve "zoe $room" "$(ok room.cancel_reserve)"
 	claim "room.update_props" calls "$a" room.update_props "k $room true 76" "$(ok room.update_props)" "$b" 'names=k'

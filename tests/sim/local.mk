@@ -16,6 +16,10 @@ check_PROGRAMS += %D%/sim_calls
 check_PROGRAMS += %D%/sim_hostile
 %C%_sim_hostile_SOURCES = %D%/sim_hostile.c %D%/players.c %D%/players.h
 %C%_sim_hostile_LDADD = $(harness_lib) $(client_lib) $(kernel_lib) $(wire_lib) $(test_libs)
+## Every command of clients, with nonsense.
+check_PROGRAMS += %D%/sim_nonsense
+%C%_sim_nonsense_SOURCES = %D%/sim_nonsense.c tools/cli_rows.c
+%C%_sim_nonsense_LDADD = $(harness_lib) $(kernel_lib) $(test_libs)
 ## Calls between nodes over a bad network.
 check_PROGRAMS += %D%/sim_carrier
 %C%_sim_carrier_SOURCES = %D%/sim_carrier.c $(carrier_nodes)
