@@ -170,17 +170,22 @@ static void open_nodes(unsigned n, const char *options)
 	bob = player_new(0, "bob");
 }
 
-static void create(struct player *p, bool allow_empty, bool join, uint16_t ttl_s, uint16_t interval_ms)
+static void ask_create(struct player *p, bool allow_empty, bool join, uint16_t ttl_s, uint16_t interval_ms)
 {
 	uint8_t buf[64];
 	struct dk_writer w = dk_writer_on(buf, sizeof(buf));
 
 	group_on_create_pack(&w, allow_empty, interval_ms, join, ttl_s);
 	player_send(p, 1, 110, dk_written(&w));
+}
+
+static void create(struct player *p, bool allow_empty, bool join, uint16_t ttl_s, uint16_t interval_ms)
+{
+	ask_create(p, allow_empty, join, ttl_s, interval_ms);
 	fabric_run(5);
 }
 
-static void with_message(struct player *p, uint16_t cmd, const struct dk_id52 *id, const char *message)
+static void ask_with_message(struct player *p, uint16_t cmd, const struct dk_id52 *id, const char *message)
 {
 	static uint8_t buf[70000];
 	struct dk_writer w = dk_writer_on(buf, sizeof(buf));
@@ -190,6 +195,11 @@ static void with_message(struct player *p, uint16_t cmd, const struct dk_id52 *i
 	else
 		group_on_join_pack(&w, dk_str_n(id->c, DK_ID52_LEN), bytes(message));
 	player_send(p, 1, cmd, dk_written(&w));
+}
+
+static void with_message(struct player *p, uint16_t cmd, const struct dk_id52 *id, const char *message)
+{
+	ask_with_message(p, cmd, id, message);
 	fabric_run(5);
 }
 
@@ -301,6 +311,74 @@ START_TEST(refusals)
 	ck_assert_int_eq(dk_harness_counter(fabric[0].h, "group", "vetoed"), 1);
 	ck_assert_int_eq(dk_harness_counter(fabric[0].h, "group", "refused"), 3);
 	fabric_close();
+}
+END_TEST
+
+/* The code of the refusal that p hears next, which has to be of that command. */
+static uint32_t refused(struct player *p, uint16_t cmd)
+{
+	struct dk_mem *mem = fabric[p->node].mem;
+	struct dk_frame f;
+	bool reliable;
+
+	for (unsigned i = 0; i < 8000; i++) {
+		dk_sim_run(fabric_world, 1);
+		while (mem->next(mem, p->end, &f, &reliable)) {
+			struct dk_cursor c = dk_cursor_of(f.payload);
+
+			if (f.ver == 1 && f.cmd == cmd && f.status != DK_STATUS_PUSH)
+				return f.status == 40 ? dk_rd_u32(&c) : 0;
+		}
+	}
+	ck_abort_msg("no answer to %u", cmd);
+}
+
+/* Each command's own code, whatever the reason; a payload that cannot be read has one of the frame's. */
+START_TEST(every_refusal_has_its_code)
+{
+	static const char *const env[] = { "DIARKIS_USE_STRUCT_ERR=TRUE", NULL };
+	static const struct {
+		bool by_member;
+		uint16_t cmd;
+		bool there;
+		const char *message;
+		uint32_t code;
+	} rows[] = {
+		{ true, 111, true, "", 3001 }, /* in it already */
+		{ false, 111, false, "", 3001 }, /* no such group */
+		{ false, 111, true, "longer than it may be", 3001 },
+		{ false, 112, true, "", 3002 }, /* not a member */
+		{ false, 112, false, "", 3002 },
+		{ false, 113, true, "psst", 1001 },
+		{ false, 113, false, "psst", 1001 },
+		{ true, 113, true, "longer than it may be", 1001 },
+	};
+	struct dk_id52 id = { "" }, nowhere = { STATIC_ID };
+
+	fabric_env = env;
+	open_nodes(1, "max_message_bytes = 10; max_groups_per_user = 1;");
+	ask_create(ann, true, true, 10, 0); /* not above 10 s */
+	ck_assert_uint_eq(refused(ann, 110), 3000);
+	ask_create(ann, false, false, 20, 0); /* empty, and not allowed to be */
+	ck_assert_uint_eq(refused(ann, 110), 3000);
+	player_send(ann, 1, 110, dk_slice_n("\1", 1));
+	ck_assert_uint_eq(refused(ann, 110), DK_E_SHORT);
+	ask_create(ann, true, true, 20, 0);
+	ck_assert_uint_eq(refused(ann, 110), 0);
+	latest(ann, &id);
+	ask_create(ann, true, true, 20, 0); /* max_groups_per_user */
+	ck_assert_uint_eq(refused(ann, 110), 3000);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct player *p = rows[i].by_member ? ann : bob;
+
+		ask_with_message(p, rows[i].cmd, rows[i].there ? &id : &nowhere, rows[i].message);
+		ck_assert_msg(refused(p, rows[i].cmd) == rows[i].code, "row %zu", i);
+	}
+	probe(0)->veto = true;
+	ask_with_message(bob, 111, &id, "");
+	ck_assert_uint_eq(refused(bob, 111), 3001);
+	fabric_close();
+	fabric_env = NULL;
 }
 END_TEST
 
@@ -609,6 +687,7 @@ int main(void)
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, order_of_events);
 	tcase_add_test(t, refusals);
+	tcase_add_test(t, every_refusal_has_its_code);
 	tcase_add_test(t, hidden);
 	tcase_add_test(t, offline);
 	tcase_add_test(t, many_groups);
