@@ -16,7 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { NODES = 4, PLAYERS = 12, TYPES = 2, IDS = 10, STEPS = 70, TROUBLES = 3 };
+enum { NODES = 4, PLAYERS = 12, TYPES = 2, IDS = 10, STEPS = 70, TROUBLES = 3, SAID_MAX = 65536 };
 
 static struct dk_env *chance_world; /* nothing but its generator: the schedule does not hang on what the nodes draw */
 static uint64_t the_seed;
@@ -26,7 +26,8 @@ static struct {
 	char id[DK_SESSION_ID_LEN + 1];
 	uint8_t type;
 } ids[IDS];
-static unsigned id_n, troubles;
+static unsigned id_n, troubles, said_n;
+static bool heard[PLAYERS][SAID_MAX], talking;
 static enum { FINE, DOWN, PAUSED, APART, DRAINING } trouble;
 static unsigned trouble_at, trouble_ms;
 
@@ -82,11 +83,40 @@ static void check_homes(void)
 	}
 }
 
+static void talk(void)
+{
+	struct player *p = players[chance(PLAYERS)];
+	char text[32];
+
+	if (!talking || !p || !p->end || !is_up(p->node) || said_n == SAID_MAX - 1)
+		return;
+	snprintf(text, sizeof(text), "m%u.", ++said_n);
+	kit_broadcast(p, (uint8_t)chance(TYPES), text);
+}
+
+static void check_twice(void)
+{
+	static const char word[] = "800 push m";
+
+	for (unsigned i = 0; talking && i < PLAYERS; i++) {
+		const char *at = players[i] ? player_heard(players[i]) : "";
+
+		while ((at = strstr(at, word))) {
+			unsigned long n = strtoul(at += strlen(word), NULL, 10);
+
+			CHECK(n < SAID_MAX && !heard[i][n], "%s hears m%lu twice", players[i]->name, n);
+			heard[i][n] = true;
+		}
+	}
+}
+
 static void run(unsigned ms)
 {
 	for (unsigned i = 0; i < ms; i += 5) {
+		talk();
 		fabric_run(5);
 		check_homes();
+		check_twice();
 	}
 }
 
@@ -186,6 +216,7 @@ static void come(unsigned i)
 		return;
 	snprintf(name, sizeof(name), "p%u_%u", i, count++ % 100000);
 	players[i] = player_new(node, name);
+	memset(heard[i], 0, sizeof(heard[i]));
 }
 
 /* Clients without a node turn to whoever knows them, or begin anew. */
@@ -410,7 +441,8 @@ static void walk(uint64_t seed)
 	memset(players, 0, sizeof(players));
 	memset(ids, 0, sizeof(ids));
 	trouble = FINE;
-	id_n = troubles = 0;
+	id_n = troubles = said_n = 0;
+	talking = true;
 	kit_open(NODES, seed, "");
 	kit_quiet = true;
 	fabric_jitter(chance(3) * 5);
@@ -424,6 +456,7 @@ static void walk(uint64_t seed)
 	for (unsigned i = 0; i < 20 && trouble != FINE; i++)
 		pass(1000);
 	CHECK(trouble == FINE, "a node does not end");
+	talking = false;
 	pass(50000);
 	check_seats();
 	tell("%u members", stay_n);
