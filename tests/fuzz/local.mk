@@ -49,6 +49,13 @@ fuzz_programs += %D%/fuzz_dm
 %C%_fuzz_dm_LDADD = $(fuzz_libs)
 %C%_fuzz_dm_LDFLAGS = $(fuzz_ldflags)
 EXTRA_DIST += %D%/corpus/dm
+fuzz_programs += %D%/fuzz_group
+%C%_fuzz_group_SOURCES = %D%/fuzz_group.c plugins/group/group_view.c plugins/group/group_view.h $(fuzz_main)
+## Its own objects: those of the plugin are made by libtool.
+%C%_fuzz_group_CPPFLAGS = $(AM_CPPFLAGS)
+%C%_fuzz_group_LDADD = $(kernel_objects) $(fuzz_libs)
+%C%_fuzz_group_LDFLAGS = $(fuzz_ldflags)
+EXTRA_DIST += %D%/corpus/group
 fuzz_programs += %D%/fuzz_http
 %C%_fuzz_http_SOURCES = %D%/fuzz_http.c $(fuzz_main)
 %C%_fuzz_http_CPPFLAGS = $(AM_CPPFLAGS) $(LLHTTP_CFLAGS)
