@@ -255,7 +255,12 @@ int circle_open(struct part *p, const struct circle_ops *ops, void **ret_self)
 void circle_close(struct part *p)
 {
 	struct circles *s = p->self;
+	struct said *said;
 
+	while ((said = s->said)) {
+		s->said = said->next;
+		free(said);
+	}
 	free(s->members);
 	free(s->circles);
 	free(s->tracks);

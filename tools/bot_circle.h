@@ -69,6 +69,14 @@ struct gone {
 	uint32_t circle;
 };
 
+/* A message whose answer is not there yet, or says that it was not delivered. */
+struct said {
+	struct said *next, **at;
+	struct member *m; /* who said it */
+	uint32_t number;
+	bool told;
+};
+
 struct circles {
 	struct part *part;
 	const struct bot_options *o;
@@ -82,6 +90,7 @@ struct circles {
 	uint64_t start_ns, stop_ns, asked_ns, last_new_ns;
 	uint8_t *message;
 	uint64_t told_n; /* messages whose sender was told that they were not delivered */
+	struct said *said; /* of scenarios in which each message is answered */
 	/* How many messages had been sent after each PACE_NS of the run. */
 	uint64_t *pace;
 	uint32_t pace_n, pace_cap;
@@ -143,7 +152,9 @@ void track_stop(struct circles *s, uint64_t now);
 void track_lost(struct circles *s, struct member *m, uint64_t now);
 /* How many did not come that were sent while no bot missed its node. */
 uint64_t track_calm(const struct circles *s);
-/* The same of what came twice. */
+/* How many did not come of which the sender was told; calm: that were sent while no bot missed its node. They are no loss. */
+uint64_t track_told(const struct circles *s, bool calm);
+/* The same as track_calm() of what came twice. */
 uint64_t track_twice_calm(const struct circles *s);
 
 /* Of the circles that are not lost. expected: deliveries that have to come, those of other processes' messages included. */

@@ -246,6 +246,40 @@ uint64_t track_calm(const struct circles *s)
 	return calm;
 }
 
+static bool is_gone(const struct circles *s, uint64_t message)
+{
+	for (uint32_t i = 0; i < s->gone_n; i++) {
+		if (s->gone[i].message == message)
+			return true;
+	}
+	return false;
+}
+
+uint64_t track_told(const struct circles *s, bool calm)
+{
+	uint64_t n = 0;
+
+	for (const struct said *said = s->said; said; said = said->next) {
+		const struct member *m = said->m;
+		uint64_t message = (uint64_t)said->number * s->o->bots + m->bot;
+		uint32_t to = circle_bot(s, m->circle, !m->place);
+		const struct track *t;
+		bool came;
+
+		if (!said->told || to >= s->o->bots)
+			continue;
+		t = track_at(s, to, m->place);
+		if (said->number >= t->next)
+			came = false;
+		else if (t->next - 1 - said->number < 64)
+			came = t->seen >> (t->next - 1 - said->number) & 1;
+		else
+			came = !is_gone(s, message);
+		n += !came && (!calm || !run_disturbed_at(s->part->run, sent_at(s, message)));
+	}
+	return n;
+}
+
 /* What other processes sent to our bots is expected too: as many as was agreed, or as many as the highest number says. */
 static uint64_t expected_of_others(const struct circles *s)
 {

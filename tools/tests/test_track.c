@@ -105,6 +105,32 @@ START_TEST(all_in_order)
 }
 END_TEST
 
+/* Of what did not come the sender was told of two; of one that came it was told too, and that counts nowhere. */
+START_TEST(told)
+{
+	struct said said[3] = { { .number = 3 }, { .number = 90 }, { .number = 199 } };
+
+	for (uint32_t i = 0; i < 200; i++) {
+		says(10);
+		if (i != 3 && i != 4 && i != 199)
+			hears(i);
+	}
+	for (uint32_t i = 0; i < 3; i++) {
+		said[i].m = &members[0];
+		said[i].told = true;
+		said[i].next = i < 2 ? &said[i + 1] : NULL;
+	}
+	s.said = said;
+	ck_assert_uint_eq(circle_sum(&s).lost, 3);
+	ck_assert_uint_eq(track_told(&s, false), 2);
+	ck_assert_uint_eq(track_told(&s, true), 2);
+	run.disturbances[run.disturbance_n++] = (struct disturbance){ s.start_ns, s.start_ns + SECOND };
+	ck_assert_uint_eq(track_told(&s, true), 1);
+	said[0].told = false; /* not answered yet */
+	ck_assert_uint_eq(track_told(&s, false), 1);
+}
+END_TEST
+
 START_TEST(twice)
 {
 	for (uint32_t i = 0; i < 10; i++) {
@@ -227,6 +253,7 @@ int main(void)
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, all_in_order);
 	tcase_add_test(t, twice);
+	tcase_add_test(t, told);
 	tcase_add_test(t, overtaken);
 	tcase_add_test(t, lost);
 	tcase_add_test(t, a_long_gap);
