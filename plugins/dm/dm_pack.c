@@ -33,6 +33,7 @@ void dm_place_write(struct dk_writer *w, const struct dm_place *p)
 	dk_wr_u64(w, p->boot);
 	dk_wr_u64(w, p->login);
 	dk_wr_u32(w, p->hops);
+	dk_wr_u64(w, p->who);
 }
 
 bool dm_place_read(dk_slice bytes, struct dm_place *ret_place)
@@ -44,6 +45,7 @@ bool dm_place_read(dk_slice bytes, struct dm_place *ret_place)
 	p.boot = dk_rd_u64(&c);
 	p.login = dk_rd_u64(&c);
 	p.hops = dk_rd_u32(&c);
+	p.who = dk_rd_u64(&c);
 	if (!dk_rd_done(&c))
 		return false;
 	*ret_place = p;

@@ -6,7 +6,7 @@
 #include <diarkis/base.h>
 #include <diarkis/cursor.h>
 
-enum { DM_NODE_SIZE = 19, DM_PLACE_SIZE = DM_NODE_SIZE + 8 + 8 + 4, DM_UID_MAX = 256 };
+enum { DM_NODE_SIZE = 19, DM_PLACE_SIZE = DM_NODE_SIZE + 8 + 8 + 4 + 8, DM_UID_MAX = 256 };
 
 /* Where a user is: what its location in the storage says. */
 struct dm_place {
@@ -14,7 +14,17 @@ struct dm_place {
 	uint64_t boot; /* of that node */
 	uint64_t login; /* when it logged in, or a little later: of two logins of one uid the later one has more */
 	uint32_t hops; /* moves since then */
+	uint64_t who; /* dm_who() of its sid: the same on all nodes that have the user, or a copy of it that took over */
 };
+/* FNV-1a. */
+static inline uint64_t dm_who(const uint8_t sid[16])
+{
+	uint64_t h = 14695981039346656037u;
+
+	for (size_t i = 0; i < 16; i++)
+		h = (h ^ sid[i]) * 1099511628211u;
+	return h;
+}
 void dm_place_write(struct dk_writer *w, const struct dm_place *p);
 bool dm_place_read(dk_slice bytes, struct dm_place *ret_place);
 

@@ -91,7 +91,8 @@ static int question(struct dms *s, struct dm_asked *a, const struct dm_member *m
 
 	if (a->step == STEP_PUT || a->step == STEP_SET) {
 		const struct dm_place p = {
-			.node = *dk_node_addr(s), .boot = s->carrier->boot, .login = m->login, .hops = m->hops
+			.node = *dk_node_addr(s), .boot = s->carrier->boot, .login = m->login, .hops = m->hops,
+			.who = dm_who(s->user->sid(s->user, m->user))
 		};
 
 		dm_place_write(&w, &p);
@@ -136,12 +137,12 @@ static void go_on(struct dms *s, struct dm_asked *a, struct dm_member *m, enum s
 	asked_free(s, a);
 }
 
-static void tell_replaced(struct dms *s, const struct dm_place *p, dk_str uid, uint64_t login)
+static void tell_replaced(struct dms *s, const struct dm_place *p, dk_str uid, const struct dm_member *m)
 {
-	uint8_t buf[2 + DM_UID_MAX + 8];
+	uint8_t buf[2 + DM_UID_MAX + 8 + 8];
 	struct dk_writer w = dk_writer_on(buf, sizeof(buf));
 
-	dm_on_replace_pack(&w, uid, login);
+	dm_on_replace_pack(&w, uid, m->login, dm_who(s->user->sid(s->user, m->user)));
 	s->carrier->send(s->carrier, &p->node, DK_VER_NODE, DM_NODE_REPLACE, dk_written(&w), DK_RELIABLE);
 }
 
@@ -150,7 +151,8 @@ static enum step compare(struct dms *s, struct dm_member *m, const struct dm_pla
 {
 	bool one = dm_conf(s)->one_login, alive = dm_place_alive(s, p), later = p->login >= m->login;
 
-	if (p->login == m->login && !m->fresh) /* the same login, before or after a move */
+	/* The same login, before or after a move; or a node that was taken for dead has the user as well as the one that took over. */
+	if (p->who == dm_who(s->user->sid(s->user, m->user)) || (p->login == m->login && !m->fresh))
 		return is_here(s, p) || p->hops > m->hops ? STEP_DELETE : STEP_SET;
 	if (!m->fresh && alive && (later || !one)) {
 		if (one)
@@ -162,7 +164,7 @@ static enum step compare(struct dms *s, struct dm_member *m, const struct dm_pla
 	if (m->login > s->last_login)
 		s->last_login = m->login;
 	if (one && alive && !is_here(s, p))
-		tell_replaced(s, p, uid, m->login);
+		tell_replaced(s, p, uid, m);
 	return STEP_SET;
 }
 
@@ -283,13 +285,13 @@ void dm_place_hurry(struct dms *s)
 
 /* ---- of another node ---- */
 
-int dm_on_replace(struct dms *s, struct dk_call *call, dk_str uid, uint64_t login)
+int dm_on_replace(struct dms *s, struct dk_call *call, dk_str uid, uint64_t login, uint64_t who)
 {
 	dk_id user = s->user->by_uid(s->user, uid);
 	const struct dm_member *m = dm_member(s, user);
 
 	(void)call;
-	if (m && m->login < login && dm_conf(s)->one_login)
+	if (m && m->login < login && dm_who(s->user->sid(s->user, user)) != who && dm_conf(s)->one_login)
 		s->user->disconnect(s->user, user, DK_REASON_REPLACED);
 	return 0;
 }

@@ -456,7 +456,7 @@ START_TEST(clocks_that_differ)
 	dm_open(3, 41, "place_ttl_s = 10;");
 	two();
 	dive = dk_harness_service(fabric[2].h, DK_DIVE_NAME);
-	p = (struct dm_place){ fabric[1].addr, fabric[1].boot, UINT64_MAX / 2, 0 };
+	p = (struct dm_place){ .node = fabric[1].addr, .boot = fabric[1].boot, .login = UINT64_MAX / 2 };
 	dm_place_write(&w, &p);
 	v.as.bytes = dk_written(&w);
 	ck_assert_int_eq(dive->ask(dive, probe_of(2), &q, on_told, NULL), 0);
