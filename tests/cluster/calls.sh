@@ -12,8 +12,8 @@ plugins = {
 	tcp = { address = "127.0.0.1"; port = 0; };
 	mesh = { address = "127.0.0.1"; port = 0; marsAddress = [ ]; };
 	mars = { };
-	user = { }; datacapsule = { }; dive = { }; dm = { }; session = { }; group = { }; notifier = { };
-	room = { support = true; state_interval_ms = 17; };
+	user = { }; datacapsule = { }; dive = { }; dm = { }; session = { }; group = { support = true; }; notifier = { };
+	room = { support = true; state_interval_ms = 17; expose_puffer_commands = true; };
 };
 END
 TMPDIR=$work start node "${diarkisd[@]}" -c "$work/calls.conf" || exit 1
@@ -126,6 +126,16 @@ everything()
 		claim "$n leaves it" calls "$n" room.leave "$room" "$(ok room.leave)"
 	done
 
+	claim "room.puffer_create" calls "$a" room.puffer_create "false 0 true 4 60" "$(ok room.puffer_create)"
+	room=$(id_of "$a")
+	claim "room.puffer_join" calls "$b" room.puffer_join "6869 $room" "$(ok room.puffer_join)"
+	claim "room.puffer_broadcast" calls "$a" room.puffer_broadcast "6869 true $room" "" "$b" '"name":"room.broadcast","payload":"hi"'
+	claim "room.puffer_leave" calls "$a" room.puffer_leave "00 $room" "$(ok room.puffer_leave)"
+	claim "$b leaves, too" calls "$b" room.puffer_leave "00 $room" "$(ok room.puffer_leave)"
+
+	claim "group.rand_join" calls "$a" group.rand_join "true 0 6869 30" "$(ok group.rand_join)"
+	group=$(id_of "$a")
+	claim "$a leaves it" calls "$a" group.leave "$group 00" "$(ok group.leave)"
 	claim "group.create" calls "$a" group.create "true 0 true 30" "$(ok group.create)"
 	group=$(id_of "$a")
 	claim "group.join" calls "$b" group.join "$group 6869" "$(ok group.join)" "$a" '"name":"group.joined","payload":"message=6869'
