@@ -151,7 +151,7 @@ static enum step compare(struct dms *s, struct dm_member *m, const struct dm_pla
 {
 	bool one = dm_conf(s)->one_login, alive = dm_place_alive(s, p), later = p->login >= m->login;
 
-	/* The same login, before or after a move; or a node that was taken for dead has the user as well as the one that took over. */
+	/* The same login, before or after a move; or a node that was taken for dead has the user, too. */
 	if (p->who == dm_who(s->user->sid(s->user, m->user)) || (p->login == m->login && !m->fresh))
 		return is_here(s, p) || p->hops > m->hops ? STEP_DELETE : STEP_SET;
 	if (!m->fresh && alive && (later || !one)) {

@@ -28,7 +28,7 @@ enum dm_elsewhere {
 	  "a user of the calling node has done with one of this", DK_IN(str16(from), str16(to), u8(ver), u16(cmd), rest(message)), \
 	  DK_OUT(u8(outcome), bytes16(node)))                                                                                      \
 	X(struct dms, DK_VER_NODE, 103, "dm.replace", dm_on_replace, DK_INTERNAL, "the user has logged in on the calling node",    \
-	  DK_IN(str16(uid), u64(login), u64(who)), DK_OUT())                                                                                 \
+	  DK_IN(str16(uid), u64(login), u64(who)), DK_OUT())                                                                       \
 	X(struct dms, DK_VER_NODE, 104, "dm.here", dm_on_here, DK_INTERNAL, "the user has moved to the calling node",              \
 	  DK_IN(str16(uid)), DK_OUT())
 
