@@ -69,7 +69,7 @@ static void people(unsigned i, unsigned n)
 
 	users[i] = calloc(n, sizeof(dk_id));
 	for (unsigned k = 0; users[i] && k < n; k++) {
-		struct dk_mem_client *end;
+		struct dk_mem_client *end = NULL;
 		struct dk_credential cred;
 		char uid[32];
 
