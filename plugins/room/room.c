@@ -105,6 +105,7 @@ static void fini(void *self)
 	room_http_fini(s);
 	room_land_fini(s);
 	room_errand_fini(s);
+	room_after_fini(s);
 	room_backup_fini(s);
 	room_remote_fini(s);
 	room_arrive_fini(s);

@@ -76,8 +76,15 @@ struct room_replica {
 	size_t bytes;
 };
 
+/* Of a user that is sent to the node that took its room over. */
+struct room_after {
+	struct room_after *next, **at;
+	struct dk_addr owner;
+};
+
 struct rooms {
 	struct dk_self base;
+	struct room_after *after; /* under way */
 	struct dk_room svc;
 	struct dk_user *user;
 	struct dk_carrier *carrier; /* NULL: this node is alone */
@@ -334,6 +341,7 @@ void room_backup_fini(struct rooms *s);
 /* There is a later owner: the room ends here, and its members are sent there. */
 void room_superseded(struct rooms *s, struct room *r, const struct dk_addr *owner);
 /* A user that is, or was, a member of the room here goes to its owner, as a member. */
+void room_after_fini(struct rooms *s);
 void room_send_after(struct rooms *s, dk_id user, const struct dk_id52 *id, const struct dk_addr *to);
 void room_on_cluster_changed(struct rooms *s, const struct dk_cluster_event *ev);
 /* What a node says to a claim. */

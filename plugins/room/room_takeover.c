@@ -98,34 +98,52 @@ static void instruct(struct rooms *s, dk_id user, const struct dk_addr *owner)
 	s->user->flush(s->user, user);
 }
 
+/* A user that is on its way to the owner; who is never told of its end frees it with the plugin. */
+static void after_free(struct rooms *s, struct room_after *after)
+{
+	*after->at = after->next;
+	if (after->next)
+		after->next->at = after->at;
+	dk_free(s, after, sizeof(*after));
+}
+
 static void sent_after(void *self, void *arg, dk_id user, int err)
 {
 	struct rooms *s = self;
-	struct dk_addr *owner = arg;
+	struct room_after *after = arg;
 
 	if (err && err != DK_GONE)
-		instruct(s, user, owner);
-	dk_free(s, owner, sizeof(*owner));
+		instruct(s, user, &after->owner);
+	after_free(s, after);
+}
+
+void room_after_fini(struct rooms *s)
+{
+	while (s->after)
+		after_free(s, s->after);
 }
 
 void room_send_after(struct rooms *s, dk_id user, const struct dk_id52 *id, const struct dk_addr *to)
 {
 	uint8_t buf[ROOM_NOTE_MIN];
 	struct dk_writer w = dk_writer_on(buf, sizeof(buf));
-	struct dk_addr *owner;
+	struct room_after *after;
 
 	if (!s->user->is_connected(s->user, user)) { /* its client goes there by itself */
 		s->user->disconnect(s->user, user, DK_REASON_MOVED);
 		return;
 	}
-	owner = dk_alloc(s, sizeof(*owner));
-	if (!owner)
+	after = dk_alloc(s, sizeof(*after));
+	if (!after)
 		return;
-	*owner = *to;
+	*after = (struct room_after){ .next = s->after, .at = &s->after, .owner = *to };
+	if (after->next)
+		after->next->at = &after->next;
+	s->after = after;
 	room_note_write(&w, ROOM_NOTE_REJOIN, id, dk_slice_n(NULL, 0));
-	if (s->user->move(s->user, s, user, to, dk_str_n(NULL, 0), dk_written(&w), sent_after, owner)) {
+	if (s->user->move(s->user, s, user, to, dk_str_n(NULL, 0), dk_written(&w), sent_after, after)) {
 		instruct(s, user, to);
-		dk_free(s, owner, sizeof(*owner));
+		after_free(s, after);
 	}
 }
 

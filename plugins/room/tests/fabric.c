@@ -472,6 +472,8 @@ static void fabric_fini(void *self)
 {
 	struct fabric *f = self;
 
+	if (fabric[f->at].state == f) /* nothing reaches it any more */
+		fabric[f->at].state = NULL;
 	for (struct message *m = f->out, *next; m; m = next) {
 		next = m->next;
 		free(m);
