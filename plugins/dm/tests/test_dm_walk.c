@@ -3,8 +3,8 @@
  * Random schedules: users write to each other by uid while they move between nodes, hang up and log in again elsewhere, and while
  * nodes are killed, drained and begin anew, and messages between nodes take up to 20 ms. Then, for each two users: what is heard
  * of one login is heard in the order of sending, and nothing twice; each message has an answer, unless its sender's connection
- * ended; what was answered Ok is heard, unless the receiver's node died or its connection ended around that time; what was
- * refused is not heard.
+ * ended, or the node that the sender had just left died with what it said there; what was answered Ok is heard, unless the
+ * receiver's node died or its connection ended around that time; what was refused is not heard.
  *
  * DM_WALK_SEEDS=N in the environment walks N seeds, DM_WALK_SEED=N that one alone, telling what it does; a failing one prints
  * itself.
@@ -50,6 +50,9 @@ struct user {
 	} open[NUMBERS]; /* in order of sending */
 	unsigned open_from, open_to;
 	uint64_t on[NODES]; /* when it was last on that node */
+	unsigned at; /* its node, */
+	int from; /* the one before that of this login, -1 = none, */
+	unsigned said_there; /* and open_to when it came */
 	uint64_t lost_ms[64], back_ms[64]; /* when it may have lost something, and when it was back */
 	unsigned lost_n;
 	uint64_t again_ms; /* logs in again; 0 = does not */
@@ -184,13 +187,20 @@ static void read_all(struct user *u)
 
 static void look(void)
 {
-	for (unsigned i = 0; i < USERS; i++)
-		if (users[i].p) {
-			if (users[i].on[users[i].p->node] + 10 < now())
-				tell("%s is at %u", users[i].name, users[i].p->node);
-			users[i].on[users[i].p->node] = now();
-			read_all(&users[i]);
+	for (unsigned i = 0; i < USERS; i++) {
+		struct user *u = &users[i];
+
+		if (!u->p)
+			continue;
+		if (u->at != u->p->node) {
+			tell("%s is at %u", u->name, u->p->node);
+			u->from = (int)u->at;
+			u->at = u->p->node;
+			u->said_there = u->open_to;
 		}
+		u->on[u->at] = now();
+		read_all(u);
+	}
 }
 
 /* ---- what happens ---- */
@@ -203,11 +213,17 @@ static void may_have_lost(struct user *u)
 	u->lost_ms[u->lost_n++] = now();
 }
 
-/* Its connection has ended: what it asked is not answered any more. */
+/* What it asked before is not answered any more. */
+static void unanswered(struct user *u, unsigned before)
+{
+	for (; u->open_from < before; u->open_from++)
+		letters[u - users][u->open[u->open_from % NUMBERS].to][u->open[u->open_from % NUMBERS].number].fate = LOST;
+}
+
+/* Its connection has ended. */
 static void cut_off(struct user *u)
 {
-	for (; u->open_from != u->open_to; u->open_from++)
-		letters[u - users][u->open[u->open_from % NUMBERS].to][u->open[u->open_from % NUMBERS].number].fate = LOST;
+	unanswered(u, u->open_to);
 	may_have_lost(u);
 	u->p = NULL;
 }
@@ -220,6 +236,8 @@ static void log_in(struct user *u)
 		return;
 	tell("%s logs in at %d", u->name, at);
 	u->p = player_new((unsigned)at, u->name);
+	u->at = (unsigned)at;
+	u->from = -1;
 	u->again_ms = 0;
 	if (u->lost_n)
 		u->back_ms[u->lost_n - 1] = now();
@@ -238,6 +256,7 @@ static struct letter *write_one(struct user *u, unsigned to)
 	l->login = u->login;
 	u->open[u->open_to % NUMBERS].to = (uint8_t)to;
 	u->open[u->open_to++ % NUMBERS].number = (uint16_t)number;
+	tell("%s says %s at %u", u->name, text, u->p->node);
 	dm_send(u->p, users[to].name, text);
 	return l;
 }
@@ -248,6 +267,14 @@ static void write_to(struct user *u)
 
 	for (unsigned i = 0; i < n && u->next[to] < NUMBERS && u->open_to - u->open_from < 60; i++)
 		write_one(u, to);
+}
+
+/* The node it comes from has not sent yet what it said there. */
+static bool is_awaited(const struct user *u)
+{
+	struct dk_user *users_there = u->p ? fabric[u->p->node].users : NULL;
+
+	return users_there && users_there->way(users_there, player_user(u->p)) == DK_USER_ARRIVES;
 }
 
 static void kill_node(unsigned i)
@@ -265,6 +292,13 @@ static void kill_node(unsigned i)
 		}
 	}
 	fabric_kill(i);
+	fabric_run(2); /* what it sent and what is there */
+	look();
+	for (unsigned k = 0; k < USERS; k++)
+		if (users[k].from == (int)i && is_awaited(&users[k])) {
+			tell("%u takes along what %s said there", i, users[k].name);
+			unanswered(&users[k], users[k].said_there);
+		}
 	nodes[i].noticed_ms = now() + NOTICED_MS;
 	nodes[i].again_ms = now() + GONE_MS + chance(3000);
 }
