@@ -7,7 +7,7 @@ lib_LTLIBRARIES += %D%/libdiarkis-client.la
 %C%_libdiarkis_client_la_SOURCES = %D%/priv.h \
 	%D%/client.c %D%/ctx.c %D%/dm.c %D%/endpoint.c %D%/events.c %D%/group.c %D%/http.c %D%/http_get.c \
 	%D%/move.c %D%/notifier.c %D%/poll.c %D%/request.c %D%/room.c %D%/room_chat.c %D%/room_find.c %D%/room_priv.h \
-	%D%/room_send.c %D%/search.c %D%/seat.c %D%/stream.c
+	%D%/room_puffer.c %D%/room_send.c %D%/search.c %D%/seat.c %D%/stream.c
 diarkisinclude_HEADERS += %D%/diarkis/client_room_data.h
 %C%_libdiarkis_client_la_SOURCES += %D%/room_data.c
 diarkisinclude_HEADERS += %D%/diarkis/client_session.h

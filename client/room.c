@@ -198,9 +198,10 @@ bool dkc_room_id(dk_str text, struct dk_id52 *ret_room)
 
 bool dkc_room_joined(const struct dkc_reply *reply, struct dk_id52 *ret_room, uint32_t *ret_created_s)
 {
+	bool puffer = reply->cmd == ROOM_CMD_PUFFER_CREATE || reply->cmd == ROOM_CMD_PUFFER_JOIN;
 	struct dk_cursor c = dk_cursor_of(reply->payload);
 	uint32_t created = dk_rd_u32(&c);
-	dk_str id = dk_str_of(dk_rd_slice(&c, DK_ID52_LEN));
+	dk_str id = dk_str_of(puffer ? dk_rd_bytes16(&c) : dk_rd_slice(&c, DK_ID52_LEN));
 
 	if (!dkc_ok(reply) || c.bad || !dkc_room_id(id, ret_room))
 		return false;

@@ -158,7 +158,13 @@ bool client_seat_frame(struct dkc_client *c, const struct dk_frame *f)
 		else if (!same(&id, &c->seat->id))
 			moved(c, &id);
 		return !asked;
+	case ROOM_CMD_PUFFER_CREATE:
+	case ROOM_CMD_PUFFER_JOIN:
+		if (ok && (c->joins || f->cmd == ROOM_CMD_PUFFER_JOIN) && dkc_room_id(dk_str_of(dk_rd_bytes16(&p)), &id))
+			enter(c, &id, f->cmd == ROOM_CMD_PUFFER_CREATE);
+		return false;
 	case ROOM_CMD_LEAVE:
+	case ROOM_CMD_PUFFER_LEAVE:
 		if (ok)
 			client_seat_free(c);
 		return false;
@@ -179,6 +185,8 @@ void client_seat_sent(struct dkc_client *c, const struct dk_frame *f)
 		return;
 	if (f->cmd == ROOM_CMD_CREATE && f->payload.n > 3) /* max_members u16, allow_empty u8, join u8 */
 		c->joins = f->payload.p[3] != 0;
+	if (f->cmd == ROOM_CMD_PUFFER_CREATE && f->payload.n > 5) /* allow_empty bool, interval_ms u32, join bool */
+		c->joins = f->payload.p[5] == 1;
 	if (f->cmd == ROOM_CMD_JOIN && c->joining < UINT8_MAX)
 		c->joining++;
 }

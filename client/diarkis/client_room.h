@@ -54,6 +54,13 @@ DK_API int dkc_room_reserve(struct dkc_client *c, const struct dk_id52 *room, co
 DK_API int dkc_room_cancel(struct dkc_client *c, const struct dk_id52 *room, const dk_str *uids, size_t n, dkc_reply_fn *fn,
 			   void *arg);
 
+/* The same in puffer form: 1100 to 1103, for servers that have these open and not the others (expose_puffer_commands). Answers and
+ * events are read by the same functions. */
+DK_API int dkc_room_puffer_create(struct dkc_client *c, const struct dkc_room_opts *opts, dkc_reply_fn *fn, void *arg);
+DK_API int dkc_room_puffer_join(struct dkc_client *c, const struct dk_id52 *room, dk_slice message, dkc_reply_fn *fn, void *arg);
+DK_API int dkc_room_puffer_leave(struct dkc_client *c, const struct dk_id52 *room, dk_slice message, dkc_reply_fn *fn, void *arg);
+DK_API int dkc_room_puffer_broadcast(struct dkc_client *c, const struct dk_id52 *room, dk_slice message, bool reliable);
+
 /* The room that one is in goes to another node, with all its members; the owner's to do. DKC_ROOM_MOVED tells its new id. */
 DK_API int dkc_room_migrate(struct dkc_client *c, dkc_reply_fn *fn, void *arg);
 
@@ -66,7 +73,7 @@ DK_API size_t dkc_room_backups(const struct dkc_client *c);
 
 /* ---- answers: false when the reply is a refusal or malformed ---- */
 
-/* of create and join */
+/* of create and join, in either form */
 DK_API bool dkc_room_joined(const struct dkc_reply *reply, struct dk_id52 *ret_room, uint32_t *ret_created_s);
 /* of get_owner; empty = nobody */
 DK_API bool dkc_room_owner(const struct dkc_reply *reply, dk_str *ret_uid);

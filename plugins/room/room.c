@@ -126,10 +126,10 @@ static const struct dk_need needs[] = { DK_NEED(struct rooms, user, DK_USER),
 					DK_WANT(struct rooms, http, DK_HTTP),
 					{ 0 } };
 static const struct dk_option options[] = {
-	DK_BOOL(struct room_conf, expose_commands, "expose_commands", "true", "clients may use the room commands",
-		.flags = DK_RELOADABLE),
+	DK_BOOL(struct room_conf, expose_commands, "expose_commands", "true",
+		"clients may use the room commands, create, join, leave and broadcast as 100 to 103", .flags = DK_RELOADABLE),
 	DK_BOOL(struct room_conf, expose_puffer, "expose_puffer_commands", "false",
-		"clients may use the second set too, 1100 to 1103: create, join, leave and broadcast in puffer form",
+		"clients may use the room commands, create, join, leave and broadcast as 1100 to 1103, in puffer form",
 		.flags = DK_RELOADABLE),
 	DK_BOOL(struct room_conf, compat_interval, "compat_interval", "false",
 		"intervals below 100 ms count as 0, as in the reference", .flags = DK_RELOADABLE),

@@ -94,7 +94,9 @@ void room_tell_refusal(struct rooms *s, dk_id user, uint16_t cmd, uint32_t code,
 
 bool room_hidden(const struct rooms *s, const struct dk_call *call)
 {
-	bool open = call->cmd < ROOM_CMD_PUFFER_CREATE ? room_conf(s)->expose_commands : room_conf(s)->expose_puffer;
+	const struct room_conf *c = room_conf(s);
+	bool first = call->cmd >= ROOM_CMD_CREATE && call->cmd <= ROOM_CMD_BROADCAST, second = call->cmd >= ROOM_CMD_PUFFER_CREATE;
+	bool open = first ? c->expose_commands : second ? c->expose_puffer : c->expose_commands || c->expose_puffer;
 
 	return !open && call->origin == DK_FROM_USER;
 }

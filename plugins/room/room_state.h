@@ -212,7 +212,8 @@ int room_refuse(struct dk_call *call, uint32_t code, int rc);
 int room_refuse_named(struct dk_call *call, uint32_t code, int rc, dk_str id);
 /* The same to a user whose command has ended. */
 void room_tell_refusal(struct rooms *s, dk_id user, uint16_t cmd, uint32_t code, int rc);
-/* With expose_commands off, clients have no room commands; other plugins and operators do. */
+/* Clients have the commands of a set that is exposed: four differ between the two, all others are in both. Other plugins and
+ * operators have all of them. */
 bool room_hidden(const struct rooms *s, const struct dk_call *call);
 int room_refuse_hidden(struct dk_call *call);
 /* A room of this node named by a text of puffer form; 0 = none. */

@@ -514,40 +514,38 @@ START_TEST(chat)
 }
 END_TEST
 
-DK_PACKERS(ROOM_PUFFER_COMMANDS)
-
-/* The second set, which the library has no calls for. */
+/* The second set, each call over UDP and over TCP. The client knows its room as after the first set. */
 START_TEST(puffer_set)
 {
-	uint8_t buf[128];
-	struct dk_writer w = dk_writer_on(buf, sizeof(buf));
-	struct dk_room *rooms = dk_harness_service(node, DK_ROOM_NAME);
-	struct dk_room_info info;
-	dk_str room;
+	struct dkc_room_opts o = { .max_members = 3, .allow_empty = true, .join = true, .ttl_s = 30 };
+	struct player *one = _i ? &bob : &ann, *two = _i ? &ann : &bob;
+	struct dkc_client *a = one->client, *b = two->client;
+	struct dk_id52 room;
 
-	room_on_puffer_create_pack(&w, false, 0, true, 3, 30);
-	answers(dkc_request(ann.client, 1, ROOM_CMD_PUFFER_CREATE, dk_written(&w), on_done, &ann), &ann, "ok");
-	ck_assert_int_eq(rooms->info(rooms, rooms->of_user(rooms, ann.user), &info), 0);
-	room = dk_str_n(info.id.c, DK_ID52_LEN);
-	w = dk_writer_on(buf, sizeof(buf));
-	room_on_puffer_join_pack(&w, bytes("hi"), room);
-	answers(dkc_request(bob.client, 1, ROOM_CMD_PUFFER_JOIN, dk_written(&w), on_done, &bob), &bob, "ok");
-	hears(&ann, "joined hi\n");
-	hears(&bob, "joined hi\n");
-	for (unsigned i = 0; i < 2; i++) {
-		struct player *p = i ? &bob : &ann;
-
-		w = dk_writer_on(buf, sizeof(buf));
-		room_on_puffer_broadcast_pack(&w, bytes("all"), true, room);
-		ck_assert_int_eq(dkc_send(p->client, 1, ROOM_CMD_PUFFER_BROADCAST, dk_written(&w), DK_RELIABLE), 0);
+	answers(dkc_room_puffer_create(a, &o, on_joined, one), one, "ok");
+	ck_assert(dkc_room_current(a, &room) && dkc_room_is_owner(a));
+	ck_assert_mem_eq(room.c, one->room.c, DK_ID52_LEN);
+	answers(dkc_room_puffer_create(a, &o, on_joined, one), one, "no the user is in a room already, and leaves that one first");
+	answers(dkc_room_puffer_join(b, &room, bytes("hi"), on_joined, two), two, "ok");
+	ck_assert_mem_eq(room.c, two->room.c, DK_ID52_LEN);
+	ck_assert(dkc_room_current(b, &room) && !dkc_room_is_owner(b));
+	hears(one, "joined hi\n");
+	hears(two, "joined hi\n");
+	for (unsigned i = 0; i < 4; i++) {
+		ck_assert_int_eq(dkc_room_puffer_broadcast(i & 1 ? a : b, &room, bytes("all"), i & 2), 0);
 		pass(4 * DELAY_MS);
-		hears(&ann, "broadcast all\n");
-		hears(&bob, "broadcast all\n");
+		hears(one, "broadcast all\n");
+		hears(two, "broadcast all\n");
 	}
-	w = dk_writer_on(buf, sizeof(buf));
-	room_on_puffer_leave_pack(&w, bytes("bye"), room);
-	answers(dkc_request(bob.client, 1, ROOM_CMD_PUFFER_LEAVE, dk_written(&w), on_done, &bob), &bob, "ok");
-	hears(&ann, "left bye\n");
+	answers(dkc_room_puffer_leave(b, &room, bytes("bye"), on_done, two), two, "ok");
+	ck_assert(!dkc_room_current(b, &room));
+	hears(one, "left bye\n");
+	answers(dkc_room_puffer_leave(b, &room, bytes(""), on_done, two), two, "no the user is not a member of this room");
+	o.join = false;
+	answers(dkc_room_puffer_create(b, &o, on_joined, two), two, "ok");
+	ck_assert(!dkc_room_current(b, &room));
+	answers(dkc_room_puffer_join(b, &two->room, bytes(""), on_joined, two), two, "ok");
+	ck_assert(dkc_room_current(b, &room));
 }
 END_TEST
 
@@ -661,7 +659,7 @@ int main(void)
 	tcase_add_loop_test(t, finding, 0, 2);
 	tcase_add_test(t, relays);
 	tcase_add_test(t, chat);
-	tcase_add_test(t, puffer_set);
+	tcase_add_loop_test(t, puffer_set, 0, 2);
 	tcase_add_test(t, profile_of_the_way);
 	tcase_add_test(t, relays_of_plugins);
 	tcase_add_test(t, ids);

@@ -131,9 +131,13 @@ START_TEST(while_it_moves)
 }
 END_TEST
 
-/* Each set has a switch of its own. */
+/* Each set has a switch of its own, and what has one form only is in both. */
 START_TEST(switches)
 {
+	static const uint8_t nothing[12];
+	char digits[64];
+
+	memset(digits, '0', sizeof(digits));
 	again(1, "");
 	create(ann, 4);
 	ck_assert_str_eq(player_heard(ann), "1100 bad room commands are not open to clients on this node\n");
@@ -142,11 +146,23 @@ START_TEST(switches)
 	expect_room(ann, 1100, ".#0\n");
 	player_send(ann, 1, ROOM_CMD_MIGRATE, dk_slice_n(NULL, 0));
 	fabric_run(3);
-	ck_assert_str_eq(player_heard(ann), "12 bad room commands are not open to clients on this node\n");
+	ck_assert_str_eq(player_heard(ann), "12 bad no other node can take this room now\n");
 	say(bob, ROOM_CMD_PUFFER_JOIN, "hello");
 	expect_room(bob, 1101, ".#0\n101 push hello\n");
 	say(bob, ROOM_CMD_PUFFER_LEAVE, "");
 	ck_assert_str_eq(player_heard(bob), "1102 ok \n");
+	for (uint16_t cmd = ROOM_CMD_CREATE; cmd <= ROOM_CMD_BROADCAST; cmd++) {
+		char want[80];
+
+		player_send(bob, 1, cmd, cmd == ROOM_CMD_CREATE ? dk_slice_n(nothing, 12) : dk_slice_n(digits, 64));
+		fabric_run(3);
+		snprintf(want, sizeof(want), "%u bad room commands are not open to clients on this node\n", cmd);
+		ck_assert_str_eq(player_heard(bob), want);
+	}
+	again(1, "expose_commands = false");
+	player_send(ann, 1, ROOM_CMD_MIGRATE, dk_slice_n(NULL, 0));
+	fabric_run(3);
+	ck_assert_str_eq(player_heard(ann), "12 bad room commands are not open to clients on this node\n");
 }
 END_TEST
 
