@@ -479,6 +479,157 @@ START_TEST(copies_are_compared)
 }
 END_TEST
 
+static struct {
+	bool there;
+	int err, status;
+	uint8_t body[64];
+	size_t n;
+} said; /* by another node, to the last thing that tell() told it */
+
+/* dk_carrier_done_fn */
+static void on_said(void *self, void *arg, int err, int status, dk_slice body)
+{
+	(void)self;
+	(void)arg;
+	said.there = true;
+	said.err = err;
+	said.status = status;
+	said.n = body.n < sizeof(said.body) ? body.n : sizeof(said.body);
+	memcpy(said.body, body.p, said.n);
+}
+
+/* What a node says of itself to another: behind the name of the storage come n bytes. */
+static struct dk_cursor tell(unsigned from, unsigned to, uint16_t cmd, const uint8_t *bytes, size_t n)
+{
+	struct dk_carrier *mesh = dk_harness_service(nodes[from].h, DK_CARRIER_NAME);
+	uint8_t buf[256];
+	struct dk_writer w = dk_writer_on(buf, sizeof(buf));
+
+	dk_wr_bytes16(&w, dk_slice_of(dk_str_c("s")));
+	dk_wr_slice(&w, dk_slice_n(bytes, n));
+	ck_assert(!w.bad);
+	said.there = false;
+	ck_assert_int_eq(mesh->request(mesh, nodes[from].self, dk_harness_addr(nodes[to].h, "mesh"), DK_VER_NODE, cmd,
+				       dk_written(&w), 1000, on_said, NULL, NULL),
+			 0);
+	while (!said.there)
+		run(1);
+	ck_assert_int_eq(said.err, 0);
+	ck_assert_int_eq(said.status, DK_STATUS_OK);
+	return dk_cursor_of(dk_slice_n(said.body, said.n));
+}
+
+struct stance {
+	uint8_t objection;
+	uint32_t seen, epoch;
+	uint64_t copy;
+};
+
+/* The first round of a claim of one bucket, as far as one node is asked. */
+static struct stance claim(unsigned from, unsigned to, uint16_t bucket)
+{
+	uint8_t buckets[128] = { 0 };
+	struct stance s = { .seen = 0 };
+	struct dk_cursor c;
+
+	buckets[bucket / 8] = (uint8_t)(1u << bucket % 8);
+	c = tell(from, to, 641, buckets, sizeof(buckets));
+	dk_rd_u64(&c);
+	s.objection = dk_rd_u8(&c);
+	s.seen = dk_rd_u32(&c);
+	s.epoch = dk_rd_u32(&c);
+	s.copy = dk_rd_u64(&c);
+	ck_assert(!c.bad && !dk_rd_left(&c));
+	return s;
+}
+
+/* The second; true when nothing stood against that epoch. */
+static bool claim_epoch(unsigned from, unsigned to, uint16_t bucket, uint32_t epoch)
+{
+	uint8_t buf[6];
+	struct dk_writer w = dk_writer_on(buf, sizeof(buf));
+	struct dk_cursor c;
+
+	dk_wr_u16(&w, bucket);
+	dk_wr_u32(&w, epoch);
+	c = tell(from, to, 644, buf, sizeof(buf));
+	if (!dk_rd_left(&c))
+		return true;
+	ck_assert_uint_eq(dk_rd_u16(&c), bucket);
+	ck_assert(!c.bad && !dk_rd_left(&c));
+	return false;
+}
+
+/* Another node has told who keeps the copy that it is about to own the bucket, and then it fell silent. From then on that copy
+ * counts for nobody who has an earlier epoch: nobody else gets this one, and the owner, which knows nothing of it, claims its own
+ * bucket in a later one before it says that anything was done. */
+START_TEST(an_epoch_that_was_told_counts)
+{
+	struct stance copy, owner;
+	unsigned at, other;
+	uint16_t bucket;
+	char key[16];
+
+	together(3, 12, "s = { copies = 1; };");
+	snprintf(key, sizeof(key), "%s", key_owned_by(3));
+	bucket = dive_hrw_bucket(dk_str_c(key));
+	IS("", asked(1, DK_DIVE_SET, key, 0, 0, 0, "41"));
+	run(6000); /* nothing is promised any more, and nobody has just given anything away */
+	at = count(1, "keys") ? 1 : 2;
+	other = 3 - at;
+	copy = claim(other, at, bucket);
+	ck_assert_uint_eq(copy.objection, 0);
+	ck_assert_uint_gt(copy.copy, 0);
+	owner = claim(other, 3, bucket);
+	ck_assert_uint_eq(owner.objection, 1); /* it owns it */
+	ck_assert_uint_eq(owner.epoch, copy.epoch);
+	ck_assert(claim_epoch(other, at, bucket, copy.seen + 2));
+	/* The epoch is taken, whoever asks for it now. */
+	ck_assert(!claim_epoch(other, at, bucket, copy.seen + 2));
+	ck_assert_uint_eq(claim(3, at, bucket).seen, copy.seen + 2);
+	ck_assert(!claim_epoch(3, at, bucket, copy.seen + 1));
+	IS("42", asked(1, DK_DIVE_INCR, key, 0, 1, 0, ""));
+	owner = claim(other, 3, bucket);
+	ck_assert_uint_eq(owner.objection, 1);
+	ck_assert_uint_gt(owner.epoch, copy.seen + 2);
+	ck_assert_uint_eq(claim(other, at, bucket).epoch, owner.epoch);
+	IS("42", asked(2, DK_DIVE_GET, key, 0, 0, 0, ""));
+	apart();
+}
+END_TEST
+
+/* Between the two rounds of a claim the copy saw a change; or it has promised its owner not to be taken over. */
+START_TEST(what_stands_against_a_claim)
+{
+	struct stance copy;
+	unsigned at, other;
+	uint16_t bucket;
+	char key[16];
+
+	together(3, 13, "s = { copies = 1; };");
+	snprintf(key, sizeof(key), "%s", key_owned_by(3));
+	bucket = dive_hrw_bucket(dk_str_c(key));
+	IS("", asked(1, DK_DIVE_SET, key, 0, 0, 0, "1"));
+	run(6000);
+	at = count(1, "keys") ? 1 : 2;
+	other = 3 - at;
+	copy = claim(other, at, bucket);
+	ck_assert_uint_eq(copy.objection, 0);
+	IS("2", asked(1, DK_DIVE_INCR, key, 0, 1, 0, ""));
+	run(2000); /* longer than a promise lasts */
+	ck_assert(!claim_epoch(other, at, bucket, copy.seen + 2));
+	copy = claim(other, at, bucket);
+	IS("2", asked(1, DK_DIVE_GET, key, 0, 0, 0, "")); /* asks the copy, which promises; nothing else is another */
+	ck_assert(!claim_epoch(other, at, bucket, copy.seen + 2));
+	ck_assert_uint_eq(claim(other, at, bucket).objection, 2); /* spoken for */
+	ck_assert_uint_eq(claim(3, at, bucket).objection, 0); /* not to whom it was promised */
+	run(1500);
+	ck_assert_uint_eq(claim(other, at, bucket).objection, 0);
+	IS("3", asked(2, DK_DIVE_INCR, key, 0, 1, 0, ""));
+	apart();
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("dive on several nodes");
@@ -499,6 +650,8 @@ int main(void)
 	tcase_add_test(tc, owner_goes_before_it_is_asked_again);
 	tcase_add_test(tc, byte_budget);
 	tcase_add_test(tc, copies_are_compared);
+	tcase_add_test(tc, an_epoch_that_was_told_counts);
+	tcase_add_test(tc, what_stands_against_a_claim);
 	suite_add_tcase(suite, tc);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);
