@@ -8,10 +8,13 @@ noinst_PROGRAMS += %D%/lag_lab
 %C%_lag_lab_SOURCES = %D%/lag_lab.c %D%/players.c %D%/players.h
 %C%_lag_lab_LDADD = $(harness_lib) $(client_lib) $(kernel_lib)
 EXTRA_DIST += %D%/many-seeds.sh
+## Real clients on scripted sockets; two of them, and what they say and hear by typed calls.
+sim_wires = tests/sim/wires.c tests/sim/wires.h
+sim_pair = tests/sim/pair.c tests/sim/pair.h $(sim_wires)
 ## Clients made of wire/ itself, and a sink: for tests of transports.
 sim_ends = %D%/ends.c %D%/ends.h
 check_PROGRAMS += %D%/sim_calls
-%C%_sim_calls_SOURCES = %D%/sim_calls.c
+%C%_sim_calls_SOURCES = %D%/sim_calls.c $(sim_pair)
 %C%_sim_calls_LDADD = $(harness_lib) $(client_lib) $(kernel_lib) $(test_libs)
 check_PROGRAMS += %D%/sim_hostile
 %C%_sim_hostile_SOURCES = %D%/sim_hostile.c %D%/players.c %D%/players.h
@@ -29,5 +32,5 @@ check_PROGRAMS += %D%/sim_cluster
 %C%_sim_cluster_SOURCES = %D%/sim_cluster.c %D%/town.c %D%/town.h
 %C%_sim_cluster_LDADD = $(harness_lib) $(client_lib) $(kernel_lib) $(test_libs)
 check_PROGRAMS += %D%/sim_kept
-%C%_sim_kept_SOURCES = %D%/sim_kept.c
+%C%_sim_kept_SOURCES = %D%/sim_kept.c $(sim_pair)
 %C%_sim_kept_LDADD = $(harness_lib) $(client_lib) $(kernel_lib) $(test_libs)

@@ -6,60 +6,14 @@
 #include <diarkis/client_room.h>
 #include <diarkis/room.h>
 #include <diarkis/room_commands.h>
-#include <diarkis/test.h>
-#include <diarkis/user.h>
 
 #include <check.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#define DELAY_MS 20
+#include "pair.h"
 
-struct player {
-	const char *name;
-	bool tcp;
-	dk_id user;
-	struct dkc_client *client;
-	struct dk_sim_udp *udp;
-	struct dk_sim_tcp *stream;
-	char heard[4096]; /* one line per event of a room */
-	char answer[512]; /* of the last request, as a line */
-	struct dk_id52 room;
-	uint16_t said; /* how its connection was ended */
-	char why[128];
-};
-
-static struct dk_env *world;
-static struct dk_harness *node;
-static struct dk_user *users;
-static struct dkc_ctx *ctx;
-static struct player ann, bob;
-
-static uint64_t now_us(void)
-{
-	return dk_sim_now(world) * 1000;
-}
-
-static int chance(void *arg, void *buf, size_t n)
-{
-	uint8_t *p = buf;
-
-	(void)arg;
-	while (n--)
-		*p++ = (uint8_t)dk_sim_chance(world);
-	return 0;
-}
-
-static void note(char *text, size_t cap, const char *fmt, ...)
-{
-	size_t n = strlen(text);
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(text + n, cap - n, fmt, ap);
-	va_end(ap);
-}
+enum { DELAY_MS = 20, WAIT_MS = 80 };
 
 static bool only_nine_one(void *arg, uint8_t ver, uint16_t cmd)
 {
@@ -67,7 +21,7 @@ static bool only_nine_one(void *arg, uint8_t ver, uint16_t cmd)
 	return ver == 9 && cmd == 1;
 }
 
-static void on_event(void *arg, struct dkc_client *c, const struct dkc_event *e)
+static void on_event(struct player *p, const struct dkc_event *e)
 {
 	static const char *const words[] = {
 		[DKC_ROOM_MEMBER_JOINED] = "joined", [DKC_ROOM_MEMBER_LEFT] = "left",    [DKC_ROOM_BROADCAST] = "broadcast",
@@ -75,21 +29,13 @@ static void on_event(void *arg, struct dkc_client *c, const struct dkc_event *e)
 		[DKC_ROOM_RELAY_PROFILE] = "profile"
 	};
 	enum dkc_room_kind kind = dkc_room_event(e);
-	struct player *p = arg;
 	dk_str text = dk_str_of(e->payload), from;
 	struct dkc_room_chat_line line;
 	dk_slice message;
 	uint32_t ms;
 
-	ck_assert_ptr_eq(dkc_arg(c), p);
-	if (e->kind == DKC_DISCONNECTED && e->reason != DKC_BY_CLIENT) {
-		ck_assert_int_eq(e->reason, DKC_BY_SERVER);
-		p->said = e->said;
-		note(p->why, sizeof(p->why), DK_STR_FMT, DK_STR_ARG(text));
-		return;
-	}
 	if (e->kind == DKC_PUSH && e->ver == 9)
-		note(p->heard, sizeof(p->heard), "plugin %zu bytes\n", text.n);
+		HEARD(p, "plugin %zu bytes\n", text.n);
 	if (kind == DKC_ROOM_NONE) {
 		ck_assert(!dkc_room_new_owner(e, &text));
 		return;
@@ -98,148 +44,39 @@ static void on_event(void *arg, struct dkc_client *c, const struct dkc_event *e)
 	ck_assert_int_eq(dkc_room_relayed(e, &from, &message, &ms), kind == DKC_ROOM_RELAY_PROFILE);
 	ck_assert_int_eq(dkc_room_said(e, &line), kind == DKC_ROOM_CHAT);
 	if (kind == DKC_ROOM_CHAT) {
-		note(p->heard, sizeof(p->heard), "chat " DK_STR_FMT ": " DK_STR_FMT "\n", DK_STR_ARG(line.sender),
-		     DK_STR_ARG(line.text));
+		HEARD(p, "chat " DK_STR_FMT ": " DK_STR_FMT "\n", DK_STR_ARG(line.sender), DK_STR_ARG(line.text));
 		return;
 	}
 	if (kind == DKC_ROOM_RELAY_PROFILE) {
-		note(p->heard, sizeof(p->heard), "%s of " DK_STR_FMT " after %u: ", words[kind], DK_STR_ARG(from), ms);
-		note(p->heard, sizeof(p->heard), DK_STR_FMT "\n", DK_STR_ARG(dk_str_of(message)));
+		HEARD(p, "%s of " DK_STR_FMT " after %u: ", words[kind], DK_STR_ARG(from), ms);
+		HEARD(p, DK_STR_FMT "\n", DK_STR_ARG(dk_str_of(message)));
 		return;
 	}
-	note(p->heard, sizeof(p->heard), "%s " DK_STR_FMT "\n", words[kind], DK_STR_ARG(text));
+	HEARD(p, "%s " DK_STR_FMT "\n", words[kind], DK_STR_ARG(text));
 }
 
-/* ---- the wires ---- */
-
-static void to_node(struct player *p)
-{
-	uint8_t buf[4096];
-	size_t n, need;
-
-	if (dkc_wants_dial(p->client))
-		return;
-	if (!p->tcp)
-		while ((n = dkc_next_datagram(p->client, now_us(), buf, sizeof(buf))))
-			dk_sim_udp_send(p->udp, dk_harness_addr(node, "udp"), dk_slice_n(buf, n));
-	else
-		while ((n = dkc_next_bytes(p->client, buf, sizeof(buf), &need)))
-			ck_assert_uint_eq(dk_sim_tcp_send(p->stream, dk_slice_n(buf, n)), n);
-}
-
-static void from_node(struct player *p)
-{
-	struct dk_addr from;
-	dk_slice bytes;
-
-	if (p->tcp) {
-		bytes = dk_sim_tcp_bytes(p->stream);
-		if (bytes.n)
-			dkc_feed(p->client, now_us(), bytes);
-		dk_sim_tcp_take(p->stream, bytes.n);
-	} else {
-		while (dk_sim_udp_next(p->udp, &from, &bytes))
-			dkc_feed(p->client, now_us(), bytes);
-	}
-	dkc_tick(p->client, now_us());
-}
-
-static void pass(uint64_t ms)
-{
-	while (ms--) {
-		to_node(&ann);
-		to_node(&bob);
-		dk_sim_run(world, 1);
-		from_node(&ann);
-		from_node(&bob);
-	}
-}
-
-static void come(struct player *p, const char *name, bool tcp)
-{
-	struct dkc_endpoint ep = { .protocol = tcp ? DKC_TCP : DKC_UDP, .host = "10.0.0.1" };
-	const struct dk_addr *server = dk_harness_addr(node, tcp ? "tcp" : "udp");
-	struct dkc_opts o;
-
-	*p = (struct player){ .name = name, .tcp = tcp };
-	ck_assert_int_eq(users->create(users, dk_str_c(name), dk_str_c(tcp ? "TCP" : "UDP"), &ep.cred, &p->user), 0);
-	ep.port = server->port;
-	dkc_opts_default(&o);
-	o.event = on_event;
-	o.whole = only_nine_one;
-	o.arg = p;
-	ck_assert_int_eq(dkc_client_new(ctx, &ep, &o, &p->client), 0);
-	dkc_connect(p->client);
-	ck_assert_ptr_nonnull(dkc_wants_dial(p->client));
-	if (tcp)
-		ck_assert_int_eq(dk_sim_tcp_connect(world, "10.1.0.2", server, NULL, NULL, &p->stream), 0);
-	else
-		ck_assert_int_eq(dk_sim_udp_open(world, "10.1.0.1", NULL, NULL, &p->udp), 0);
-	if (tcp)
-		dk_sim_run(world, 4 * DELAY_MS);
-	server = dk_harness_addr(node, tcp ? "tcp" : "udp");
-	dkc_dialed(p->client, now_us(), 0, server);
-}
+static struct dk_user *users;
 
 static void setup(void)
 {
-	const struct dk_sim_link link = { .delay_ms = DELAY_MS };
-	struct dkc_ctx_opts co;
-
-	world = dk_env_sim(1);
-	dk_sim_link(world, NULL, NULL, &link);
-	node = dk_harness_open(&(const struct dk_harness_opts){
-		.world = world,
-		.config = "plugins = { user = {}; room = { expose_puffer_commands = true; }; udp = { address = \"10.0.0.1\"; }; "
-			  "tcp = { address = \"10.0.0.1\"; }; };" });
-	ck_assert_ptr_nonnull(node);
-	users = dk_harness_service(node, DK_USER_NAME);
-	dkc_ctx_opts_default(&co);
-	co.random = chance;
-	ck_assert_int_eq(dkc_ctx_new(&co, &ctx), 0);
-	come(&ann, "ann", false);
-	come(&bob, "bob", true);
-	pass(500);
-	ck_assert(dkc_is_connected(ann.client) && dkc_is_connected(bob.client));
-}
-
-static void teardown(void)
-{
-	dkc_close(ann.client);
-	dkc_close(bob.client);
-	to_node(&ann);
-	to_node(&bob);
-	dk_sim_run(world, 200);
-	ck_assert_int_eq(dk_harness_free(node), 0);
-	dkc_client_free(ann.client);
-	dkc_client_free(bob.client);
-	dkc_ctx_free(ctx);
-	dk_env_free(world);
+	pair_open(&(const struct pair_opts){ .plugins = "room = { expose_puffer_commands = true; };",
+					     .delay_ms = DELAY_MS,
+					     .answer_ms = WAIT_MS,
+					     .event = on_event,
+					     .whole = only_nine_one },
+		  false, true);
+	users = dk_harness_service(pair_node, DK_USER_NAME);
 }
 
 /* ---- answers ---- */
-
-static void start_line(struct player *p, const struct dkc_reply *r)
-{
-	snprintf(p->answer, sizeof(p->answer), "%s", dkc_ok(r) ? "ok" : "no");
-	if (!dkc_ok(r))
-		note(p->answer, sizeof(p->answer), " " DK_STR_FMT, DK_STR_ARG(dkc_reply_error(r, NULL)));
-}
-
-static void on_done(void *arg, struct dkc_client *c, const struct dkc_reply *r)
-{
-	(void)c;
-	start_line(arg, r);
-}
 
 static void on_joined(void *arg, struct dkc_client *c, const struct dkc_reply *r)
 {
 	struct player *p = arg;
 	uint32_t created;
 
-	(void)c;
-	start_line(p, r);
-	ck_assert_int_eq(dkc_room_joined(r, &p->room, &created), dkc_ok(r));
+	on_done(arg, c, r);
+	ck_assert_int_eq(dkc_room_joined(r, &p->id, &created), dkc_ok(r));
 }
 
 static void on_owner(void *arg, struct dkc_client *c, const struct dkc_reply *r)
@@ -247,10 +84,9 @@ static void on_owner(void *arg, struct dkc_client *c, const struct dkc_reply *r)
 	struct player *p = arg;
 	dk_str uid;
 
-	(void)c;
-	start_line(p, r);
+	on_done(arg, c, r);
 	if (dkc_room_owner(r, &uid))
-		note(p->answer, sizeof(p->answer), " " DK_STR_FMT, DK_STR_ARG(uid));
+		ANSWER(p, " " DK_STR_FMT, DK_STR_ARG(uid));
 }
 
 static void on_count(void *arg, struct dkc_client *c, const struct dkc_reply *r)
@@ -258,10 +94,9 @@ static void on_count(void *arg, struct dkc_client *c, const struct dkc_reply *r)
 	struct player *p = arg;
 	uint16_t members, max;
 
-	(void)c;
-	start_line(p, r);
+	on_done(arg, c, r);
 	if (dkc_room_count(r, &members, &max))
-		note(p->answer, sizeof(p->answer), " %u of %u", members, max);
+		ANSWER(p, " %u of %u", members, max);
 }
 
 static void on_members(void *arg, struct dkc_client *c, const struct dkc_reply *r)
@@ -270,14 +105,13 @@ static void on_members(void *arg, struct dkc_client *c, const struct dkc_reply *
 	struct dk_list uids;
 	dk_str owner, uid;
 
-	(void)c;
-	start_line(p, r);
+	on_done(arg, c, r);
 	if (!dkc_room_members(r, &uids, &owner))
 		return;
 	while (dk_list_next(&uids, &uid))
-		note(p->answer, sizeof(p->answer), " " DK_STR_FMT, DK_STR_ARG(uid));
+		ANSWER(p, " " DK_STR_FMT, DK_STR_ARG(uid));
 	ck_assert_uint_eq(uids.bytes.n, 0);
-	note(p->answer, sizeof(p->answer), ", " DK_STR_FMT, DK_STR_ARG(owner));
+	ANSWER(p, ", " DK_STR_FMT, DK_STR_ARG(owner));
 }
 
 static void on_profile(void *arg, struct dkc_client *c, const struct dkc_reply *r)
@@ -287,34 +121,13 @@ static void on_profile(void *arg, struct dkc_client *c, const struct dkc_reply *
 	uint32_t rtt, ms;
 	dk_str uid;
 
-	(void)c;
-	start_line(p, r);
+	on_done(arg, c, r);
 	if (!dkc_room_profile(r, &rtt, &receivers))
 		return;
-	note(p->answer, sizeof(p->answer), rtt >= 2 * DELAY_MS && rtt <= 3 * DELAY_MS ? " measured" : rtt ? " wrong" : "");
+	ANSWER(p, rtt >= 2 * DELAY_MS && rtt <= 3 * DELAY_MS ? " measured" : rtt ? " wrong" : "");
 	while (dkc_room_receiver(&receivers, &uid, &ms))
-		note(p->answer, sizeof(p->answer), " " DK_STR_FMT " %u", DK_STR_ARG(uid), ms);
+		ANSWER(p, " " DK_STR_FMT " %u", DK_STR_ARG(uid), ms);
 	ck_assert_uint_eq(receivers.bytes.n, 0);
-}
-
-/* The call was taken, and this is its answer. */
-static void answers(int rc, struct player *p, const char *want)
-{
-	ck_assert_int_eq(rc, 0);
-	p->answer[0] = '\0';
-	pass(4 * DELAY_MS);
-	ck_assert_str_eq(p->answer, want);
-}
-
-static void hears(struct player *p, const char *want)
-{
-	ck_assert_str_eq(p->heard, want);
-	p->heard[0] = '\0';
-}
-
-static dk_slice bytes(const char *text)
-{
-	return dk_slice_of(dk_str_c(text));
 }
 
 START_TEST(every_call)
@@ -325,37 +138,31 @@ START_TEST(every_call)
 
 	answers(dkc_room_create(a, &o, on_joined, &ann), &ann, "ok");
 	answers(dkc_room_create(a, &o, on_joined, &ann), &ann, "no the user is in a room already, and leaves that one first");
-	answers(dkc_room_join(b, &ann.room, bytes("hi"), on_joined, &bob), &bob, "ok");
-	ck_assert_mem_eq(ann.room.c, bob.room.c, DK_ID52_LEN);
+	answers(dkc_room_join(b, &ann.id, bytes("hi"), on_joined, &bob), &bob, "ok");
+	ck_assert_mem_eq(ann.id.c, bob.id.c, DK_ID52_LEN);
 	hears(&ann, "joined hi\n");
 	hears(&bob, "joined hi\n");
-	answers(dkc_room_get_owner(b, &ann.room, on_owner, &bob), &bob, "ok ann");
-	answers(dkc_room_get_members(b, &ann.room, on_members, &bob), &bob, "ok ann bob, ann");
-	answers(dkc_room_get_count(b, &ann.room, on_count, &bob), &bob, "ok 2 of 3");
+	answers(dkc_room_get_owner(b, &ann.id, on_owner, &bob), &bob, "ok ann");
+	answers(dkc_room_get_members(b, &ann.id, on_members, &bob), &bob, "ok ann bob, ann");
+	answers(dkc_room_get_count(b, &ann.id, on_count, &bob), &bob, "ok 2 of 3");
 
-	ck_assert_int_eq(dkc_room_broadcast(a, &ann.room, bytes("one"), true), 0);
-	ck_assert_int_eq(dkc_room_broadcast(a, &ann.room, bytes("two"), false), 0);
-	ck_assert_int_eq(dkc_room_message(b, &ann.room, to_ann, 1, bytes("psst"), true), 0);
-	pass(4 * DELAY_MS);
+	ck_assert_int_eq(dkc_room_broadcast(a, &ann.id, bytes("one"), true), 0);
+	ck_assert_int_eq(dkc_room_broadcast(a, &ann.id, bytes("two"), false), 0);
+	ck_assert_int_eq(dkc_room_message(b, &ann.id, to_ann, 1, bytes("psst"), true), 0);
+	pass(WAIT_MS);
 	hears(&bob, "broadcast one\nbroadcast two\n");
 	ck_assert_ptr_nonnull(strstr(ann.heard, "message psst\n"));
-	ann.heard[0] = '\0';
+	forget(&ann);
 
-	answers(dkc_room_reserve(a, &ann.room, zoe, 1, on_done, &ann), &ann, "ok");
-	answers(dkc_room_cancel(a, &ann.room, zoe, 1, on_done, &ann), &ann, "ok");
-	bob.answer[0] = '\0';
-	ck_assert_int_eq(dkc_room_reserve(b, &ann.room, zoe, 1, on_done, &bob), 0);
-	pass(4 * DELAY_MS);
-	ck_assert_int_eq(strncmp(bob.answer, "no ", 3), 0);
+	answers(dkc_room_reserve(a, &ann.id, zoe, 1, on_done, &ann), &ann, "ok");
+	answers(dkc_room_cancel(a, &ann.id, zoe, 1, on_done, &ann), &ann, "ok");
+	answers_like(dkc_room_reserve(b, &ann.id, zoe, 1, on_done, &bob), &bob, "no ");
 
-	answers(dkc_room_leave(a, &ann.room, bytes("bye"), on_done, &ann), &ann, "ok");
+	answers(dkc_room_leave(a, &ann.id, bytes("bye"), on_done, &ann), &ann, "ok");
 	hears(&bob, "left bye\nowner bob\n");
 	hears(&ann, "");
-	answers(dkc_room_leave(b, &bob.room, bytes(""), on_done, &bob), &bob, "ok");
-	bob.answer[0] = '\0';
-	ck_assert_int_eq(dkc_room_get_count(b, &bob.room, on_count, &bob), 0);
-	pass(4 * DELAY_MS);
-	ck_assert_int_eq(strncmp(bob.answer, "no ", 3), 0);
+	answers(dkc_room_leave(b, &bob.id, bytes(""), on_done, &bob), &bob, "ok");
+	answers_like(dkc_room_get_count(b, &bob.id, on_count, &bob), &bob, "no ");
 }
 END_TEST
 
@@ -365,10 +172,9 @@ static void on_random(void *arg, struct dkc_client *c, const struct dkc_reply *r
 	uint32_t created;
 	bool joined;
 
-	(void)c;
-	start_line(p, r);
-	if (dkc_room_random(r, &p->room, &created, &joined))
-		note(p->answer, sizeof(p->answer), " %s%s", joined ? "joined" : "created", created ? "" : " when?");
+	on_done(arg, c, r);
+	if (dkc_room_random(r, &p->id, &created, &joined))
+		ANSWER(p, " %s%s", joined ? "joined" : "created", created ? "" : " when?");
 }
 
 static void on_found(void *arg, struct dkc_client *c, const struct dkc_reply *r)
@@ -377,13 +183,12 @@ static void on_found(void *arg, struct dkc_client *c, const struct dkc_reply *r)
 	struct dkc_room_list list;
 	struct dkc_room_item item;
 
-	(void)c;
-	start_line(p, r);
+	on_done(arg, c, r);
 	ck_assert_int_eq(dkc_room_found(r, &list), dkc_ok(r));
 	while (dkc_ok(r) && dkc_room_found_next(&list, &item)) {
-		note(p->answer, sizeof(p->answer), " " DK_STR_FMT " (" DK_STR_FMT ") %u of %u", DK_STR_ARG(item.name),
-		     DK_STR_ARG(item.metadata), item.members, item.max_members);
-		p->room = item.room;
+		ANSWER(p, " " DK_STR_FMT " (" DK_STR_FMT ") %u of %u", DK_STR_ARG(item.name), DK_STR_ARG(item.metadata),
+		       item.members, item.max_members);
+		p->id = item.room;
 	}
 }
 
@@ -401,24 +206,24 @@ START_TEST(finding)
 	hears(one, "");
 	ck_assert(dkc_room_current(a, &room) && dkc_room_is_owner(a));
 	answers(dkc_room_random_join(b, &o, bytes("hello"), on_random, two), two, "ok joined");
-	ck_assert_mem_eq(one->room.c, two->room.c, DK_ID52_LEN);
+	ck_assert_mem_eq(one->id.c, two->id.c, DK_ID52_LEN);
 	ck_assert(dkc_room_current(b, &room) && !dkc_room_is_owner(b));
-	ck_assert_mem_eq(room.c, one->room.c, DK_ID52_LEN);
+	ck_assert_mem_eq(room.c, one->id.c, DK_ID52_LEN);
 	hears(one, "joined hello\n");
 	hears(two, "joined hello\n");
 
 	answers(dkc_room_find(b, 7, 10, on_found, two), two, "ok");
 	answers(dkc_room_register(a, 7, dk_str_c("Arena"), dk_str_c("level 3"), on_done, one), one, "ok");
-	memset(two->room.c, 0, DK_ID52_LEN);
+	memset(two->id.c, 0, DK_ID52_LEN);
 	answers(dkc_room_find(b, 7, 10, on_found, two), two, "ok Arena (level 3) 2 of 3");
-	ck_assert_mem_eq(one->room.c, two->room.c, DK_ID52_LEN);
-	answers(dkc_room_leave(a, &one->room, bytes(""), on_done, one), one, "ok");
+	ck_assert_mem_eq(one->id.c, two->id.c, DK_ID52_LEN);
+	answers(dkc_room_leave(a, &one->id, bytes(""), on_done, one), one, "ok");
 	answers(dkc_room_register(a, 7, dk_str_c("x"), dk_str_c(""), on_done, one), one,
 		"no the user is not a member of this room");
 	answers(dkc_room_find(b, 7, 0, on_found, two), two, "no a search is for 1 to 100 rooms, and this one is for none");
 
 	answers(dkc_room_random_create(a, &o, on_random, one), one, "ok created");
-	ck_assert_mem_ne(one->room.c, two->room.c, DK_ID52_LEN);
+	ck_assert_mem_ne(one->id.c, two->id.c, DK_ID52_LEN);
 }
 END_TEST
 
@@ -455,26 +260,27 @@ START_TEST(relays)
 	struct dkc_client *a = ann.client, *b = bob.client;
 
 	answers(dkc_room_create(a, &o, on_joined, &ann), &ann, "ok");
-	answers(dkc_room_join(b, &ann.room, bytes(""), on_joined, &bob), &bob, "ok");
+	answers(dkc_room_join(b, &ann.id, bytes(""), on_joined, &bob), &bob, "ok");
 	pass(500);
-	ann.heard[0] = bob.heard[0] = '\0';
+	forget(&ann);
+	forget(&bob);
 	for (int reliable = 0; reliable < 2; reliable++) {
-		ck_assert_int_eq(dkc_room_relay(a, &ann.room, bytes("one"), reliable), 0);
-		ck_assert_int_eq(dkc_room_relay(a, &ann.room, bytes("two"), reliable), 0);
-		ck_assert_int_eq(dkc_room_relay_to(b, &ann.room, to_ann, 1, bytes("psst"), reliable), 0);
-		ck_assert_int_eq(dkc_room_relay_to(b, &ann.room, to_ann, 1, bytes(""), reliable), 0);
+		ck_assert_int_eq(dkc_room_relay(a, &ann.id, bytes("one"), reliable), 0);
+		ck_assert_int_eq(dkc_room_relay(a, &ann.id, bytes("two"), reliable), 0);
+		ck_assert_int_eq(dkc_room_relay_to(b, &ann.id, to_ann, 1, bytes("psst"), reliable), 0);
+		ck_assert_int_eq(dkc_room_relay_to(b, &ann.id, to_ann, 1, bytes(""), reliable), 0);
 		pass(3 * DELAY_MS);
 		hears(&bob, "relay one\nrelay two\n");
 		hears(&ann, "relay psst\nrelay \n");
 	}
-	answers(dkc_room_relay_profile(a, &ann.room, bytes("hi"), true, on_profile, &ann), &ann, "ok measured bob 0");
+	answers(dkc_room_relay_profile(a, &ann.id, bytes("hi"), true, on_profile, &ann), &ann, "ok measured bob 0");
 	hears(&bob, "profile of ann after 0: hi\n");
-	answers(dkc_room_relay_to_profile(b, &ann.room, to_ann, 1, bytes("yo"), true, on_profile, &bob), &bob, "ok ann 0");
+	answers(dkc_room_relay_to_profile(b, &ann.id, to_ann, 1, bytes("yo"), true, on_profile, &bob), &bob, "ok ann 0");
 	hears(&ann, "profile of bob after 0: yo\n");
-	answers(dkc_room_relay_to_profile(b, &ann.room, to_bob, 1, bytes("me"), true, on_profile, &bob), &bob, "ok");
+	answers(dkc_room_relay_to_profile(b, &ann.id, to_bob, 1, bytes("me"), true, on_profile, &bob), &bob, "ok");
 	hears(&bob, "");
-	answers(dkc_room_leave(b, &ann.room, bytes(""), on_done, &bob), &bob, "ok");
-	answers(dkc_room_relay_profile(b, &ann.room, bytes("hi"), true, on_profile, &bob), &bob,
+	answers(dkc_room_leave(b, &ann.id, bytes(""), on_done, &bob), &bob, "ok");
+	answers(dkc_room_relay_profile(b, &ann.id, bytes("hi"), true, on_profile, &bob), &bob,
 		"no the user is not a member of this room");
 }
 END_TEST
@@ -485,12 +291,11 @@ static void on_chat(void *arg, struct dkc_client *c, const struct dkc_reply *r)
 	struct dkc_room_chat_line line;
 	struct dk_list lines;
 
-	(void)c;
-	start_line(p, r);
+	on_done(arg, c, r);
 	if (!dkc_room_chat_lines(r, &lines))
 		return;
 	while (dkc_room_chat_next(&lines, &line)) {
-		note(p->answer, sizeof(p->answer), " " DK_STR_FMT ": " DK_STR_FMT, DK_STR_ARG(line.sender), DK_STR_ARG(line.text));
+		ANSWER(p, " " DK_STR_FMT ": " DK_STR_FMT, DK_STR_ARG(line.sender), DK_STR_ARG(line.text));
 		ck_assert_uint_gt(line.at_ms, 1000000000000);
 	}
 	ck_assert_uint_eq(lines.bytes.n, 0);
@@ -502,15 +307,15 @@ START_TEST(chat)
 	struct dkc_client *a = ann.client, *b = bob.client;
 
 	answers(dkc_room_create(a, &o, on_joined, &ann), &ann, "ok");
-	answers(dkc_room_get_chat(a, &ann.room, on_chat, &ann), &ann, "ok");
-	answers(dkc_room_chat(a, &ann.room, dk_str_c("alone"), on_done, &ann), &ann, "ok");
+	answers(dkc_room_get_chat(a, &ann.id, on_chat, &ann), &ann, "ok");
+	answers(dkc_room_chat(a, &ann.id, dk_str_c("alone"), on_done, &ann), &ann, "ok");
 	hears(&ann, "chat ann: alone\n");
-	answers(dkc_room_join(b, &ann.room, bytes(""), on_joined, &bob), &bob, "ok");
-	answers(dkc_room_chat(b, &ann.room, dk_str_c("not any more"), on_done, &bob), &bob, "ok");
+	answers(dkc_room_join(b, &ann.id, bytes(""), on_joined, &bob), &bob, "ok");
+	answers(dkc_room_chat(b, &ann.id, dk_str_c("not any more"), on_done, &bob), &bob, "ok");
 	hears(&ann, "chat bob: not any more\n");
 	hears(&bob, "chat bob: not any more\n");
-	answers(dkc_room_get_chat(b, &ann.room, on_chat, &bob), &bob, "ok ann: alone bob: not any more");
-	answers(dkc_room_chat(b, &ann.room, dk_str_c(""), on_done, &bob), &bob, "no a parameter is outside what is allowed");
+	answers(dkc_room_get_chat(b, &ann.id, on_chat, &bob), &bob, "ok ann: alone bob: not any more");
+	answers(dkc_room_chat(b, &ann.id, dk_str_c(""), on_done, &bob), &bob, "no a parameter is outside what is allowed");
 }
 END_TEST
 
@@ -524,16 +329,16 @@ START_TEST(puffer_set)
 
 	answers(dkc_room_puffer_create(a, &o, on_joined, one), one, "ok");
 	ck_assert(dkc_room_current(a, &room) && dkc_room_is_owner(a));
-	ck_assert_mem_eq(room.c, one->room.c, DK_ID52_LEN);
+	ck_assert_mem_eq(room.c, one->id.c, DK_ID52_LEN);
 	answers(dkc_room_puffer_create(a, &o, on_joined, one), one, "no the user is in a room already, and leaves that one first");
 	answers(dkc_room_puffer_join(b, &room, bytes("hi"), on_joined, two), two, "ok");
-	ck_assert_mem_eq(room.c, two->room.c, DK_ID52_LEN);
+	ck_assert_mem_eq(room.c, two->id.c, DK_ID52_LEN);
 	ck_assert(dkc_room_current(b, &room) && !dkc_room_is_owner(b));
 	hears(one, "joined hi\n");
 	hears(two, "joined hi\n");
 	for (unsigned i = 0; i < 4; i++) {
 		ck_assert_int_eq(dkc_room_puffer_broadcast(i & 1 ? a : b, &room, bytes("all"), i & 2), 0);
-		pass(4 * DELAY_MS);
+		pass(WAIT_MS);
 		hears(one, "broadcast all\n");
 		hears(two, "broadcast all\n");
 	}
@@ -544,7 +349,7 @@ START_TEST(puffer_set)
 	o.join = false;
 	answers(dkc_room_puffer_create(b, &o, on_joined, two), two, "ok");
 	ck_assert(!dkc_room_current(b, &room));
-	answers(dkc_room_puffer_join(b, &two->room, bytes(""), on_joined, two), two, "ok");
+	answers(dkc_room_puffer_join(b, &two->id, bytes(""), on_joined, two), two, "ok");
 	ck_assert(dkc_room_current(b, &room));
 }
 END_TEST
@@ -556,18 +361,15 @@ START_TEST(profile_of_the_way)
 	char want[64];
 	long took;
 
-	dkc_close(bob.client);
+	pair_part(&bob);
 	pass(500);
-	dkc_client_free(bob.client);
-	come(&bob, "bo2", false);
-	pass(500);
+	pair_vanish(&bob);
+	pair_come(&bob, "bo2", pair_node, false);
 	answers(dkc_room_create(ann.client, &o, on_joined, &ann), &ann, "ok");
-	answers(dkc_room_join(bob.client, &ann.room, bytes(""), on_joined, &bob), &bob, "ok");
+	answers(dkc_room_join(bob.client, &ann.id, bytes(""), on_joined, &bob), &bob, "ok");
 	pass(500);
-	ann.answer[0] = bob.heard[0] = '\0';
-	ck_assert_int_eq(dkc_room_relay_profile(ann.client, &ann.room, bytes("hi"), true, on_profile, &ann), 0);
-	pass(4 * DELAY_MS);
-	ck_assert_int_eq(strncmp(ann.answer, "ok measured bo2 ", 16), 0);
+	forget(&bob);
+	answers_like(dkc_room_relay_profile(ann.client, &ann.id, bytes("hi"), true, on_profile, &ann), &ann, "ok measured bo2 ");
 	took = strtol(ann.answer + 16, NULL, 10);
 	ck_assert_int_ge(took, 2 * DELAY_MS);
 	ck_assert_int_le(took, 3 * DELAY_MS);
@@ -580,18 +382,18 @@ END_TEST
 START_TEST(relays_of_plugins)
 {
 	const struct dkc_room_opts o = { .max_members = 3, .join = true, .ttl_s = 30 };
-	struct dk_room *rooms = dk_harness_service(node, DK_ROOM_NAME);
+	struct dk_room *rooms = dk_harness_service(pair_node, DK_ROOM_NAME);
 	dk_slice list = dk_slice_n("\0\0\0\1a\0\0\0\2bc", 11);
 	dk_id room;
 
 	answers(dkc_room_create(ann.client, &o, on_joined, &ann), &ann, "ok");
-	answers(dkc_room_join(bob.client, &ann.room, bytes(""), on_joined, &bob), &bob, "ok");
+	answers(dkc_room_join(bob.client, &ann.id, bytes(""), on_joined, &bob), &bob, "ok");
 	room = rooms->of_user(rooms, ann.user);
 	ck_assert_int_eq(rooms->relay(rooms, room, ann.user, 9, 1, list, true), 0);
 	ck_assert_int_eq(rooms->relay(rooms, room, ann.user, 9, 2, list, true), 0);
 	ck_assert_int_eq(rooms->relay(rooms, room, ann.user, 9, 2, bytes("lost"), true), 0);
 	ck_assert_int_eq(rooms->relay(rooms, room, ann.user, 9, 1, bytes("raw"), true), 0);
-	answers(dkc_room_get_count(bob.client, &ann.room, on_count, &bob), &bob, "ok 2 of 3"); /* a turn of the node */
+	answers(dkc_room_get_count(bob.client, &ann.id, on_count, &bob), &bob, "ok 2 of 3"); /* a turn of the node */
 	hears(&bob, "plugin 11 bytes\nplugin 1 bytes\nplugin 2 bytes\nplugin 3 bytes\n");
 	hears(&ann, "");
 }
@@ -606,13 +408,13 @@ START_TEST(long_ones)
 
 	memset(text, 'x', sizeof(text) - 1);
 	answers(dkc_room_create(ann.client, &o, on_joined, &ann), &ann, "ok");
-	answers(dkc_room_join(bob.client, &ann.room, bytes(""), on_joined, &bob), &bob, "ok");
-	ck_assert_int_eq(dkc_room_broadcast(ann.client, &ann.room, bytes(text), true), 0);
+	answers(dkc_room_join(bob.client, &ann.id, bytes(""), on_joined, &bob), &bob, "ok");
+	ck_assert_int_eq(dkc_room_broadcast(ann.client, &ann.id, bytes(text), true), 0);
 	pass(6 * DELAY_MS);
 	ck_assert_uint_eq(strlen(bob.heard), strlen("broadcast \n") + 3000);
 	for (size_t i = 0; i < DK_ARRAY_LEN(many); i++)
 		many[i] = dk_str_c("u");
-	ck_assert_int_eq(dkc_room_reserve(ann.client, &ann.room, many, DK_ARRAY_LEN(many), on_done, &ann), DKC_TOO_LONG);
+	ck_assert_int_eq(dkc_room_reserve(ann.client, &ann.id, many, DK_ARRAY_LEN(many), on_done, &ann), DKC_TOO_LONG);
 }
 END_TEST
 
@@ -652,7 +454,7 @@ int main(void)
 	SRunner *runner;
 	int failed;
 
-	tcase_add_checked_fixture(t, setup, teardown);
+	tcase_add_checked_fixture(t, setup, pair_close);
 	tcase_add_test(t, every_call);
 	tcase_add_test(t, long_ones);
 	tcase_add_loop_test(t, a_last_word, 0, 4);
