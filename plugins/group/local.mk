@@ -30,7 +30,7 @@ check_PROGRAMS += %D%/tests/test_group_view
 %C%_tests_test_group_view_LDADD = $(kernel_lib) $(test_libs)
 ## Its calls, by clients over UDP and TCP.
 check_PROGRAMS += %D%/tests/sim_group
-%C%_tests_sim_group_SOURCES = %D%/tests/sim_group.c
+%C%_tests_sim_group_SOURCES = %D%/tests/sim_group.c $(sim_pair)
 %C%_tests_sim_group_LDADD = $(harness_lib) $(client_lib) $(kernel_lib) $(test_libs)
 check_PROGRAMS += %D%/tests/test_group_support
 %C%_tests_test_group_support_SOURCES = %D%/tests/test_group_support.c $(group_fabric)
