@@ -31,8 +31,9 @@ static const char usage[] = "Usage: diarkis-cli [OPTION]... [COMMAND [ARGUMENT].
 			    "Examples:\n"
 			    "  diarkis-cli -e http://127.0.0.1:7000 room create 4 then room broadcast hello then expect 1\n"
 			    "  diarkis-cli -e http://127.0.0.1:7000 -u alice\n"
+			    "  diarkis-cli room.replay /var/lib/diarkis/rooms/ID.room\n"
 			    "\n"
-			    "Exit status: 0 good; 1 a command was refused or failed; 2 usage.\n";
+			    "Exit status: 0 good; 1 a command was refused or failed; 2 usage; 78 room.replay: no recording.\n";
 
 #define LINE_MAX_BYTES 65536
 

@@ -43,6 +43,9 @@ void cli_complain(struct cli *s, const char *fmt, ...) DK_PRINTF(2, 3);
 /* {"event": kind, key: value, ...} with --json, else "kind value ..."; pairs end with NULL. */
 void cli_tell(struct cli *s, const char *kind, ...);
 
+/* cli_replay.c: plays recordings of rooms again; words: files. Returns as cli_run(), and 78 for what is no recording. */
+int cli_replay(struct cli *s, char **words, size_t n);
+
 /* cli_command.c: runs one command. Returns 0, 1 (it failed; the reason was printed) or 2 (nonsense). */
 int cli_run(struct cli *s, char **words, size_t n);
 /* Lets the connection do its work until done says so or the time is over; standard input is not read. False: time is over. */

@@ -395,6 +395,7 @@ static const char help[] =
 	"room owner|members|count    ask about the room\n"
 	"room migrate                to another node, with all its members; for its owner\n"
 	"room leave [MESSAGE]\n"
+	"room.replay FILE...         play recordings of rooms again, as diarkis-replay does; needs no server\n"
 	"move [TYPE]                 go to another node, of that type\n"
 	"call NAME [ARGUMENT]...     any command by its name; \"commands\" lists them. Bytes are hex digits, flags true or false,\n"
 	"                            @room is the room one is in\n"
@@ -442,6 +443,8 @@ int cli_run(struct cli *s, char **w, size_t n)
 		return cmd_wait(s, w, n);
 	if (is_flag(w[0], "expect"))
 		return cmd_expect(s, w, n);
+	if (is_flag(w[0], "room.replay"))
+		return cli_replay(s, w + 1, n - 1);
 	for (size_t i = 0; i < DK_ARRAY_LEN(online); i++) {
 		if (!is_flag(w[0], online[i].name))
 			continue;

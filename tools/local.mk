@@ -14,7 +14,7 @@ bin_PROGRAMS += %D%/diarkis-bot
 %C%_diarkis_bot_LDFLAGS = $(program_ldflags)
 
 bin_PROGRAMS += %D%/diarkis-cli
-%C%_diarkis_cli_SOURCES = %D%/cli.c %D%/cli.h %D%/cli_command.c %D%/cli_print.c %D%/cli_rows.c \
+%C%_diarkis_cli_SOURCES = %D%/cli.c %D%/cli.h %D%/cli_command.c %D%/cli_print.c %D%/cli_replay.c %D%/cli_rows.c \
 	kernel/payload.c kernel/payload.h
 %C%_diarkis_cli_LDADD = $(client_lib) $(JANSSON_LIBS)
 %C%_diarkis_cli_LDFLAGS = $(program_ldflags)
@@ -35,7 +35,7 @@ bin_PROGRAMS += %D%/diarkis-mars-stats
 bin_PROGRAMS += %D%/diarkis-replay
 %C%_diarkis_replay_SOURCES = %D%/replay.c %D%/room_replay.c %D%/room_replay.h plugins/room/room_log.c plugins/room/room_log.h
 %C%_diarkis_replay_CPPFLAGS = $(AM_CPPFLAGS) -DDK_PLUGIN_DIR='"$(plugindir)"'
-%C%_diarkis_replay_LDADD = $(harness_lib) $(kernel_lib)
+%C%_diarkis_replay_LDADD = $(harness_lib) $(kernel_lib) $(JANSSON_LIBS)
 %C%_diarkis_replay_LDFLAGS = $(program_ldflags)
 
 ## The names of the reference's tools, for scripts that call them: libexec/health-check.

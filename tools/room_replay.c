@@ -25,10 +25,27 @@ struct run {
 	struct room_replay *result;
 };
 
+static const char *const inputs[] = {
+	[ROOM_LOG_CREATE] = "the room is made",
+	[ROOM_LOG_JOIN] = "a user joins",
+	[ROOM_LOG_LEAVE] = "a member leaves",
+	[ROOM_LOG_SET] = "a property is set",
+	[ROOM_LOG_UNSET] = "a property is unset",
+	[ROOM_LOG_RESERVE] = "seats are reserved",
+	[ROOM_LOG_CANCEL] = "reservations are cancelled",
+	[ROOM_LOG_TTL] = "a time to live",
+	[ROOM_LOG_SAY] = "a message",
+	[ROOM_LOG_END] = "the room ends",
+	[ROOM_LOG_CHECK] = "a check of the state",
+};
+
 static int wrong(struct run *run, const char *fmt, ...) DK_PRINTF(2, 3);
 static int wrong(struct run *run, const char *fmt, ...)
 {
-	size_t n = (size_t)snprintf(run->result->why, sizeof(run->result->why), "record %u: ", run->result->records + 1);
+	size_t n;
+
+	run->result->record = run->result->records + 1;
+	n = (size_t)snprintf(run->result->why, sizeof(run->result->why), "record %u: ", run->result->record);
 	va_list ap;
 
 	va_start(ap, fmt);
@@ -198,6 +215,8 @@ static int play_all(struct run *run, dk_slice recording)
 		if (due > now)
 			dk_sim_run(run->world, due - now);
 		rc = play(run, &e);
+		if (rc)
+			snprintf(run->result->input, sizeof(run->result->input), "%s", inputs[e.kind]);
 		run->result->records += rc == 0;
 		run->result->ms = e.t_ms;
 	}
@@ -216,8 +235,10 @@ static int read_all(dk_slice recording, struct room_replay *result)
 
 	while (rc == 0)
 		rc = room_log_next(&r, &e, &why);
-	if (rc == DK_NOT_FOUND && r.n)
+	if (rc == DK_NOT_FOUND && r.n) {
+		result->used = r.at;
 		return 0;
+	}
 	snprintf(result->why, sizeof(result->why), "%s", rc == -EPROTO ? why : "there is nothing in it");
 	return -EPROTO;
 }

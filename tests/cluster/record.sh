@@ -4,6 +4,8 @@
 # and everything comes of them that came of them then.
 . "${TEST_SRCDIR:?run this by make check-cluster}/tests/cluster/lib.sh"
 replay=("$TEST_BUILDDIR/tools/diarkis-replay" --plugins "$TEST_BUILDDIR/plugins/.libs")
+# What diarkis-cli finds beside itself in a build tree is no script of libtool's.
+beside=(DIARKIS_TEST_PLUGINS="$TEST_BUILDDIR/plugins/.libs" LD_LIBRARY_PATH="$TEST_BUILDDIR/kernel/.libs:$TEST_BUILDDIR/tests/harness/.libs")
 mkdir "$work/rooms"
 
 start_default recorded --set room.record=true --set room.record_dir="$work/rooms"
@@ -26,7 +28,19 @@ claim "a file that was changed is refused" answers 78 "a checksum is wrong: the 
 claim "so is one that is none" answers 78 "it does not begin as a recording of a room does" -- \
 	"${replay[@]}" "$TEST_SRCDIR/README.md"
 claim "and one that is not there" answers 1 "cannot be read" -- "${replay[@]}" "$work/nothing"
-claim "usage" answers 2 "usage: diarkis-replay" -- "${replay[@]}"
+claim "usage" answers 2 "diarkis-replay --help" -- "${replay[@]}"
+claim "help" answers 0 "Usage: diarkis-replay" "--json" -- "${replay[@]}" --help
+room=$(ls "$work"/rooms/*.room | head -n 1)
+claim "an operator's command does the same" answers 0 "all equal" -- \
+	env "${beside[@]}" "${cli[@]}" room.replay "$room"
+claim "and as JSON" answers 0 '"outcome":"same"' '"checks":' -- \
+	env "${beside[@]}" "${cli[@]}" --json room.replay "$room"
+claim "with the tool's exit code" answers 78 '"outcome":"refused"' -- \
+	env "${beside[@]}" "${cli[@]}" --json room.replay "$TEST_SRCDIR/README.md"
+claim "and wants a file" answers 2 "Expected room.replay FILE" -- "${cli[@]}" room.replay
+claim "what is used of a recording is a recording" answers 0 "all equal" -- "${replay[@]}" -o "$work/short" "$room"
+claim "of its own length" test "$(stat -c %s "$work/short")" -lt "$(stat -c %s "$room")"
+claim "that is played too" answers 0 "all equal" -- "${replay[@]}" "$work/short"
 
 # A node that goes down in good order leaves nothing behind.
 rm "$work"/rooms/*

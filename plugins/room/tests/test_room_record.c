@@ -5,6 +5,7 @@
  * out.
  */
 #include <check.h>
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -368,6 +369,39 @@ START_TEST(refused_configurations)
 }
 END_TEST
 
+/* Rooms of the field and of tests, as they were recorded once: they behave today as they did then. */
+START_TEST(stored_recordings)
+{
+	const char *srcdir = getenv("TEST_SRCDIR");
+	char corpus[512], path[1024];
+	struct room_replay r;
+	struct dirent *entry;
+	unsigned n = 0;
+	DIR *dir;
+
+	snprintf(corpus, sizeof(corpus), "%s/tests/fuzz/corpus/record", srcdir ? srcdir : ".");
+	dir = opendir(corpus);
+	ck_assert_ptr_nonnull(dir);
+	while ((entry = readdir(dir))) {
+		const char *end = strrchr(entry->d_name, '.');
+		FILE *f;
+
+		if (!end || strcmp(end, ".room") != 0)
+			continue;
+		snprintf(path, sizeof(path), "%s/%s", corpus, entry->d_name);
+		f = fopen(path, "rb");
+		ck_assert_ptr_nonnull(f);
+		file_n = fread(file, 1, sizeof(file), f);
+		fclose(f);
+		ck_assert_msg(room_replay(dk_slice_n(file, file_n), NULL, &r) == 0, "%s: %s", entry->d_name, r.why);
+		ck_assert_uint_gt(r.checks, 0);
+		n++;
+	}
+	closedir(dir);
+	ck_assert_uint_gt(n, 0);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("room_record");
@@ -384,6 +418,7 @@ int main(void)
 	tcase_add_test(t, changed_files);
 	tcase_add_loop_test(t, another_outcome, 0, 4);
 	tcase_add_test(t, refused_configurations);
+	tcase_add_test(t, stored_recordings);
 	suite_add_tcase(s, t);
 	r = srunner_create(s);
 	srunner_run_all(r, CK_ENV);
