@@ -14,8 +14,8 @@ check_PROGRAMS += %D%/tests/test_dm_nodes
 %C%_tests_test_dm_nodes_CPPFLAGS = $(AM_CPPFLAGS)
 %C%_tests_test_dm_nodes_LDADD = $(harness_lib) $(kernel_lib) $(test_libs)
 check_PROGRAMS += %D%/tests/test_dm_walk
-%C%_tests_test_dm_walk_SOURCES = %D%/tests/test_dm_walk.c %D%/tests/dm_nodes.c %D%/tests/dm_nodes.h plugins/room/tests/fabric.c \
-	plugins/room/tests/fabric.h
+%C%_tests_test_dm_walk_SOURCES = %D%/tests/test_dm_walk.c %D%/tests/dm_nodes.c %D%/tests/dm_nodes.h \
+	plugins/room/tests/fabric.c plugins/room/tests/fabric.h plugins/room/tests/walk.c plugins/room/tests/walk.h
 %C%_tests_test_dm_walk_CPPFLAGS = $(AM_CPPFLAGS)
 %C%_tests_test_dm_walk_LDADD = $(harness_lib) $(kernel_lib) $(test_libs)
 check_PROGRAMS += %D%/tests/sim_dm

@@ -17,6 +17,7 @@ check_PROGRAMS += %D%/tests/test_notifier
 %C%_tests_test_notifier_CPPFLAGS = $(AM_CPPFLAGS)
 %C%_tests_test_notifier_LDADD = $(harness_lib) $(kernel_lib) $(test_libs)
 check_PROGRAMS += %D%/tests/test_notifier_walk
-%C%_tests_test_notifier_walk_SOURCES = %D%/tests/test_notifier_walk.c plugins/room/tests/fabric.c plugins/room/tests/fabric.h
+%C%_tests_test_notifier_walk_SOURCES = %D%/tests/test_notifier_walk.c \
+	plugins/room/tests/fabric.c plugins/room/tests/fabric.h plugins/room/tests/walk.c plugins/room/tests/walk.h
 %C%_tests_test_notifier_walk_CPPFLAGS = $(AM_CPPFLAGS)
 %C%_tests_test_notifier_walk_LDADD = $(harness_lib) $(kernel_lib) $(test_libs)
