@@ -6,10 +6,11 @@
  */
 #include "priv.h"
 
-/* The old node acknowledges until it hears that the client is at the new one, for ten seconds at most. Whatever is left
- * unacknowledged by then may come twice, so it is worth a wait, and only a bad line makes one. */
+/* The old node acknowledges until it hears that the client is at the new one, for ten seconds at most. Only a bad line makes this
+ * wait, and what is not acknowledged by then is said again; servers that do not know what say_again() announces run it twice. */
 #define LEAVE_US 3000000
 #define LEAVE_STREAM_US 500000
+#define AGAIN_MAX (256 * 5) /* as many blocks as are in flight at most */
 
 bool client_address_parse(dk_str address, char host[DKC_HOST_MAX + 1], uint16_t *ret_port)
 {
@@ -35,6 +36,9 @@ struct front {
 	struct dkc_client *c;
 	struct wire_outq *q;
 	size_t bytes, n;
+	struct dk_writer again; /* in which sequences of the old connection they were; docs/WIRE.md 9 */
+	uint8_t *entry; /* the frames of its last one; NULL = none yet */
+	uint32_t seq; /* and its sequence */
 };
 
 static void put(struct front *front, const struct dk_frame *f, unsigned how)
@@ -60,6 +64,29 @@ static void put_unsent(void *arg, const struct dk_frame *f, unsigned how)
 
 	put_unacked(front, f, how);
 	client_pending_hold(front->c, f);
+}
+
+/* wire_left_fn; u24 sequence, u8 sequences, u8 frames in them. */
+static void put_left(void *arg, const struct dk_frame *f, uint32_t seq, uint32_t seqs)
+{
+	struct front *front = arg;
+	size_t n = front->n;
+
+	if (!f->ver && f->cmd == WIRE_CMD_AGAIN)
+		return; /* of the connection before */
+	put_unacked(front, f, DK_RELIABLE);
+	if (front->n == n || !seqs)
+		return;
+	if (!front->entry || front->seq != seq || *front->entry == UINT8_MAX) {
+		dk_wr_u24(&front->again, seq);
+		dk_wr_u8(&front->again, (uint8_t)(seqs > UINT8_MAX ? 0 : seqs));
+		front->entry = dk_wr_take(&front->again, 1);
+		if (!front->entry)
+			return;
+		front->seq = seq;
+		*front->entry = 0;
+	}
+	++*front->entry;
 }
 
 /* What the front has goes before all that waits already. */
@@ -118,18 +145,29 @@ static bool may_go(const struct dkc_client *c)
 	return c->now >= c->until || (client_is_udp(c) && wire_peer_drained(&c->wire.peer));
 }
 
+/* The new node is told which sequences these frames had: it knows from the old one which of them came. */
+static void say_again(struct dkc_client *c)
+{
+	uint8_t list[AGAIN_MAX];
+	struct front front = { .c = c, .again = dk_writer_on(list, sizeof(list)) }, first = { .c = c };
+
+	wire_peer_left(c->ctx->wire, &c->wire.peer, put_left, &front);
+	c->ctx->n.sent_again += front.n;
+	hold_first(&front);
+	if (front.entry) {
+		put(&first, &(struct dk_frame){ .cmd = WIRE_CMD_AGAIN, .payload = dk_written(&front.again) }, DK_RELIABLE);
+		hold_first(&first);
+	}
+}
+
 void client_maybe_left(struct dkc_client *c)
 {
-	struct front front = { .c = c };
-
 	if (c->state != CLIENT_LEAVING || c->depth)
 		return;
 	if (client_is_udp(c)) {
 		if (!may_go(c))
 			return;
-		wire_peer_unacked(c->ctx->wire, &c->wire.peer, put_unacked, &front);
-		c->ctx->n.sent_again += front.n;
-		hold_first(&front);
+		say_again(c);
 	} else if (!may_go(c)) {
 		if (!c->half_close)
 			c->half_close = 1;

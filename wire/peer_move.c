@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What a UDP connection hands over when it is to go on elsewhere, under other numbers: the frames that the other end may not have,
- * the frames of the other end that nobody was shown yet, the keys. All of it is read only; wire_peer_leave() then ends it here.
+ * the frames of the other end that nobody was shown yet, which numbers came, the keys. All of it is read only; wire_peer_leave()
+ * then ends it here.
  *
  * What is in flight lies there sealed and is opened again with the connection's own keys. A message that was cut is whole as long
  * as one of its chunks is in flight. The other way round a message of which a chunk is missing is not shown: its sender has not
@@ -14,12 +15,18 @@ struct reader {
 	struct wire_codec codec;
 	enum wire_role to; /* who the frames are for */
 	wire_frame_fn *fn;
+	wire_left_fn *left; /* in place of fn */
 	void *arg;
+	uint32_t seq, seqs; /* where the frames lie */
 	size_t n;
 };
 
 static void show(struct reader *r, const struct dk_frame *f)
 {
+	if (r->left) {
+		r->left(r->arg, f, r->seq, r->seqs);
+		return;
+	}
 	/* On its way a push is what it is: a list as a rule, whatever it was given as. */
 	r->fn(r->arg, f, DK_RELIABLE | (f->status == DK_STATUS_PUSH ? DK_ALONE : 0));
 }
@@ -52,7 +59,7 @@ static void read_frames(struct reader *r, dk_slice bytes)
 
 	for (; bytes.n >= head; bytes = dk_slice_n(bytes.p + used, bytes.n - used)) {
 		used = head + ((size_t)bytes.p[5] << 16 | (size_t)bytes.p[6] << 8 | bytes.p[7]);
-		if (r->fn) {
+		if (r->fn || r->left) {
 			if (wire_frame_take(r->ctx->crypto, r->to, &r->codec, bytes, &raw, &used) != WIRE_PASS)
 				return;
 			show_sealed(r, &raw);
@@ -61,9 +68,26 @@ static void read_frames(struct reader *r, dk_slice bytes)
 	}
 }
 
-size_t wire_peer_unacked(struct wire_ctx *ctx, const struct wire_peer *p, wire_frame_fn *fn, void *arg)
+/* Where block b lies, which the walk stands at: the sequences from its own to that of the last block of its whole. A block that
+ * has not left lies nowhere, and so does a message of which one has not. */
+static void place(struct reader *r, const struct wire_rudp *rudp, const struct wire_block *b, struct wire_rudp_at at)
 {
-	struct reader r = { ctx, wire_codec_of(p), p->role == WIRE_SERVER ? WIRE_CLIENT : WIRE_SERVER, fn, arg, 0 };
+	const struct wire_block *next = b;
+
+	r->seq = (uint32_t)(at.seq - 1) & 0xffffff;
+	r->seqs = 0;
+	while (next && next->whole == b->whole) {
+		if (at.seq > rudp->tx_next) {
+			r->seqs = 0;
+			return;
+		}
+		r->seqs = (((uint32_t)(at.seq - 1) - r->seq) & 0xffffff) + 1;
+		next = b->whole ? wire_rudp_walk(rudp, &at) : NULL;
+	}
+}
+
+static void read_unacked(struct reader *r, const struct wire_peer *p)
+{
 	struct wire_outq_at queued = { p->reliable, 0 };
 	const struct wire_whole *whole = NULL;
 	struct wire_rudp_at at = { NULL, 0 };
@@ -71,16 +95,61 @@ size_t wire_peer_unacked(struct wire_ctx *ctx, const struct wire_peer *p, wire_f
 	struct dk_frame f;
 
 	while ((b = wire_rudp_walk(&p->rudp, &at))) {
-		if (!b->whole)
-			read_frames(&r, dk_slice_n(b->data, b->len));
-		else if (b->whole != whole)
-			read_frames(&r, dk_slice_n(b->whole->bytes, b->whole->len));
+		if (!b->whole || b->whole != whole) {
+			place(r, &p->rudp, b, at);
+			read_frames(r, b->whole ? dk_slice_n(b->whole->bytes, b->whole->len) : dk_slice_n(b->data, b->len));
+		}
 		whole = b->whole;
 	}
-	for (; wire_outq_walk(&queued, &f); r.n++)
-		if (fn)
-			show(&r, &f);
+	r->seq = r->seqs = 0;
+	for (; wire_outq_walk(&queued, &f); r->n++)
+		if (r->fn || r->left)
+			show(r, &f);
+}
+
+static struct reader reader_of(struct wire_ctx *ctx, const struct wire_peer *p, enum wire_role to, void *arg)
+{
+	return (struct reader){ .ctx = ctx, .codec = wire_codec_of(p), .to = to, .arg = arg };
+}
+
+static enum wire_role other(const struct wire_peer *p)
+{
+	return p->role == WIRE_SERVER ? WIRE_CLIENT : WIRE_SERVER;
+}
+
+size_t wire_peer_unacked(struct wire_ctx *ctx, const struct wire_peer *p, wire_frame_fn *fn, void *arg)
+{
+	struct reader r = reader_of(ctx, p, other(p), arg);
+
+	r.fn = fn;
+	read_unacked(&r, p);
 	return r.n;
+}
+
+void wire_peer_left(struct wire_ctx *ctx, const struct wire_peer *p, wire_left_fn *fn, void *arg)
+{
+	struct reader r = reader_of(ctx, p, other(p), arg);
+
+	r.left = fn;
+	read_unacked(&r, p);
+}
+
+void wire_peer_taken(const struct wire_peer *p, struct dk_writer *w)
+{
+	struct wire_rudp_at at = { NULL, 0 };
+	uint8_t bits[WIRE_RUDP_WINDOW / 8] = { 0 };
+	size_t n = 0;
+
+	if (p->state != WIRE_PEER_OPEN && p->state != WIRE_PEER_CLOSED)
+		return;
+	dk_wr_u32(w, (uint32_t)p->rudp.rx_next & 0xffffff);
+	while (wire_rudp_walk_held(&p->rudp, &at)) {
+		uint64_t bit = at.seq - 2; /* the walk stands behind it, and the next one in turn is never held */
+
+		bits[bit / 8] |= (uint8_t)(1u << bit % 8);
+		n = bit / 8 + 1;
+	}
+	dk_wr_slice(w, dk_slice_n(bits, n));
 }
 
 struct wire_outq *wire_peer_recall(struct wire_peer *p)
@@ -112,13 +181,14 @@ static void held_chunk(struct reader *r, const struct wire_block *b, struct wire
 
 size_t wire_peer_held(struct wire_ctx *ctx, const struct wire_peer *p, wire_frame_fn *fn, void *arg)
 {
-	struct reader r = { ctx, wire_codec_of(p), (enum wire_role)p->role, fn, arg, 0 };
+	struct reader r = reader_of(ctx, p, (enum wire_role)p->role, arg);
 	struct wire_split_set *set = NULL;
 	struct wire_rudp_at at = { NULL, 0 };
 	const struct wire_block *b;
 	const uint8_t *next;
 	struct dk_frame f;
 
+	r.fn = fn;
 	while ((b = wire_rudp_walk_held(&p->rudp, &at))) {
 		if (b->kind == WIRE_HELD_CHUNK) {
 			held_chunk(&r, b, &set);

@@ -163,6 +163,12 @@ const struct dk_addr *wire_peer_addr(const struct wire_peer *p); /* bound addres
 typedef void wire_frame_fn(void *arg, const struct dk_frame *frame, unsigned how);
 /* Every reliable frame that was given to wire_peer_send() and of which the other end has not acknowledged all, oldest first. */
 size_t wire_peer_unacked(struct wire_ctx *ctx, const struct wire_peer *p, wire_frame_fn *fn, void *arg);
+/* The same, each with the sequences in which it lies: seqs of them from seq on, seqs = 0 for one that has not left (yet, or whole).
+ * Whoever has all of them has the frame. */
+typedef void wire_left_fn(void *arg, const struct dk_frame *frame, uint32_t seq, uint32_t seqs);
+void wire_peer_left(struct wire_ctx *ctx, const struct wire_peer *p, wire_left_fn *fn, void *arg);
+/* Which sequences of the other end came, as dk_taken() of <diarkis/transport.h> reads it; nothing before there was a connection. */
+void wire_peer_taken(const struct wire_peer *p, struct dk_writer *w);
 struct wire_outq;
 /* Takes back the reliable frames that nothing was made of yet, the last ones of the above: a queue that is the caller's from now
  * on; NULL = none. */
@@ -217,6 +223,7 @@ enum {
 	WIRE_CMD_CLIENT_KEY = 4,
 	WIRE_CMD_RECONNECT_TYPE = 5,
 	WIRE_CMD_GOODBYE = 6, /* ours: why the server ends the connection */
+	WIRE_CMD_AGAIN = 7, /* ours: what the client says again at its new node */
 };
 
 struct wire_echo { /* request: timestamp and, in the first one only, the client's local addresses */

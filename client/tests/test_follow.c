@@ -69,6 +69,22 @@ static dk_slice joined_payload(const char *room)
 }
 
 /* A server with rooms, as far as its client can tell; what else it gets it writes down. */
+/* Per entry: how far its sequence is from the first one's, how many sequences, how many frames. */
+static void said_again(struct world *world, dk_slice list)
+{
+	struct dk_cursor c = dk_cursor_of(list);
+	uint32_t first = UINT32_MAX;
+
+	while (dk_rd_left(&c)) {
+		uint32_t seq = dk_rd_u24(&c);
+		unsigned n = dk_rd_u8(&c);
+
+		first = first == UINT32_MAX ? seq : first;
+		world_say(world, "%u+%u:%u ", (seq - first) & 0xffffff, n, dk_rd_u8(&c));
+	}
+	ck_assert(dk_rd_done(&c));
+}
+
 static void rooms(struct server *s, const struct dk_frame *f, bool reliable)
 {
 	dk_str payload = dk_str_of(f->payload);
@@ -84,6 +100,8 @@ static void rooms(struct server *s, const struct dk_frame *f, bool reliable)
 			server_send(s, 1, 30, DK_STATUS_OK, backups_payload(backups, room), DK_RELIABLE);
 		else
 			server_send(s, 1, 30, DK_STATUS_BAD, text("no such command"), DK_RELIABLE);
+	} else if (f->ver == 0 && f->cmd == 7) {
+		said_again(s->world, f->payload);
 	} else {
 		world_say(s->world, "%d:%s%u:%u:" DK_STR_FMT " ", (int)(s - s->world->server), reliable ? "r" : "u", f->ver, f->cmd,
 			  DK_STR_ARG(payload));
@@ -195,7 +213,8 @@ START_TEST(what_was_not_acknowledged_goes_first)
 	ck_assert(world_until(w, "dial"));
 	ck_assert_msg(w->now - start > 2500000 && w->now - start <= 3001000, "%llu us", (unsigned long long)(w->now - start));
 	ck_assert(world_until(w, "m2 "));
-	ck_assert_str_eq(w->log, "moving:127.0.0.2:7101 dial:127.0.0.2:7101 again 1:r2:50:u1 1:r2:50:u2 1:r2:50:m1 1:r2:50:m2 ");
+	ck_assert_str_eq(w->log, "moving:127.0.0.2:7101 dial:127.0.0.2:7101 again 0+1:1 1+1:1 "
+				 "1:r2:50:u1 1:r2:50:u2 1:r2:50:m1 1:r2:50:m2 ");
 	ck_assert_uint_eq(stats().sent_again, 2);
 	ck_assert_uint_eq(stats().moves, 1);
 }
@@ -235,7 +254,7 @@ START_TEST(a_long_frame_moves_as_one)
 	w->server[0].deaf = true;
 	instruct(&w->server[0], "127.0.0.2:7101");
 	ck_assert(world_until(w, "xy "));
-	ck_assert_ptr_nonnull(strstr(w->log, "again 1:r2:50:xxx"));
+	ck_assert_ptr_nonnull(strstr(w->log, "again 0+7:1 1:r2:50:xxx"));
 	ck_assert_uint_eq(stats().sent_again, 1);
 }
 END_TEST
@@ -258,7 +277,7 @@ START_TEST(every_connection_begins_with_its_own_key)
 	instruct(&w->server[0], "127.0.0.2:7101");
 	send_text("after");
 	ck_assert(world_until(w, "after "));
-	ck_assert_ptr_nonnull(strstr(w->log, "dial:127.0.0.2:7101 again 1:r0:4:demo-key 1:r2:50:after "));
+	ck_assert_msg(strstr(w->log, "dial:127.0.0.2:7101 again 1:r0:4:demo-key 0+1:1 1:r2:50:after ") != NULL, "%s", w->log);
 }
 END_TEST
 

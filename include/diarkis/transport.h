@@ -10,6 +10,7 @@
 #ifndef DIARKIS_TRANSPORT_H
 #define DIARKIS_TRANSPORT_H
 
+#include <diarkis/cursor.h>
 #include <diarkis/err.h>
 #include <diarkis/service.h>
 #include <diarkis/signal.h>
@@ -20,7 +21,7 @@ extern "C" {
 
 #define DK_TRANSPORT_NAME "transport"
 #define DK_TRANSPORT_MAJOR 1
-#define DK_TRANSPORT_MINOR 0
+#define DK_TRANSPORT_MINOR 1
 #define DK_TRANSPORT_TYPE struct dk_transport
 
 /* Why a connection ends; also what clients and listeners are told. */
@@ -112,7 +113,27 @@ struct dk_transport {
 	/* For a client that is expected from elsewhere: it is waited for ms from now, in place of connectionTTL from admit() on.
 	 * When it has come this is over. Returns 0 or DK_GONE. */
 	int (*wait)(struct dk_transport *t, dk_id peer, uint32_t ms);
+	/* Since 1.1; NULL where clients never say anything twice. Which of the client's reliable sequences came, for dk_taken()
+	 * on the node where it goes on: at most DK_TAKEN_MAX bytes, none before there was a connection. Also from inside
+	 * closed(). */
+	void (*taken)(struct dk_transport *t, dk_id peer, struct dk_writer *w);
 };
+
+/* u32 next, the first sequence (of 24 bits) that did not come; then bits, lowest first: whether next + 1, next + 2, ... did. */
+#define DK_TAKEN_MAX (4 + 128)
+
+static inline bool dk_taken(dk_slice taken, uint32_t seq)
+{
+	struct dk_cursor c = dk_cursor_of(taken);
+	uint32_t ahead = (seq - dk_rd_u32(&c)) & 0xffffff;
+	dk_slice bits = dk_rd_rest(&c);
+
+	if (c.bad || !ahead)
+		return false;
+	if (ahead > 0x7fffff) /* behind it; nothing that is that old is still on its way */
+		return 0x1000000 - ahead <= 8 * 128;
+	return ahead <= 8 * bits.n && (bits.p[(ahead - 1) / 8] >> (ahead - 1) % 8 & 1);
+}
 
 #ifdef __cplusplus
 }

@@ -4,7 +4,8 @@ plugin_includes += -I$(top_srcdir)/%D%
 diarkisinclude_HEADERS += %D%/diarkis/user.h %D%/diarkis/user_commands.h
 plugin_LTLIBRARIES += plugins/user.la
 plugins_user_la_SOURCES = %D%/user.c %D%/user_rows.c %D%/user_inbox.c %D%/user_queue.c \
-	%D%/user_props.c %D%/user_pack.c %D%/user_move.c %D%/user_arrive.c %D%/user_create.c %D%/user_drain.c \
+	%D%/user_props.c %D%/user_pack.c %D%/user_move.c %D%/user_arrive.c %D%/user_again.c %D%/user_create.c \
+	%D%/user_drain.c \
 	%D%/user_node_commands.h %D%/user_state.h \
 	plugins/props.c plugins/props.h
 plugins_user_la_LIBADD = $(kernel_lib)

@@ -34,6 +34,7 @@ static void on_opened(void *self, uint64_t id, dk_id peer, const struct dk_addr 
 		user_arrival_opened(s, id, u);
 	} else {
 		u->flags &= (uint8_t)~USER_KEYED;
+		user_again_free(s, u);
 	}
 	s->n.connected++;
 	dk_emit(&s->svc.connected, &ev);
@@ -59,7 +60,7 @@ static void on_closed(void *self, uint64_t id, dk_id peer, enum dk_reason reason
 	if (!u || u->peer != peer)
 		return;
 	u->peer = 0; /* about to be stale */
-	if (!user_move_left(s, u))
+	if (!user_move_left(s, u, peer))
 		user_discard(s, id, reason);
 }
 
@@ -358,9 +359,9 @@ static int on_arrive(struct users *s, struct dk_call *call, dk_str type, dk_slic
 	return on_arrive_answer(call, (uint8_t)rc, dk_str_c(host), port);
 }
 
-static int on_settle(struct users *s, struct dk_call *call, dk_slice sid, dk_slice frames)
+static int on_settle(struct users *s, struct dk_call *call, dk_slice sid, dk_slice taken, dk_slice frames)
 {
-	return user_arrival_settle(s, &call->from, sid, frames);
+	return user_arrival_settle(s, &call->from, sid, taken, frames);
 }
 
 static int on_create(struct users *s, struct dk_call *call, dk_str uid, dk_str type, dk_slice props)
@@ -557,6 +558,8 @@ static const struct dk_counter counters[] = {
 	DK_COUNTER(struct users, move_failed, "moves begun that did not come about; the user stayed, or left altogether"),
 	DK_COUNTER(struct users, move_unclean,
 		   "moves of which one side does not know that all went well: not all was acknowledged, or not all handed over"),
+	DK_COUNTER(struct users, again_had, "frames that a client said again after a move and the other node had: dropped"),
+	DK_COUNTER(struct users, again_bad, "malformed announcements of what a client says again"),
 	DK_COUNTER(struct users, move_held, "commands that waited while their user was on its way"),
 	DK_COUNTER(struct users, move_late, "frames to a client that went after it to the other node"),
 	DK_COUNTER(struct users, move_lost, "frames of users on their way that were lost: beyond a limit, or their node gone"),

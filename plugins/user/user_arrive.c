@@ -95,6 +95,24 @@ static void settled(struct users *s, dk_id id, struct user *u)
 	user_inbox_resume(s, id, u);
 }
 
+/* What the client has said here so far was said after the other node heard it last. */
+static void drop_repeated(struct users *s, struct user *u)
+{
+	struct user_queue *rest = NULL;
+	struct user_frame *e;
+
+	while ((e = user_queue_pop(s, &u->queue))) {
+		struct dk_frame f = user_frame_view(e);
+
+		if ((e->how & DK_RELIABLE) && !user_again_pass(s, u, &f))
+			user_frame_free(s, e);
+		else if (!user_queue_put(s, &rest, e))
+			s->n.move_lost++;
+	}
+	user_queue_join(s, &rest, &u->queue);
+	u->queue = rest;
+}
+
 static void time_is_up(void *self, struct dk_timer *t)
 {
 	struct user_arrival *a = dk_container_of(t, struct user_arrival, timer);
@@ -102,6 +120,7 @@ static void time_is_up(void *self, struct dk_timer *t)
 	dk_id id = a->user;
 
 	s->n.move_unclean++;
+	drop_repeated(s, user_get(s, id));
 	settled(s, id, user_get(s, id));
 }
 
@@ -137,7 +156,7 @@ static struct user *arrival_from(struct users *s, const struct dk_addr *from, dk
 	return u;
 }
 
-int user_arrival_settle(struct users *s, const struct dk_addr *from, dk_slice sid, dk_slice frames)
+int user_arrival_settle(struct users *s, const struct dk_addr *from, dk_slice sid, dk_slice taken, dk_slice frames)
 {
 	struct dk_cursor c = dk_cursor_of(frames);
 	struct user_queue *out = NULL, *in = NULL;
@@ -152,6 +171,8 @@ int user_arrival_settle(struct users *s, const struct dk_addr *from, dk_slice si
 		return 0;
 	}
 	send_all(s, id, u, &out);
+	user_again_expect(s, u, taken);
+	drop_repeated(s, u);
 	user_queue_join(s, &in, &u->queue);
 	u->queue = in;
 	settled(s, id, u);
@@ -163,10 +184,12 @@ int user_arrival_abandon(struct users *s, const struct dk_addr *from, dk_slice s
 	dk_id id;
 	struct user *u = arrival_from(s, from, sid, &id);
 
-	if (u && u->more->arrival->copy)
+	if (u && u->more->arrival->copy) {
+		drop_repeated(s, u);
 		settled(s, id, u);
-	else if (u)
+	} else if (u) {
 		user_discard(s, id, DK_REASON_NEVER);
+	}
 	return 0;
 }
 

@@ -175,6 +175,8 @@ void user_inbox_frame(void *self, uint64_t id, dk_id peer, const struct dk_frame
 		return;
 	if (((f->ver == 0 && f->cmd == CMD_CLIENT_KEY) || s->client_key_n) && !pass_key(s, id, u, f, reliable))
 		return;
+	if ((f->ver == 0 || u->again) && reliable && !(u->more && user_arrival_settles(u)) && !user_again_pass(s, u, f))
+		return;
 	if (!(u->flags & (USER_BUSY | USER_HELD)) && !u->queue) {
 		run(s, id, u, f, reliable);
 	} else if (!queue_push(s, u, f, reliable)) {

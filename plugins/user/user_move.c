@@ -45,6 +45,8 @@ struct user_move {
 	dk_id request;
 	char to[DK_ADDR_TEXT + 256]; /* "host:port" for the client */
 	uint64_t told_ms;
+	uint8_t taken[DK_TAKEN_MAX]; /* sequences of the client's, of a peer that closed */
+	size_t taken_n;
 	uint64_t here_ms; /* when the client turned up there; 0 = not yet */
 	struct dk_timer timer;
 	struct user_queue *late; /* what it was pushed since it was told */
@@ -182,14 +184,26 @@ static void keep_rest(void *arg, const struct dk_frame *f, unsigned how)
 		r->s->n.move_lost++;
 }
 
+static void note_taken(struct users *s, struct user_move *m, const struct user *u, dk_id peer)
+{
+	struct dk_transport *t = user_transport(s, u);
+	struct dk_writer w = dk_writer_on(m->taken, sizeof(m->taken));
+
+	if (!t->taken)
+		return;
+	t->taken(t, peer, &w);
+	m->taken_n = dk_written(&w).n;
+}
+
 static int send_settle(struct users *s, const struct user_move *m, const struct user *u, const struct user_queue *out)
 {
-	size_t n = 2 + 16 + user_queue_size(out) + user_queue_size(u->queue);
+	size_t n = 2 + 16 + 2 + m->taken_n + user_queue_size(out) + user_queue_size(u->queue);
 	uint8_t *buf = dk_alloc(s, n);
 	struct dk_writer w = dk_writer_on(buf, n);
 	int rc = -ENOMEM;
 
 	dk_wr_bytes16(&w, dk_slice_n(u->sid, 16));
+	dk_wr_bytes16(&w, dk_slice_n(m->taken, m->taken_n));
 	user_queue_write(out, &w);
 	user_queue_write(u->queue, &w);
 	if (!w.bad)
@@ -229,6 +243,7 @@ static void finish(struct users *s, dk_id id, struct user *u, bool untold)
 		t->unacked(t, u->peer, keep_rest, &rest);
 		/* What came here without what was said before it: the client takes it for delivered. */
 		t->held(t, u->peer, keep_rest, &held);
+		note_taken(s, m, u, u->peer);
 	}
 	/* Acknowledgements that were lost are nothing; a client that came late may have come by itself. */
 	s->n.move_unclean += (rest.n && (untold || dk_now(s) - m->told_ms >= SILENT_MS)) || stream_goes_on(s, u);
@@ -251,12 +266,13 @@ void user_move_finish(struct users *s, dk_id id, struct user *u)
 		finish(s, id, u, false);
 }
 
-bool user_move_left(struct users *s, struct user *u)
+bool user_move_left(struct users *s, struct user *u, dk_id peer)
 {
 	struct user_move *m = move_of(u);
 
 	if (!m || m->state != MOVE_TOLD)
 		return false;
+	note_taken(s, m, u, peer);
 	dk_timer_start(s, &m->timer, 0, 0, time_is_up); /* nothing more will be heard of it here */
 	return true;
 }

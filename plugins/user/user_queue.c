@@ -12,14 +12,17 @@ void user_frame_free(struct users *s, struct user_frame *e)
 	dk_free(s, e, sizeof(*e) + e->n);
 }
 
-static bool append(struct users *s, struct user_queue **at, struct user_frame *e)
+bool user_queue_put(struct users *s, struct user_queue **at, struct user_frame *e)
 {
 	struct user_queue *q = *at;
 
+	e->next = NULL;
 	if (!q) {
 		q = dk_alloc(s, sizeof(*q));
-		if (!q)
+		if (!q) {
+			user_frame_free(s, e);
 			return false;
+		}
 		q->tail = &q->head;
 		*at = q;
 	}
@@ -48,10 +51,7 @@ bool user_queue_push(struct users *s, struct user_queue **at, const struct dk_fr
 	e->how = (uint8_t)how;
 	if (e->n)
 		memcpy(e->bytes, f->payload.p, e->n);
-	if (append(s, at, e))
-		return true;
-	user_frame_free(s, e);
-	return false;
+	return user_queue_put(s, at, e);
 }
 
 struct user_frame *user_queue_pop(struct users *s, struct user_queue **at)

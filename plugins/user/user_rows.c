@@ -88,6 +88,7 @@ void user_row_free(struct users *s, dk_id id, struct user *u)
 	dk_map_remove(&s->by_sid, sid_hash(u->sid), dk_id_slot(id));
 	user_queue_free(s, &u->queue);
 	user_arrival_free(s, u);
+	user_again_free(s, u);
 	user_more_free(s, u);
 	if (u->uid_n > USER_UID_NEAR)
 		dk_free(s, u->uid.far, u->uid_n);
@@ -102,7 +103,7 @@ int user_row_new(struct users *s, dk_str uid, const uint8_t sid[16], dk_id *ret_
 	u = dk_table_add(&s->table, &id);
 	if (!u)
 		return DK_FULL;
-	u->uid_n = (uint16_t)uid.n;
+	u->uid_n = uid.n & 0x7fff;
 	if (uid.n > USER_UID_NEAR) {
 		u->uid.far = dk_alloc(s, uid.n);
 		if (!u->uid.far)

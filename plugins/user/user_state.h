@@ -2,8 +2,9 @@
 /*
  * State of the plugin user, shared by its files: user.c (the service), user_rows.c (who is here), user_inbox.c (what they send),
  * user_queue.c (frames that wait), user_props.c (what is kept about them), user_pack.c (a user as bytes), user_move.c (who leaves
- * for another node), user_arrive.c (who comes from one), user_drain.c (the node goes down), user_create.c (new users, here and
- * elsewhere). An idle user costs one row and its share of two maps; everything else is allocated when it is used.
+ * for another node), user_arrive.c (who comes from one), user_again.c (what its client says twice), user_drain.c (the node goes
+ * down), user_create.c (new users, here and elsewhere). An idle user costs one row and its share of two maps; everything else is
+ * allocated when it is used.
  */
 #ifndef USER_STATE_H
 #define USER_STATE_H
@@ -60,7 +61,8 @@ struct user {
 	dk_id peer; /* 0: blank */
 	struct user_queue *queue; /* frames that wait for a command to end; NULL = none */
 	struct user_more *more; /* properties, local addresses; NULL = none */
-	uint16_t uid_n;
+	uint16_t uid_n : 15; /* DK_UID_MAX */
+	uint16_t again : 1; /* more->again is there */
 	uint8_t transport; /* index into the list of transports, or USER_NO_TRANSPORT */
 	uint8_t flags;
 	uint32_t login_s; /* when it was made, on whatever node: seconds since 1970 */
@@ -78,6 +80,7 @@ struct user_more {
 	size_t locals_n;
 	struct user_move *move; /* it leaves for another node; NULL = it does not */
 	struct user_arrival *arrival; /* it came from one, and its client is not here yet, or only just */
+	struct user_again *again; /* its client may say again what the other node had; NULL = no (more) */
 };
 
 /* What another plugin knows of users, and how it travels with them. */
@@ -114,6 +117,7 @@ struct users {
 		uint64_t frames, unknown, overload, queued, queue_lost, queue_full;
 		uint64_t before_key, wrong_key, slow, notes_lost;
 		uint64_t move_out, move_in, move_refused, move_failed, move_unclean, move_held, move_late, move_lost;
+		uint64_t again_had, again_bad;
 		int64_t users, blank;
 	} n;
 };
@@ -181,6 +185,8 @@ bool user_queue_push(struct users *s, struct user_queue **at, const struct dk_fr
 /* The oldest, to be freed; NULL = empty. */
 struct user_frame *user_queue_pop(struct users *s, struct user_queue **at);
 void user_queue_free(struct users *s, struct user_queue **at);
+/* Appends one that was popped; frees it and returns false when there is no memory. */
+bool user_queue_put(struct users *s, struct user_queue **at, struct user_frame *e);
 /* Appends all of `more`, which is empty then. */
 void user_queue_join(struct users *s, struct user_queue **at, struct user_queue **more);
 struct dk_frame user_frame_view(const struct user_frame *e);
@@ -230,7 +236,7 @@ int user_move(struct dk_user *svc, void *self, dk_id id, const struct dk_addr *n
 /* Its command ended, and it is USER_HELD. */
 void user_move_idle(struct users *s, dk_id id, struct user *u);
 /* Its peer closed. True: it is on its way, and stays until the other node has it. */
-bool user_move_left(struct users *s, struct user *u);
+bool user_move_left(struct users *s, struct user *u, dk_id peer);
 /* The user dies: takes its move off it and tells the other node. The move ends with user_move_end(). NULL is fine. */
 struct user_move *user_move_take(struct users *s, struct user *u);
 void user_move_end(struct user_move *m, int err);
@@ -254,8 +260,16 @@ bool user_arrival_settles(const struct user *u); /* its former node has somethin
 /* Keeps a frame for a user that is USER_DIVERTED. Returns 0 or DK_FULL. */
 int user_divert(struct users *s, dk_id id, struct user *u, const struct dk_frame *frame, unsigned how);
 /* Rows user.settle and user.abandon. */
-int user_arrival_settle(struct users *s, const struct dk_addr *from, dk_slice sid, dk_slice frames);
+int user_arrival_settle(struct users *s, const struct dk_addr *from, dk_slice sid, dk_slice taken, dk_slice frames);
 int user_arrival_abandon(struct users *s, const struct dk_addr *from, dk_slice sid);
+
+/* ---- user_again.c ---- */
+
+/* The node that it came from had these sequences of its client (<diarkis/transport.h>); u->more is there. */
+void user_again_expect(struct users *s, struct user *u, dk_slice taken);
+/* Of each reliable frame of the client, in order, from then on. False: it is not to run. */
+bool user_again_pass(struct users *s, struct user *u, const struct dk_frame *f);
+void user_again_free(struct users *s, struct user *u);
 
 /* ---- user_create.c ---- */
 

@@ -513,6 +513,14 @@ static size_t udp_held(struct dk_transport *t, dk_id peer, dk_frame_fn *fn, void
 	return p ? wire_peer_held(of(t)->wire, &p->wire, fn, arg) : 0;
 }
 
+static void udp_taken(struct dk_transport *t, dk_id peer, struct dk_writer *w)
+{
+	const struct udp_peer *p = dk_table_get(&of(t)->peers.table, peer); /* a dead one too */
+
+	if (p)
+		wire_peer_taken(&p->wire, w);
+}
+
 static int udp_wait(struct dk_transport *t, dk_id peer, uint32_t ms)
 {
 	struct udp *u = of(t);
@@ -573,6 +581,7 @@ static int udp_init(void *self)
 	u->api.unacked = udp_unacked;
 	u->api.held = udp_held;
 	u->api.wait = udp_wait;
+	u->api.taken = udp_taken;
 	peers_init(u, &u->peers, sizeof(struct udp_peer), offsetof(struct udp_peer, base), (uint32_t)c->max_peers, &u->n.peers,
 		   "UDP peers");
 	return wire_ctx_new(&o, &u->wire);

@@ -732,6 +732,104 @@ START_TEST(unsettled)
 }
 END_TEST
 
+/* Up to 4, and 6. */
+static void some_taken(struct dk_transport *t, dk_id peer, struct dk_writer *w)
+{
+	(void)t;
+	ck_assert_uint_ne(peer, 0);
+	dk_wr_u32(w, 5);
+	dk_wr_u8(w, 1);
+}
+
+static void announce(const struct client *c, const void *list, size_t n)
+{
+	ck_assert_int_eq(c->at->mem->send(c->at->mem, c->end, 0, 7, dk_slice_n(list, n), true), 0);
+}
+
+/* A client says again what it cannot know to have come: from when it is here, before and after the other node has told. */
+START_TEST(announced_again)
+{
+	static const uint8_t list[] = { 0, 0, 3, 1, 1, 0, 0, 4, 2, 1, 0, 0, 6, 1, 2, 0, 0, 7, 0, 1, 0xff, 0xff, 0xff, 2, 1 };
+	struct client ann;
+
+	for (int early = 0; early < 2; early++) {
+		come(&ann, a, early ? "ann" : "bob");
+		a->users->transport(a->users, dk_str_c("MEM"))->taken = some_taken;
+		fake_net.delay_ms = early ? 20 : 0;
+		ck_assert_int_eq(move(&ann), 0);
+		pass(100);
+		push(a, &ann, "late");
+		come_to(&ann, b);
+		if (!early)
+			pass(10);
+		announce(&ann, list, sizeof(list));
+		say(&ann, "three");
+		say(&ann, "four and five");
+		ck_assert_int_eq(b->mem->send(b->mem, ann.end, 2, 1, dk_slice_of(dk_str_c("aside")), false), 0);
+		say(&ann, "six");
+		if (early)
+			pass(100);
+		events[0] = '\0';
+		say(&ann, "six");
+		say(&ann, "seven");
+		say(&ann, "the last and the first");
+		say(&ann, "new");
+		pass(10);
+		expect_events(early ? "b ran seven\nb ran new\n" :
+				      "b ran four and five\nb ran aside\nb ran seven\nb ran new\n");
+		ck_assert_int_eq(counter(b, "again_had"), 4 * (early + 1));
+		ck_assert_int_eq(counter(b, "move_unclean"), 0);
+		b->mem->close(b->mem, ann.end);
+		pass(100);
+	}
+	fake_net.delay_ms = 0;
+
+	/* Malformed, or when nobody expects it, it changes nothing and has no answer. */
+	come(&ann, a, "cid");
+	ck_assert_int_eq(move(&ann), 0);
+	pass(10);
+	come_to(&ann, b);
+	pass(10);
+	events[0] = '\0';
+	announce(&ann, list, 4);
+	say(&ann, "one");
+	announce(&ann, list, sizeof(list));
+	say(&ann, "two");
+	pass(10);
+	expect_events("b ran one\nb ran two\n");
+	ck_assert_int_eq(counter(b, "again_bad"), 1);
+	ck_assert_str_eq(hear(&ann), "1:1:one 1:1:two ");
+
+	/* What is said without an announcement is new. */
+	come(&ann, a, "dan");
+	ck_assert_int_eq(move(&ann), 0);
+	pass(10);
+	come_to(&ann, b);
+	pass(10);
+	events[0] = '\0';
+	say(&ann, "one");
+	announce(&ann, list, sizeof(list));
+	say(&ann, "two");
+	pass(10);
+	expect_events("b ran one\nb ran two\n");
+
+	/* A client that begins anew owes nothing. */
+	come(&ann, a, "eve");
+	ck_assert_int_eq(move(&ann), 0);
+	pass(10);
+	come_to(&ann, b);
+	pass(10);
+	events[0] = '\0';
+	announce(&ann, list, sizeof(list));
+	come_to(&ann, b);
+	say(&ann, "one");
+	pass(10);
+	expect_events("b connected eve again\nb ran one\n");
+	ck_assert_int_eq(counter(b, "again_had"), 8);
+	a->users->transport(a->users, dk_str_c("MEM"))->taken = NULL;
+}
+END_TEST
+
 /* While the other node is asked. */
 START_TEST(the_mover_stops)
 {
@@ -981,6 +1079,7 @@ int main(void)
 	tcase_add_test(t, the_target_is_taken);
 	tcase_add_test(t, the_client_vanishes);
 	tcase_add_test(t, unsettled);
+	tcase_add_test(t, announced_again);
 	tcase_add_test(t, the_mover_stops);
 	tcase_add_test(t, one_uid_on_both);
 	tcase_add_test(t, the_client_key_was_shown);

@@ -4,6 +4,8 @@
  * that wait behind a gap are shown, the keys are those it was made with; and how it leaves.
  */
 #include "tests/unit/wire/wire_test.h"
+#include <diarkis/transport.h>
+
 #include "wire/peer_priv.h"
 
 struct pair {
@@ -231,6 +233,71 @@ START_TEST(gaps)
 }
 END_TEST
 
+struct known {
+	dk_slice taken;
+	const struct seen *seen;
+	const struct got *held;
+	unsigned had, missing, unsent;
+};
+
+/* Whoever has all the sequences in which a frame lies has the frame, and nobody else. */
+static void is_known(void *arg, const struct dk_frame *f, uint32_t seq, uint32_t seqs)
+{
+	struct known *k = arg;
+	bool has = false, had = seqs > 0;
+
+	for (unsigned i = 0; i < k->seen->n; i++)
+		has |= k->seen->frames[i].cmd == f->cmd;
+	for (unsigned i = 0; i < k->held->n; i++)
+		has |= k->held->cmd[i] == f->cmd;
+	for (uint32_t i = 0; i < seqs; i++)
+		had &= dk_taken(k->taken, seq + i);
+	ck_assert_msg(has == had, "frame %u, %u sequences from %u on: %s, and the numbers say %s", f->cmd, seqs, seq,
+		      has ? "it came" : "it did not come", had ? "it did" : "it did not");
+	k->had += had;
+	k->missing += seqs && !had;
+	k->unsent += !seqs;
+}
+
+START_TEST(what_came_is_known)
+{
+	struct known k = { .had = 0 };
+	uint32_t chance = 1;
+
+	for (unsigned round = 0; round < 400; round++) {
+		uint8_t taken[DK_TAKEN_MAX];
+		struct dk_writer w = dk_writer_on(taken, sizeof(taken));
+		struct pair t;
+		struct got g;
+		unsigned n;
+
+		pair_init(&t, round & 1);
+		if (round % 8 == 7) /* around the end of the circle */
+			t.client.rudp.tx_next = t.server.rudp.rx_next = t.server.rudp.rx_first = 0xffffff - round % 16;
+		n = 1 + round % 12;
+		for (unsigned i = 1; i <= n; i++) {
+			chance = chance * 1103515245 + 12345;
+			send_one(&t, &t.client, i, chance >> 16 & 3 ? 9 : 3000 + (chance >> 20) % 3000, 0);
+			if (chance >> 18 & 7)
+				carry(&t, &t.client, &t.server, (chance >> 8) & (chance >> 16), i);
+			if (!(chance >> 21 & 7))
+				carry(&t, &t.server, &t.client, 0, i);
+		}
+		g = held(&t, &t.server);
+		wire_peer_taken(&t.server, &w);
+		ck_assert(!w.bad);
+		k.taken = dk_written(&w);
+		k.seen = &t.up;
+		k.held = &g;
+		wire_peer_left(t.ctx, &t.client, is_known, &k);
+		pair_fini(&t);
+	}
+	ck_assert_uint_gt(k.had, 500);
+	ck_assert_uint_gt(k.missing, 200);
+	ck_assert_uint_gt(k.unsent, 50);
+}
+END_TEST
+
 /* Pushes are lists by then, one of several elements where they travelled as one. */
 START_TEST(pushes)
 {
@@ -402,6 +469,7 @@ static void fill(Suite *s)
 	ADD(s, both_ways);
 	ADD(s, pieces);
 	ADD(s, gaps);
+	ADD(s, what_came_is_known);
 	ADD(s, pushes);
 	ADD(s, credential);
 	ADD(s, leaving);
