@@ -19,5 +19,5 @@ fake_cluster = plugins/user/tests/fake_cluster.c plugins/user/tests/fake_cluster
 %C%_tests_test_move_LDADD = $(harness_lib) $(kernel_lib) $(test_libs)
 %C%_tests_test_drain_SOURCES = %D%/tests/test_drain.c $(fake_cluster)
 %C%_tests_test_drain_LDADD = $(harness_lib) $(kernel_lib) $(test_libs)
-%C%_tests_sim_moves_SOURCES = %D%/tests/sim_moves.c
+%C%_tests_sim_moves_SOURCES = %D%/tests/sim_moves.c $(sim_wires)
 %C%_tests_sim_moves_LDADD = $(harness_lib) $(client_lib) $(kernel_lib) $(test_libs)

@@ -6,18 +6,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "wires.h"
+
 #define SETUP_MS 60000
 
 struct player {
 	struct scene *scene;
 	unsigned index;
 	struct dkc_client *client;
-	struct dk_sim_udp *socket;
-	struct dk_addr server;
+	struct wires wires;
 	char room[DK_ID52_LEN];
 	uint32_t said[2];
 	bool connected, in_room, asked, gone;
-	uint64_t tick_at; /* ms; 0 = none asked for */
 };
 
 struct scene {
@@ -34,67 +34,11 @@ static void die(const struct scene *s, const char *what)
 	exit(1);
 }
 
-static uint64_t now_us(const struct scene *s)
-{
-	return dk_sim_now(s->world) * 1000;
-}
-
-static int sim_random(void *arg, void *buf, size_t n)
-{
-	struct scene *s = arg;
-	uint8_t *p = buf;
-
-	while (n--)
-		*p++ = (uint8_t)dk_sim_chance(s->world);
-	return 0;
-}
-
-static void pump(struct player *p);
-
-static void on_tick(void *arg)
+static void on_sent(void *arg, dk_slice datagram)
 {
 	struct player *p = arg;
 
-	p->tick_at = 0;
-	if (!p->gone) {
-		dkc_tick(p->client, now_us(p->scene));
-		pump(p);
-	}
-}
-
-/* Sends what is there to be sent, and asks to be woken when the client wants to. */
-static void pump(struct player *p)
-{
-	uint64_t now = now_us(p->scene), due;
-	uint8_t slot[DKC_SLOT];
-	size_t n;
-
-	if (dkc_wants_dial(p->client))
-		dkc_dialed(p->client, now, 0, &p->server);
-	while ((n = dkc_next_datagram(p->client, now, slot, sizeof(slot)))) {
-		if (p->scene->o.tap)
-			p->scene->o.tap(p->scene->o.arg, p->index, dk_slice_n(slot, n));
-		dk_sim_udp_send(p->socket, &p->server, dk_slice_n(slot, n));
-	}
-	due = dkc_due(p->client);
-	if (due != DKC_NEVER) {
-		uint64_t at = (due + 999) / 1000, ms = at > now / 1000 ? at - now / 1000 : 1;
-
-		if (!p->tick_at || now / 1000 + ms < p->tick_at) {
-			p->tick_at = now / 1000 + ms;
-			dk_sim_after(p->scene->world, ms, on_tick, p);
-		}
-	}
-}
-
-static void on_datagram(void *arg, struct dk_sim_udp *u, const struct dk_addr *from, dk_slice bytes)
-{
-	struct player *p = arg;
-
-	(void)u;
-	(void)from;
-	dkc_feed(p->client, now_us(p->scene), bytes);
-	pump(p);
+	p->scene->o.tap(p->scene->o.arg, p->index, datagram);
 }
 
 static void hear(struct player *p, dk_slice payload)
@@ -104,7 +48,7 @@ static void hear(struct player *p, dk_slice payload)
 
 	if (c.bad)
 		die(p->scene, "a message arrived cut short");
-	h.now_us = now_us(p->scene);
+	h.now_us = wires_now_us(p->scene->world);
 	p->scene->o.heard(p->scene->o.arg, p->index, &h);
 }
 
@@ -163,7 +107,7 @@ static void enter(struct player *p)
 	p->asked = true;
 	if (dkc_request(p->client, 1, p->index ? 101 : 100, dk_written(&w), on_in_room, p))
 		die(s, "a request was not taken");
-	pump(p);
+	wires_pump(&p->wires);
 }
 
 static void player_open(struct scene *s, unsigned i, struct dk_user *users)
@@ -177,18 +121,17 @@ static void player_open(struct scene *s, unsigned i, struct dk_user *users)
 
 	p->scene = s;
 	p->index = i;
-	p->server = *dk_harness_addr(s->node, "udp");
-	ep.port = p->server.port;
+	ep.port = dk_harness_addr(s->node, "udp")->port;
 	if (users->create(users, dk_str_n(text, (size_t)n), dk_str_c("UDP"), &ep.cred, &user))
 		die(s, "a user was not created");
 	dkc_opts_default(&o);
 	o.event = on_event;
 	o.arg = p;
 	snprintf(text, sizeof(text), "10.1.%u.%u:5000", i / 250, 1 + i % 250);
-	if (dkc_client_new(s->ctx, &ep, &o, &p->client) || dk_sim_udp_open(s->world, text, on_datagram, p, &p->socket))
+	if (s->o.tap)
+		p->wires = (struct wires){ .tap = on_sent, .arg = p };
+	if (dkc_client_new(s->ctx, &ep, &o, &p->client) || wires_open(&p->wires, s->world, p->client, false, text))
 		die(s, "a client was not made");
-	dkc_connect(p->client);
-	pump(p);
 }
 
 static bool all_in(const struct scene *s)
@@ -207,13 +150,12 @@ struct scene *scene_new(const struct scene_opts *o)
 	char conf[512];
 
 	s->o = *o;
-	snprintf(
-		conf, sizeof(conf),
-		/* maxRetry: with a third of the acknowledgements lost, ten
+	snprintf(conf, sizeof(conf),
+		 /* maxRetry: with a third of the acknowledgements lost, ten
 		 * re-sends would now and then end a connection that is well. */
-		"plugins = { user = {}; room = {};"
-		" udp = { address = \"10.0.0.1\"; connectionTTL = 60; maxRetry = 200; packetRate = 100000; %s }; };",
-		o->udp ? o->udp : "");
+		 "plugins = { user = {}; room = {};"
+		 " udp = { address = \"10.0.0.1\"; connectionTTL = 60; maxRetry = 200; packetRate = 100000; %s }; };",
+		 o->udp ? o->udp : "");
 	s->world = dk_env_sim(o->seed);
 	dk_sim_link(s->world, NULL, NULL, &o->link);
 	s->node = dk_harness_open(&(const struct dk_harness_opts){ .config = conf, .world = s->world });
@@ -223,8 +165,7 @@ struct scene *scene_new(const struct scene_opts *o)
 	dkc_ctx_opts_default(&co);
 	co.ttl_ms = 60000;
 	co.max_retry = 200;
-	co.random = sim_random;
-	co.arg = s;
+	wires_chance(&co, s->world);
 	if (dkc_ctx_new(&co, &s->ctx))
 		die(s, "no client context");
 	s->players = calloc(o->players, sizeof(*s->players));
@@ -248,7 +189,7 @@ int scene_free(struct scene *s)
 	for (unsigned i = 0; i < s->o.players; i++) {
 		s->players[i].gone = true;
 		dkc_close(s->players[i].client);
-		pump(&s->players[i]);
+		wires_pump(&s->players[i].wires);
 	}
 	dk_sim_run(s->world, 200);
 	rc = dk_harness_free(s->node);
@@ -282,7 +223,7 @@ void scene_say(struct scene *s, unsigned player, bool reliable, size_t size)
 	dk_wr_u32(&w, player);
 	dk_wr_u32(&w, p->said[reliable]);
 	dk_wr_u32(&w, reliable);
-	dk_wr_u64(&w, now_us(s));
+	dk_wr_u64(&w, wires_now_us(s->world));
 	/* The rest of the message is zeroes. */
 	if (size > 20)
 		dk_wr_take(&w, size - 20);
@@ -290,7 +231,7 @@ void scene_say(struct scene *s, unsigned player, bool reliable, size_t size)
 		p->said[reliable]++;
 	else if (reliable)
 		die(s, "a reliable message was not taken");
-	pump(p);
+	wires_pump(&p->wires);
 }
 
 void scene_run(struct scene *s, uint64_t ms)

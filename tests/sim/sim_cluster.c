@@ -168,7 +168,7 @@ static void hit(struct play *p, unsigned node)
 		bool there = town_owner(t, r) == node || p->drains; /* on its way from or to that node, perhaps */
 
 		for (unsigned s = 0; s < t->o.room_size; s++)
-			there |= memcmp(t->player[r * t->o.room_size + s].server.ip, t->node[node].mesh.ip, 16) == 0;
+			there |= memcmp(t->player[r * t->o.room_size + s].wires.server.ip, t->node[node].mesh.ip, 16) == 0;
 		if (!there)
 			continue;
 		if (!p->hit[r]++)

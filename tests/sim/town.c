@@ -48,94 +48,6 @@ uint64_t town_now(const struct town *t)
 	return dk_sim_now(t->world);
 }
 
-static uint64_t now_us(const struct town *t)
-{
-	return town_now(t) * 1000;
-}
-
-/* ---- players: sockets and clocks ---- */
-
-static int sim_random(void *arg, void *buf, size_t n)
-{
-	struct town *t = arg;
-	uint8_t *p = buf;
-
-	while (n--)
-		*p++ = (uint8_t)dk_sim_chance(t->world);
-	return 0;
-}
-
-static void pump(struct town_player *p);
-
-static void on_tick(void *arg)
-{
-	struct town_player *p = arg;
-
-	p->tick_at = 0;
-	if (!p->gone) {
-		dkc_tick(p->client, now_us(p->town));
-		pump(p);
-	}
-}
-
-/* A name that is none would be a bug of whoever sent the client there. */
-static void resolve(struct town_player *p, const struct dkc_endpoint *to, struct dk_addr *ret_addr)
-{
-	if (!dkc_addr_parse(to->host, to->port, ret_addr))
-		town_fail(p->town, "player %u is sent to %s, which is no address", p->index, to->host);
-}
-
-/* Sends what is there to be sent, and asks to be woken when the client wants to. */
-static void pump(struct town_player *p)
-{
-	uint64_t now = now_us(p->town), due;
-	const struct dkc_endpoint *to;
-	uint8_t slot[DKC_SLOT];
-	size_t n;
-
-	to = dkc_wants_dial(p->client);
-	if (to) {
-		resolve(p, to, &p->server);
-		dkc_dialed(p->client, now, 0, &p->server);
-	}
-	to = dkc_wants_try(p->client);
-	if (to) {
-		resolve(p, to, &p->try);
-		dkc_tried(p->client, now, 0, &p->try);
-	}
-	while ((n = dkc_next_datagram(p->client, now, slot, sizeof(slot))))
-		dk_sim_udp_send(p->socket, &p->server, dk_slice_n(slot, n));
-	while ((n = dkc_next_try(p->client, now, slot, sizeof(slot))))
-		dk_sim_udp_send(p->socket, &p->try, dk_slice_n(slot, n));
-	due = dkc_due(p->client);
-	if (due != DKC_NEVER) {
-		uint64_t at = (due + 999) / 1000, ms = at > now / 1000 ? at - now / 1000 : 1;
-
-		if (!p->tick_at || now / 1000 + ms < p->tick_at) {
-			p->tick_at = now / 1000 + ms;
-			dk_sim_after(p->town->world, ms, on_tick, p);
-		}
-	}
-}
-
-static void on_datagram(void *arg, struct dk_sim_udp *u, const struct dk_addr *from, dk_slice bytes)
-{
-	struct town_player *p = arg;
-
-	(void)u;
-	if (p->gone)
-		return;
-	if (dk_addr_eq(from, &p->server)) {
-		dkc_feed(p->client, now_us(p->town), bytes);
-	} else if (dk_addr_eq(from, &p->try) && dkc_is_trying(p->client)) {
-		if (dkc_feed_try(p->client, now_us(p->town), bytes))
-			p->server = p->try;
-	} else {
-		return; /* from a node that it left */
-	}
-	pump(p);
-}
-
 /* ---- what they say and hear ---- */
 
 void town_say(struct town *t, unsigned player)
@@ -155,7 +67,7 @@ void town_say(struct town *t, unsigned player)
 		return;
 	}
 	note(p, "says %u", p->said - 1);
-	pump(p);
+	wires_pump(&p->wires);
 }
 
 bool town_heard(const struct town_player *p, const struct town_player *speaker, uint32_t number)
@@ -273,7 +185,7 @@ static void enter(struct town_player *p)
 		     : dkc_room_create(p->client, &o, on_in_room, p);
 	if (rc)
 		die(t, "a request was not taken");
-	pump(p);
+	wires_pump(&p->wires);
 }
 
 /* On a node by chance: most joins then lead to another one. */
@@ -298,10 +210,8 @@ static void player_open(struct town *t, unsigned i)
 	o.uid = dk_str_n(uid, (size_t)len);
 	o.follow = true;
 	snprintf(at, sizeof(at), "10.1.0.%u:5000", i + 1);
-	if (dkc_client_new(t->ctx, &ep, &o, &p->client) || dk_sim_udp_open(t->world, at, on_datagram, p, &p->socket))
+	if (dkc_client_new(t->ctx, &ep, &o, &p->client) || wires_open(&p->wires, t->world, p->client, false, at))
 		die(t, "a client was not made");
-	dkc_connect(p->client);
-	pump(p);
 }
 
 static bool all_in(struct town *t)
@@ -321,8 +231,7 @@ static void people(struct town *t)
 
 	dkc_ctx_opts_default(&co);
 	co.max_retry = 200;
-	co.random = sim_random;
-	co.arg = t;
+	wires_chance(&co, t->world);
 	t->player_n = t->o.rooms * t->o.room_size;
 	t->player = calloc(t->player_n + 1, sizeof(*t->player));
 	if (!t->player || dkc_ctx_new(&co, &t->ctx))
@@ -505,7 +414,7 @@ int town_free(struct town *t)
 		p->gone = true;
 		dkc_close(p->client);
 		dkc_close(p->client);
-		pump(p);
+		wires_pump(&p->wires);
 	}
 	town_run(t, 100);
 	for (unsigned i = t->node_n; i-- > 0;)

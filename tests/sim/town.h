@@ -16,6 +16,8 @@
 #include <diarkis/test.h>
 #include <diarkis/user.h>
 
+#include "wires.h"
+
 #define TOWN_NODES 8 /* MARS included */
 #define TOWN_PLAYERS 32
 #define TOWN_ROOM_SIZE 8
@@ -44,13 +46,11 @@ struct town_player {
 	struct town *town;
 	unsigned index, room, seat;
 	struct dkc_client *client;
-	struct dk_sim_udp *socket;
-	struct dk_addr server, try; /* try: of a node that may have taken its room over */
+	struct wires wires;
 	struct dk_id52 id; /* of its room, as it knows it */
 	bool connected, in_room, asked, gone;
 	uint64_t lost_ms; /* when it was told that its room or connection is lost; 0 = not */
 	uint64_t heard_ms; /* the last time that it heard anybody */
-	uint64_t tick_at; /* ms; 0 = none asked for */
 	uint32_t said;
 	uint64_t moved_ms; /* when it was last sent to another node */
 	uint64_t said_ms[TOWN_NUMBERS];

@@ -16,6 +16,8 @@
 #include <diarkis/test.h>
 #include <diarkis/user.h>
 
+#include "tests/sim/wires.h"
+
 enum { NODES = 3, PLAYERS = 8, TALK_MS = 20, SECONDS = 10, MESSAGES = SECONDS * 1000 / TALK_MS, VISITS = 256 };
 
 struct player {
@@ -23,9 +25,7 @@ struct player {
 	bool tcp;
 	char uid[16];
 	struct dkc_client *client;
-	struct dk_sim_udp *udp;
-	struct dk_sim_tcp *stream;
-	struct dk_addr server;
+	struct wires wires;
 	uint32_t said, asked, answered, swapped;
 	/* What the nodes heard of it, by number. */
 	uint8_t heard[MESSAGES];
@@ -156,21 +156,6 @@ DK_PLUGIN(talk) = {
 
 /* ---- clients ---- */
 
-static uint64_t now_us(void)
-{
-	return dk_sim_now(world) * 1000;
-}
-
-static int sim_random(void *arg, void *buf, size_t n)
-{
-	uint8_t *p = buf;
-
-	(void)arg;
-	while (n--)
-		*p++ = (uint8_t)dk_sim_chance(world);
-	return 0;
-}
-
 static void hear(struct player *p, dk_slice payload)
 {
 	struct dk_cursor c = dk_cursor_of(payload);
@@ -240,71 +225,6 @@ static void on_answer(void *arg, struct dkc_client *c, const struct dkc_reply *r
 		p->swapped += dk_rd_u32(&cur) != p->answered++;
 }
 
-static void dial(struct player *p, const struct dkc_endpoint *ep)
-{
-	char from[32];
-
-	ck_assert(dkc_addr_parse(ep->host, ep->port, &p->server));
-	snprintf(from, sizeof(from), "10.1.0.%u", p->index + 1);
-	if (p->stream)
-		dk_sim_tcp_close(p->stream, false);
-	p->stream = NULL;
-	if (p->tcp)
-		ck_assert_int_eq(dk_sim_tcp_connect(world, from, &p->server, NULL, NULL, &p->stream), 0);
-	else
-		dkc_dialed(p->client, now_us(), 0, &p->server);
-}
-
-static void pump_stream(struct player *p)
-{
-	static uint8_t buf[64 * 1024];
-	enum dk_sim_tcp_state state = dk_sim_tcp_state(p->stream);
-	size_t n, need;
-	dk_slice bytes;
-
-	if (state == DK_SIM_TCP_CONNECTING)
-		return;
-	if (p->server.family) { /* once */
-		struct dk_addr server = p->server;
-
-		p->server.family = 0;
-		dkc_dialed(p->client, now_us(), 0, &server);
-	}
-	bytes = dk_sim_tcp_bytes(p->stream);
-	if (bytes.n)
-		dkc_feed(p->client, now_us(), bytes);
-	dk_sim_tcp_take(p->stream, bytes.n);
-	if (state == DK_SIM_TCP_ENDED || state == DK_SIM_TCP_BROKEN) {
-		dkc_hung_up(p->client, now_us());
-		return;
-	}
-	while ((n = dkc_next_bytes(p->client, buf, sizeof(buf), &need)))
-		ck_assert_uint_eq(dk_sim_tcp_send(p->stream, dk_slice_n(buf, n)), n);
-	if (dkc_wants_half_close(p->client))
-		dk_sim_tcp_end(p->stream);
-}
-
-static void pump(struct player *p)
-{
-	const struct dkc_endpoint *ep;
-	uint8_t slot[DKC_SLOT];
-	struct dk_addr from;
-	dk_slice bytes;
-	size_t n;
-
-	while (!p->tcp && dk_sim_udp_next(p->udp, &from, &bytes))
-		if (dk_addr_eq(&from, &p->server))
-			dkc_feed(p->client, now_us(), bytes);
-	dkc_tick(p->client, now_us());
-	ep = dkc_wants_dial(p->client);
-	if (ep)
-		dial(p, ep);
-	if (p->stream)
-		pump_stream(p);
-	while (!p->tcp && (n = dkc_next_datagram(p->client, now_us(), slot, sizeof(slot))))
-		dk_sim_udp_send(p->udp, &p->server, dk_slice_n(slot, n));
-}
-
 static void say(struct player *p)
 {
 	uint8_t buf[4];
@@ -372,19 +292,15 @@ static void open_player(unsigned i)
 	o.event = on_event;
 	o.arg = p;
 	ck_assert_int_eq(dkc_client_new(ctx, &ep, &o, &p->client), 0);
-	snprintf(from, sizeof(from), "10.1.0.%u:5000", i + 1);
-	if (!p->tcp)
-		ck_assert_int_eq(dk_sim_udp_open(world, from, NULL, NULL, &p->udp), 0);
-	dkc_connect(p->client);
+	snprintf(from, sizeof(from), "10.1.0.%u", i + 1);
+	ck_assert_int_eq(wires_open(&p->wires, world, p->client, p->tcp, from), 0);
 }
 
 static void pass(uint64_t ms)
 {
-	while (ms--) {
-		dk_sim_run(world, 1);
-		for (unsigned i = 0; i < PLAYERS; i++)
-			pump(&players[i]);
-	}
+	for (unsigned i = 0; i < PLAYERS; i++)
+		wires_pump(&players[i].wires);
+	dk_sim_run(world, ms);
 }
 
 static int64_t sum(const char *name)
@@ -422,7 +338,7 @@ static void open_world(uint64_t seed, double loss)
 		ck_assert_ptr_nonnull(nodes[i]);
 	}
 	dkc_ctx_opts_default(&o);
-	o.random = sim_random;
+	wires_chance(&o, world);
 	ck_assert_int_eq(dkc_ctx_new(&o, &ctx), 0);
 	for (unsigned i = 0; i < PLAYERS; i++)
 		open_player(i);
@@ -433,8 +349,10 @@ static void close_world(void)
 	for (unsigned i = 0; i < PLAYERS; i++)
 		dkc_close(players[i].client);
 	pass(2000);
-	for (unsigned i = 0; i < PLAYERS; i++)
+	for (unsigned i = 0; i < PLAYERS; i++) {
+		wires_cut(&players[i].wires);
 		dkc_client_free(players[i].client);
+	}
 	for (unsigned i = 0; i < NODES; i++)
 		ck_assert_int_eq(dk_harness_free(nodes[i]), 0);
 	dkc_ctx_free(ctx);
