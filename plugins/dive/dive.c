@@ -54,6 +54,8 @@ static char *dup_text(struct dives *d, dk_str text)
 
 static void storage_free(struct dives *d, struct dive_storage *st)
 {
+	for (uint16_t b = 0; b < DIVE_BUCKETS; b++)
+		dive_land_free(st, b);
 	dive_store_fini(&st->store);
 	dive_memo_fini(&st->memo);
 	dive_view_fini(st);
@@ -176,6 +178,8 @@ static void on_sweep(void *self, struct dk_timer *t)
 		d->n.expired += dive_store_sweep(&st->store, dk_now(d), st->store.table.top / st->clean_s + SWEEP_MIN);
 		dive_memo_sweep(&st->memo, dk_now(d));
 		dive_compare_look(d, st);
+		if (!dive_alone(d))
+			dive_land_look(d, st);
 		d->n.remembered += st->memo.table.used;
 		d->n.forgotten += st->memo.forgotten;
 		d->n.keys += st->store.table.used;

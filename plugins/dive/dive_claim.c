@@ -77,7 +77,6 @@ void dive_claim_fini(struct dives *d)
 			claim_free(d, st->claim);
 }
 
-/* A landing that has stopped is nothing. */
 static bool wanted(struct dives *d, const struct dive_storage *st, uint16_t i)
 {
 	const struct dive_bucket *b = &st->buckets[i];
@@ -88,8 +87,7 @@ static bool wanted(struct dives *d, const struct dive_storage *st, uint16_t i)
 		return false;
 	if (b->role == DIVE_COPY && dk_now(d) < b->promised_ms)
 		return false;
-	return b->role == DIVE_NONE || b->role == DIVE_COPY ||
-	       (b->role == DIVE_LANDING && dk_now(d) - b->since_ms > DIVE_LANDED_MS);
+	return b->role == DIVE_NONE || b->role == DIVE_COPY;
 }
 
 static void own(struct dives *d, struct dive_storage *st, uint16_t i, uint32_t epoch)

@@ -17,7 +17,7 @@ static enum dive_objection objection(struct dives *d, struct dive_storage *st, u
 	case DIVE_LEAVING:
 		return DIVE_OWNED_HERE;
 	case DIVE_LANDING:
-		return dk_now(d) - b->since_ms > DIVE_LANDED_MS ? DIVE_FREE : DIVE_SPOKEN_FOR;
+		return DIVE_SPOKEN_FOR;
 	case DIVE_COPY:
 		if (dk_now(d) < b->promised_ms && !owner)
 			return DIVE_SPOKEN_FOR;

@@ -45,12 +45,14 @@ struct dive_copying {
 static void copying_free(struct dive_copying *c)
 {
 	struct dives *d = c->d;
+	struct dive_bucket *b = &c->st->buckets[c->bucket];
 
-	c->st->calm = false;
 	*c->link = c->next;
 	if (c->next)
 		c->next->link = c->link;
-	c->st->buckets[c->bucket].copying--;
+	/* Most often the copy has everything now, and there is nothing to look after. */
+	if (!--b->copying && (!b->copy.family || b->copied < b->version))
+		c->st->calm = false;
 	if (!c->call && !c->ask)
 		d->copy_n--;
 	dk_timer_stop(&c->timer);
@@ -73,6 +75,8 @@ static void end(struct dive_copying *c, int rc)
 	struct dk_call *call = dk_call_get(d, c->call);
 	dk_id id = c->call;
 
+	if (rc)
+		c->st->calm = false;
 	if (rc && !c->read)
 		d->n.copies_failed++;
 	if (call) {
@@ -453,6 +457,8 @@ int dive_on_copy(struct dives *d, struct dk_call *call, dk_str storage, uint16_t
 		return dive_on_copy_answer(call, DIVE_CLAIM);
 	if (b->role == DIVE_OWNED && b->epoch < epoch)
 		dive_step_down(d, st, bucket);
+	if (dk_addr_eq(&b->keeper, &call->from))
+		dive_land_nowhere(st, bucket); /* who sent it goes on owning it */
 	if (b->role != DIVE_NONE && b->role != DIVE_COPY)
 		return dive_on_copy_answer(call, DIVE_NOT_MINE);
 	if (kind == DIVE_DROP)

@@ -2,7 +2,7 @@
 /*
  * Buckets that another node should own. A bucket that moves stands still: its keys go over in parts, and with the last one the
  * other node owns it, with an epoch that is one higher. Only what that node says counts. Where its answer is lost it is asked until
- * it gives one or is gone, and the bucket stands still meanwhile: rather nobody owns it than two.
+ * it gives one or is gone, and the bucket stands still meanwhile: rather nobody owns it than two. The other end is dive_land.c.
  */
 #include "dive_state.h"
 
@@ -258,84 +258,4 @@ void dive_move_look(struct dives *d, struct dive_storage *st)
 		if (!begin(d, st, i, to))
 			return;
 	}
-}
-
-/* ---- the other end ---- */
-
-/* Returns enum dive_elsewhere, or 0: this part may come. */
-static int admit(struct dives *d, struct dive_storage *st, uint16_t bucket, uint32_t epoch, uint64_t transfer, uint32_t part)
-{
-	struct dive_bucket *b = &st->buckets[bucket];
-
-	if (part)
-		return b->role == DIVE_LANDING && b->transfer == transfer && b->parts == part ? 0 : DIVE_NOT_MINE;
-	/* Of two owners of one epoch, as after a cut, that one stays which the other one wants to give it to. */
-	if (b->epoch > epoch || (b->epoch == epoch && (b->role == DIVE_OWNED || b->role == DIVE_LEAVING)))
-		return DIVE_STALE;
-	if (b->seen > epoch)
-		return DIVE_CLAIM;
-	if (b->role == DIVE_LEAVING || b->given_up == transfer || !d->up || dk_node_state(d) == DK_OFFLINE)
-		return DIVE_NOT_MINE;
-	dive_empty(st, bucket);
-	dive_role(st, bucket, DIVE_LANDING);
-	b->transfer = transfer;
-	b->parts = 0;
-	return 0;
-}
-
-static void land_nowhere(struct dive_storage *st, uint16_t bucket, uint64_t transfer)
-{
-	struct dive_bucket *b = &st->buckets[bucket];
-
-	if (b->role != DIVE_LANDING || b->transfer != transfer)
-		return;
-	dive_empty(st, bucket);
-	dive_role(st, bucket, DIVE_NONE);
-}
-
-/* It came, if it is here or was here in a later epoch. If not, what is still on its way is not taken any more. */
-static int has_come(struct dive_storage *st, uint16_t bucket, uint32_t epoch, uint64_t transfer)
-{
-	struct dive_bucket *b = &st->buckets[bucket];
-
-	if (b->epoch > epoch)
-		return 0;
-	land_nowhere(st, bucket, transfer);
-	b->given_up = transfer;
-	return DIVE_NOT_MINE;
-}
-
-int dive_on_migrate(struct dives *d, struct dk_call *call, dk_str storage, uint16_t bucket, uint32_t epoch, uint64_t transfer,
-		    uint32_t part, bool last, bool ask, dk_slice keys)
-{
-	struct dive_storage *st = dive_find(d, storage);
-	struct dive_bucket *b;
-	int outcome;
-
-	if (!st || bucket >= DIVE_BUCKETS)
-		return dive_on_migrate_answer(call, DIVE_NOT_MINE, 0);
-	b = &st->buckets[bucket];
-	if (ask) {
-		outcome = has_come(st, bucket, epoch, transfer);
-		return dive_on_migrate_answer(call, (uint8_t)outcome, b->epoch);
-	}
-	outcome = admit(d, st, bucket, epoch, transfer, part);
-	if (outcome == 0 && dive_parcel_unpack(st, bucket, keys))
-		outcome = DIVE_NOT_MINE;
-	if (outcome) {
-		if (outcome != DIVE_STALE && outcome != DIVE_CLAIM)
-			land_nowhere(st, bucket, transfer);
-		return dive_on_migrate_answer(call, (uint8_t)outcome, outcome == DIVE_CLAIM ? b->seen : b->epoch);
-	}
-	b->parts++;
-	b->since_ms = dk_now(d);
-	if (last) {
-		dive_epoch(b, epoch + 1);
-		b->version = 0;
-		b->copy.family = 0;
-		b->hold_ms = 0;
-		dive_role(st, bucket, DIVE_OWNED);
-		d->n.moved_in++;
-	}
-	return dive_on_migrate_answer(call, 0, b->epoch);
 }

@@ -2,9 +2,9 @@
 /*
  * State of the plugin dive, shared by its files: dive.c (options, phases), dive_ask.c (who asks: the service), dive_serve.c (who
  * owns: what other nodes ask), dive_view.c (which nodes hold a storage), dive_claim.c (buckets that nobody owns), dive_claimed.c
- * (what others claim), dive_move.c (buckets that change their owner), dive_copy.c (copies of buckets on one more node),
- * dive_compare.c (whether they are alike), dive_parcel.c (buckets as bytes), dive_store.[ch] (the keys), dive_memo.[ch] (what was
- * done), dive_hrw.[ch] (who owns what).
+ * (what others claim), dive_move.c and dive_land.c (buckets that change their owner, at either end), dive_copy.c (copies of
+ * buckets on one more node), dive_compare.c (whether they are alike), dive_parcel.c (buckets as bytes), dive_store.[ch] (the
+ * keys), dive_memo.[ch] (what was done), dive_hrw.[ch] (who owns what).
  */
 #ifndef DIVE_STATE_H
 #define DIVE_STATE_H
@@ -47,6 +47,9 @@ struct dive_bucket {
 	uint64_t told_copy;
 	uint32_t parts; /* LANDING: that have come */
 	uint64_t transfer; /* LANDING: which */
+	bool keeps; /* LANDING: what is here is a copy, and stays until all has come, which is put aside */
+	uint8_t *landing;
+	size_t landing_n, landing_cap;
 	uint64_t given_up; /* a transfer that must not come any more */
 	uint64_t since_ms; /* of this role */
 	uint64_t retry_ms; /* OWNED: not moved before */
@@ -59,7 +62,7 @@ struct dive_bucket {
 	uint32_t copying; /* OWNED: changes and reads that wait for the copy */
 	uint64_t leased_ms; /* OWNED: the copy will not be taken over before */
 	uint64_t promised_ms; /* COPY: it is not taken over before */
-	struct dk_addr keeper; /* NONE, COPY: who was heard to own it; family 0 = not known */
+	struct dk_addr keeper; /* NONE, COPY: who was heard to own it; family 0 = not known. LANDING: who sends it */
 };
 
 struct dive_storage {
@@ -198,7 +201,6 @@ static inline bool dive_there(const struct dk_cluster_node *n)
 }
 
 /* ---- dive_claim.c, dive_claimed.c ---- */
-enum { DIVE_LANDED_MS = 5000 }; /* a bucket that began to come and stopped is given up */
 enum dive_objection { DIVE_FREE, DIVE_OWNED_HERE, DIVE_SPOKEN_FOR };
 /* Another node claims it, too: false if it is this one's turn. */
 bool dive_claim_yields(struct dives *d, struct dive_storage *st, uint16_t bucket, const struct dk_addr *to);
@@ -243,5 +245,11 @@ size_t dive_parcel_part(dk_slice bytes, size_t most);
 /* ---- dive_move.c ---- */
 void dive_move_look(struct dives *d, struct dive_storage *st);
 void dive_move_fini(struct dives *d);
+
+/* ---- dive_land.c ---- */
+/* Gives up what has begun to come; a copy stays one. Nothing, where nothing has. */
+void dive_land_nowhere(struct dive_storage *st, uint16_t bucket);
+void dive_land_look(struct dives *d, struct dive_storage *st); /* once a second: what comes no more */
+void dive_land_free(struct dive_storage *st, uint16_t bucket);
 
 #endif

@@ -82,7 +82,7 @@ static uint64_t mark_of(struct dives *d, struct dive_storage *st)
 
 	while (!dive_alone(d) && (n = d->cluster->next(d->cluster, &slot)))
 		if (holds(d, st, n))
-			mark = add_to_mark(mark, dive_hrw_node(&n->addr));
+			mark = add_to_mark(mark, dive_hrw_node(&n->addr) ^ n->boot); /* one that began anew has nothing */
 	return mark;
 }
 
