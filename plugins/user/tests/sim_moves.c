@@ -182,7 +182,7 @@ static void hears(struct player *p, bool well)
 	snprintf(to, sizeof(to), "10.1.0.%u", p->index + 1);
 	for (unsigned i = 0; i < NODES; i++) {
 		snprintf(from, sizeof(from), "10.0.0.%u", i + 1);
-		if (well || p->server.ip[3] == i + 1)
+		if (well || p->wires.server.ip[3] == i + 1)
 			dk_sim_link(world, from, to, well ? &far : &none);
 	}
 }
