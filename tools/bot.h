@@ -26,6 +26,7 @@ struct bot_options {
 	/* bounds of a run in a cluster that is disturbed; BOT_NO_BOUND = any number is good */
 	uint32_t max_gap_ms, max_gap_p99_ms, max_told_ms, max_rooms_lost, max_disconnected, max_lost, max_lost_calm, max_wrong,
 		max_doubled_calm;
+	uint32_t min_notices;
 	bool lossless; /* max_lost, max_wrong = 0 */
 	bool seconds_given, bounded; /* bounded: the bounds alone decide about the exit status */
 };
@@ -91,7 +92,7 @@ struct scenario {
 const struct scenario *scenario_named(const char *name);
 void scenarios_help(FILE *out); /* a line for each */
 extern const struct scenario scenario_room, scenario_state, scenario_group, scenario_session, scenario_dm, scenario_dive,
-	scenario_idle;
+	scenario_notifier, scenario_idle;
 
 /* ---- bot_run.c: bots that connect, do what their scenarios say, and leave ---- */
 

@@ -82,6 +82,7 @@ static const struct row rows[] = {
 	{ BOUND, "max-rooms-lost", "N", 0, 0, AT(max_rooms_lost), "of rooms" },
 	{ BOUND, "max-disconnected", "N", 0, 0, AT(max_disconnected), "of bots" },
 	{ BOUND, "max-told-ms", "MS", 0, 0, AT(max_told_ms), "from the last message of a lost room until its members were told" },
+	{ BOUND, "min-notices", "N", 0, 0, AT(min_notices), "notices that each bot hears, at least" },
 	{ HEADING, "server:", NULL, 0, 0, 0, NULL },
 	{ TEXT, "address", "ADDRESS", 0, 0, AT(address), "where it listens (default 127.0.0.1)" },
 	{ NUMBER, "port", "PORT", 0, 65535, AT(port), "likewise (default 9500; 0: one that is free)" },

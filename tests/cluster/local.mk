@@ -14,4 +14,4 @@ EXTRA_DIST += %D%/lib.sh %D%/nodes.sh %D%/cluster.sh %D%/template %D%/mixed
 cluster_programs += %D%/cluster_embed
 %C%_cluster_embed_SOURCES = %D%/cluster_embed.c
 %C%_cluster_embed_LDADD = $(kernel_lib) $(test_libs)
-cluster_scripts += %D%/record.sh
+cluster_scripts += %D%/record.sh %D%/notices.sh
