@@ -75,20 +75,6 @@ bool town_heard(const struct town_player *p, const struct town_player *speaker, 
 	return p->heard[speaker->seat][number / 64] >> (number % 64) & 1;
 }
 
-/*
- * A move hands over what was not acknowledged in time, and that alone may come twice: the wire of legacy has no numbers that
- * outlive a connection. It takes a network that loses packets just then, and the nodes or the client count it.
- */
-static void doubled(struct town_player *p, const struct town_player *speaker, uint32_t number)
-{
-	struct town *t = p->town;
-	uint64_t since = p->moved_ms > speaker->moved_ms ? p->moved_ms : speaker->moved_ms;
-
-	t->doubled++;
-	if (!t->lossy || !since || town_now(t) - since > 6000)
-		town_fail(t, "player %u heard number %u of player %u twice", p->index, number, speaker->index);
-}
-
 static void hear(struct town_player *p, dk_slice payload)
 {
 	struct dk_cursor c = dk_cursor_of(payload);
@@ -105,7 +91,8 @@ static void hear(struct town_player *p, dk_slice payload)
 	note(p, "hears %u of player %u", number, from);
 	p->heard_ms = town_now(t);
 	if (town_heard(p, s, number)) {
-		doubled(p, s, number);
+		t->doubled++;
+		town_fail(t, "player %u heard number %u of player %u twice", p->index, number, from);
 	} else if (number < p->next[s->seat]) {
 		town_fail(t, "player %u heard number %u of player %u after later ones", p->index, number, from);
 	}
@@ -128,7 +115,6 @@ static void on_event(void *arg, struct dkc_client *c, const struct dkc_event *e)
 		break;
 	case DKC_MOVING:
 		note(p, "is sent to " DK_STR_FMT, DK_STR_ARG(e->address));
-		p->moved_ms = town_now(p->town);
 		break;
 	case DKC_ROOM_MOVED:
 		note(p, "is in %.*s", DK_ID52_LEN, e->room->c);

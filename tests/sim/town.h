@@ -52,7 +52,6 @@ struct town_player {
 	uint64_t lost_ms; /* when it was told that its room or connection is lost; 0 = not */
 	uint64_t heard_ms; /* the last time that it heard anybody */
 	uint32_t said;
-	uint64_t moved_ms; /* when it was last sent to another node */
 	uint64_t said_ms[TOWN_NUMBERS];
 	uint64_t heard[TOWN_ROOM_SIZE][TOWN_NUMBERS / 64]; /* by seat of the speaker: bit = number */
 	uint32_t next[TOWN_ROOM_SIZE]; /* by seat: the least number that is not late */
