@@ -9,8 +9,9 @@
 
 #include "tools/bot_plan.h"
 
-static const struct scenario *const scenarios[] = { &scenario_room, &scenario_state, &scenario_group,    &scenario_session,
-						    &scenario_dm,   &scenario_dive,  &scenario_notifier, &scenario_idle };
+static const struct scenario *const scenarios[] = { &scenario_room,  &scenario_state,    &scenario_find,
+						    &scenario_group, &scenario_session,  &scenario_dm,
+						    &scenario_dive,  &scenario_notifier, &scenario_idle };
 
 const struct scenario *scenario_named(const char *name)
 {

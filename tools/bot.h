@@ -92,7 +92,7 @@ struct scenario {
 const struct scenario *scenario_named(const char *name);
 void scenarios_help(FILE *out); /* a line for each */
 extern const struct scenario scenario_room, scenario_state, scenario_group, scenario_session, scenario_dm, scenario_dive,
-	scenario_notifier, scenario_idle;
+	scenario_notifier, scenario_find, scenario_idle;
 
 /* ---- bot_run.c: bots that connect, do what their scenarios say, and leave ---- */
 

@@ -5,7 +5,8 @@ EXTRA_DIST += %D%/packages.txt %D%/readme-tables.sh
 dist_pkgdata_SCRIPTS = %D%/new-plugin.sh
 bin_PROGRAMS += %D%/diarkis-bot
 %C%_diarkis_bot_SOURCES = %D%/bot.c %D%/bot.h %D%/bot_options.c %D%/bot_run.c %D%/bot_visit.c %D%/bot_report.c %D%/bot_process.c \
-	%D%/bot_circle.c %D%/bot_circle.h %D%/bot_circle_report.c %D%/bot_track.c %D%/bot_room.c %D%/bot_state.c %D%/bot_group.c %D%/bot_session.c %D%/bot_dm.c %D%/bot_dive.c %D%/bot_notifier.c %D%/bot_idle.c \
+	%D%/bot_circle.c %D%/bot_circle.h %D%/bot_circle_report.c %D%/bot_track.c %D%/bot_room.c %D%/bot_state.c %D%/bot_find.c %D%/bot_group.c \
+	%D%/bot_session.c %D%/bot_dm.c %D%/bot_dive.c %D%/bot_notifier.c %D%/bot_idle.c \
 	%D%/bot_plan.c %D%/bot_plan.h %D%/bot_child.c %D%/bot_child.h %D%/bot_server.c \
 	%D%/bot_fetch.c %D%/bot_net.c %D%/bot_net.h %D%/bot_net_priv.h %D%/bot_net_tcp.c %D%/bot_net_dial.c \
 	%D%/hist.c %D%/hist.h

@@ -176,6 +176,11 @@ int room_on_enter(struct rooms *s, struct dk_call *call, const struct dk_id52 *i
 
 	if (rc == 0 && room_any(s, room)->phase == ROOM_FROZEN)
 		return room_wait(s, room_any(s, room), call->id);
+	if (rc == 0 && dk_node_state(s) == DK_OFFLINE) { /* which takes no user in */
+		rc = room_wait_to_move(s, room_any(s, room), call->id);
+		if (rc == DK_LATER)
+			return rc;
+	}
 	if (rc == 0)
 		rc = enter(s, room, uid, message, &call->from);
 	return rc < 0 ? rc : room_on_enter_answer(call, (uint8_t)rc, &now_called);
@@ -437,31 +442,35 @@ static void joined(struct rooms *s, const struct room_coming *c)
 	room_welcome(s, c->room, ROOM_VER, ROOM_CMD_JOIN, dk_slice_n(c->message, c->n), c->new_owner);
 }
 
-/* The room went elsewhere while it was on its way here. */
-static void go_after(struct rooms *s, const struct room_coming *c)
+void room_join_late(struct rooms *s, dk_id user, uint16_t cmd, const struct dk_id52 *id, dk_slice message)
 {
-	dk_slice message = dk_slice_n(c->message, c->n);
-	dk_id room = s->svc.find(&s->svc, &c->id);
+	dk_id room = s->svc.find(&s->svc, id);
 	struct room *r = room_live(s, room);
-	const struct room_replica *copy = c->again ? room_replica_find(s, &c->id) : NULL;
 	struct room_coming *here;
 	int rc;
 
-	if (!room && copy) {
-		room_send_after(s, c->user, &c->id, &copy->owner);
-		return;
-	}
 	if (!room)
-		rc = room_remote_join(s, c->user, 0, c->cmd, &c->id, message);
+		rc = room_remote_join(s, user, 0, cmd, id, message);
 	else
-		rc = r ? sit(s, r, c->user, c->cmd, message) : room_why_not(s, room);
-	here = rc ? NULL : coming_take(s, c->user);
+		rc = r ? sit(s, r, user, cmd, message) : room_why_not(s, room);
+	here = rc ? NULL : coming_take(s, user);
 	if (here) {
 		joined(s, here);
 		coming_free(s, here);
 	}
 	if (rc && rc != DK_LATER)
-		room_tell_refusal(s, c->user, c->cmd, ROOM_E_JOIN, rc);
+		room_tell_refusal(s, user, cmd, ROOM_E_JOIN, rc);
+}
+
+/* The room went elsewhere while it was on its way here. */
+static void go_after(struct rooms *s, const struct room_coming *c)
+{
+	const struct room_replica *copy = c->again ? room_replica_find(s, &c->id) : NULL;
+
+	if (copy && !s->svc.find(&s->svc, &c->id))
+		room_send_after(s, c->user, &c->id, &copy->owner);
+	else
+		room_join_late(s, c->user, c->cmd, &c->id, dk_slice_n(c->message, c->n));
 }
 
 void room_left_behind(struct rooms *s, dk_id user, const struct dk_id52 *id)

@@ -60,8 +60,14 @@ int room_wait(struct rooms *s, struct room *r, dk_id call)
 	return DK_LATER;
 }
 
-/* Again from the start: the payload is that of the first time. */
-static void again(struct rooms *s, dk_id id)
+int room_wait_to_move(struct rooms *s, struct room *r, dk_id call)
+{
+	if (!r->move && room_move_by_code(s, s, r, NULL, NULL))
+		return ROOM_NOT_TAKEN;
+	return room_wait(s, r, call);
+}
+
+void room_join_again(struct rooms *s, dk_id id)
 {
 	struct dk_call *call = dk_call_get(s, id);
 	struct dk_cursor c;
@@ -93,13 +99,29 @@ static void again(struct rooms *s, dk_id id)
 		dk_call_done(s, id, rc);
 }
 
-static void let_in(struct rooms *s, struct room_waiting *list)
+void room_let_in(struct rooms *s, struct room_waiting *list)
 {
 	while (list) {
 		struct room_waiting *w = list;
 
 		list = w->next;
-		again(s, w->call);
+		room_join_again(s, w->call);
+		dk_free(s, w, sizeof(*w));
+	}
+}
+
+/* The room stays on a node that goes down: those on other nodes who waited for it to leave are told. */
+static void turn_away(struct rooms *s, struct room *r)
+{
+	struct dk_id52 id = r->id;
+
+	while (r->waiting) {
+		struct room_waiting *w = r->waiting;
+		struct dk_call *call = dk_call_get(s, w->call);
+
+		r->waiting = w->next;
+		if (call)
+			dk_call_done(s, w->call, room_on_enter_answer(call, ROOM_NOT_TAKEN, &id));
 		dk_free(s, w, sizeof(*w));
 	}
 }
@@ -141,7 +163,10 @@ static void end(struct rooms *s, struct room *r, struct room_move *m, int err)
 		dk_disown(m->mover, orphaned, m);
 		done(m->mover, m->arg, m->room, err, &m->new_id);
 	}
+	r = r ? room_live(s, m->room) : NULL;
 	dk_free(s, m, sizeof(*m));
+	if (r && r->waiting)
+		turn_away(s, r);
 }
 
 static void tell_end(struct rooms *s, const struct room_move *m, bool commit)
@@ -184,7 +209,7 @@ static void thaw(struct rooms *s, struct room *r, struct room_move *m)
 	r->ttl_left_ms = 0;
 	s->n.thawed++;
 	room_copies_thawed(s, r);
-	let_in(s, list);
+	room_let_in(s, list);
 }
 
 static void try_it(void *self, struct dk_timer *t);
@@ -265,7 +290,7 @@ static void commit(struct rooms *s, struct room *r, struct room_move *m)
 	}
 	dk_free(s, users, (n + 1u) * sizeof(*users));
 	end(s, NULL, m, 0);
-	let_in(s, list);
+	room_let_in(s, list);
 }
 
 static void maybe_commit(struct rooms *s, struct room *r)

@@ -339,6 +339,46 @@ static void looked(struct rooms *s, struct room_journey *j, uint16_t members, ui
 	dk_call_done(s, id, 0);
 }
 
+/* Code asks for a room of this node. */
+static void look_here(struct rooms *s, struct room_journey *j, dk_id room)
+{
+	struct dk_room_info info = { .members = 0 };
+	dk_slice bytes;
+	int rc;
+
+	if (j->why == TO_READ) {
+		rc = room_props_packed(s, room, dk_str_of(message_of(j)), &bytes);
+		told_props(s, j, rc, rc ? dk_slice_n(NULL, 0) : bytes);
+	} else if (j->why == TO_LOOK) {
+		s->svc.info(&s->svc, room, &info);
+		looked(s, j, info.members, info.max_members);
+	} else {
+		bytes = message_of(j);
+		end(s, j, room_cancel(s, room, dk_slice_n(bytes.p + 2, bytes.n - 2)));
+	}
+}
+
+/* It was found, and is on its way, or has come, to this very node. */
+static bool came_here(struct rooms *s, struct room_journey *j)
+{
+	dk_id room = s->svc.find(&s->svc, &j->id);
+
+	if (!room)
+		return false;
+	if (j->why != TO_JOIN) {
+		look_here(s, j, room);
+		return true;
+	}
+	if (j->search)
+		room_search_here(s, j->search, room);
+	else if (j->call)
+		room_join_again(s, j->call);
+	else
+		room_join_late(s, j->user, j->cmd, &j->id, message_of(j));
+	journey_free(s, j);
+	return true;
+}
+
 /* dk_carrier_done_fn */
 static void answered(void *self, void *arg, int err, int status, dk_slice body)
 {
@@ -373,7 +413,7 @@ static void answered(void *self, void *arg, int err, int status, dk_slice body)
 		j->around = 0;
 		outcome = DK_ROOM_GONE;
 	}
-	if (outcome == DK_ROOM_GONE && ask_next(s, j) == 0)
+	if (outcome == DK_ROOM_GONE && (came_here(s, j) || ask_next(s, j) == 0))
 		return;
 	if (outcome)
 		end(s, j, outcome == ROOM_MOVED ? DK_ROOM_GONE : outcome);
@@ -430,20 +470,10 @@ static void set_out_late(void *self, struct dk_timer *t)
 	struct room_journey *j = dk_container_of(t, struct room_journey, again);
 	struct rooms *s = self;
 	dk_id room = s->svc.find(&s->svc, &j->id);
-	struct dk_room_info info = { .members = 0 };
 	struct dk_id52 now_called;
-	dk_slice list;
 
-	if (room && j->why == TO_READ) {
-		int rc = room_props_packed(s, room, dk_str_of(message_of(j)), &list);
-
-		told_props(s, j, rc, rc ? dk_slice_n(NULL, 0) : list);
-	} else if (room && j->why == TO_LOOK) {
-		s->svc.info(&s->svc, room, &info);
-		looked(s, j, info.members, info.max_members);
-	} else if (room) {
-		list = message_of(j);
-		end(s, j, room_cancel(s, room, dk_slice_n(list.p + 2, list.n - 2)));
+	if (room) {
+		look_here(s, j, room);
 	} else {
 		if (room_alias_get(&s->aliases, &j->id, dk_now(s), &now_called))
 			j->id = now_called;

@@ -28,8 +28,10 @@ static void end_room(struct rooms *s, struct room *r, enum dk_reason reason)
 {
 	dk_id room = r->handle;
 	struct dk_room_event ev = { room, &r->id, reason == DK_REASON_MOVED };
+	struct room_waiting *waiting = r->waiting;
 
 	r->phase = ROOM_DYING;
+	r->waiting = NULL;
 	while (r->member_n) {
 		dk_id user = r->members[r->member_n - 1];
 
@@ -44,6 +46,7 @@ static void end_room(struct rooms *s, struct room *r, enum dk_reason reason)
 	room_store_remove(&s->store, r);
 	s->n.discarded++;
 	room_count(s);
+	room_let_in(s, waiting);
 	room_drain_look(s);
 }
 

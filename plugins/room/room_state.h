@@ -258,6 +258,8 @@ enum room_note {
 void room_note_write(struct dk_writer *w, enum room_note kind, const struct dk_id52 *id, dk_slice rest);
 void room_on_user_arrived(struct rooms *s, const struct dk_user_arrived *ev);
 void room_on_user_connected(struct rooms *s, const struct dk_user_connected *ev);
+/* A user of this node, whose command has ended, joins the room by that command, wherever it is. */
+void room_join_late(struct rooms *s, dk_id user, uint16_t cmd, const struct dk_id52 *id, dk_slice message);
 /* Its room is about to leave without it, for its client is not here: it goes after the room when that comes. */
 void room_left_behind(struct rooms *s, dk_id user, const struct dk_id52 *id);
 /* It has a seat, and its client is on the way. */
@@ -282,6 +284,12 @@ void room_move_confirmed(struct rooms *s, struct room *r);
 void room_move_drop(struct rooms *s, struct room *r);
 /* A call of room.join or room.enter waits until the room is somewhere. Returns DK_LATER or -ENOMEM. */
 int room_wait(struct rooms *s, struct room *r, dk_id call);
+/* A call of room.enter waits until the room has left a node that goes down. Also ROOM_NOT_TAKEN: nobody takes it now. */
+int room_wait_to_move(struct rooms *s, struct room *r, dk_id call);
+/* Those who waited, once the room is somewhere, or nowhere. */
+void room_let_in(struct rooms *s, struct room_waiting *list);
+/* Such a call from the start: its payload is that of the first time. A call that is over is fine. */
+void room_join_again(struct rooms *s, dk_id call);
 void room_move_free(struct rooms *s, struct room *r);
 
 /* ---- room_pick.c: nodes ---- */
@@ -371,6 +379,8 @@ int room_support_init(struct rooms *s);
 void room_support_reload(struct rooms *s);
 /* The search goes on with the next room: rc is why not that one. */
 void room_search_refused(struct rooms *s, struct room_search *search, int rc);
+/* The room has come to this node meanwhile. */
+void room_search_here(struct rooms *s, struct room_search *search, dk_id room);
 /* Its user is on the way to another node. */
 void room_search_gone(struct rooms *s, struct room_search *search);
 /* Nobody finds the room any more. */

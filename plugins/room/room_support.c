@@ -293,6 +293,14 @@ static void enter(struct rooms *s, struct room_search *q, struct dk_call *call, 
 	search_free(s, q);
 }
 
+void room_search_here(struct rooms *s, struct room_search *q, dk_id room)
+{
+	struct dk_call *call = search_call(s, q);
+
+	if (call)
+		enter(s, q, call, room);
+}
+
 void room_search_refused(struct rooms *s, struct room_search *q, int rc)
 {
 	dk_id id = q->call;

@@ -121,6 +121,13 @@ for type in UDP TCP; do
 		"sent": 400,
 		"lost": 0, "lost_calm": 0, "duplicated": 0, "duplicated_calm": 0, "out_of_order": 0
 	OUT
+	expect "random joins and rooms found by type over $type" 0 $bot find --endpoint "$url" --type $type --bots 20 --room-size 4 --rate 10 \
+		--messages 10 --json --quiet <<-OUT
+		"kind": "find"
+		"seats": 4, "rounds": 200,
+		"overfull": 0, "turned_away": 0, "found": 200,
+		"missing": 0, "wrong_calm": 0
+	OUT
 	expect "messages in pairs over $type" 0 $bot dm --endpoint "$url" --type $type --bots 20 --rate 50 --messages 20 --reliable --json --quiet <<-OUT
 		"sent": 400, "expected": 400, "delivered": 400, "lost": 0, "lost_calm": 0, "duplicated": 0, "duplicated_calm": 0, "out_of_order": 0, "told": 0
 	OUT

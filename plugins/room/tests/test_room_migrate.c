@@ -488,6 +488,38 @@ START_TEST(joins_wait_for_it)
 }
 END_TEST
 
+/* A room that comes to the very node of who asks for it, at any moment of its way. */
+START_TEST(joins_find_it_at_home)
+{
+	for (unsigned ms = 0; ms < 16; ms++) {
+		uint8_t buf[2 + DK_ID52_LEN];
+		struct dk_writer w = dk_writer_on(buf, sizeof(buf));
+		struct player *ann, *eve, *dan;
+
+		fabric_close();
+		open_cluster(2, ms + 1);
+		ann = player_new(0, "ann");
+		eve = player_new(1, "eve");
+		dan = player_new(1, "dan");
+		make_room(0, ann, 3, 0);
+		fabric_jitter(5);
+		say_migrate(ann);
+		fabric_run(ms);
+		say_id(eve, ROOM_CMD_JOIN, "hello");
+		dk_wr_bytes16(&w, dk_slice_n(the_id.c, DK_ID52_LEN));
+		player_send(dan, 1, ROOM_CMD_COUNT_MEMBERS, dk_written(&w));
+		fabric_run(500);
+		ck_assert_uint_eq(times(player_heard(dan), "13 ok "), 1);
+		ck_assert_uint_eq(ann->node, 1);
+		ck_assert_uint_eq(eve->node, 1);
+		ck_assert_uint_eq(info_at(1).members, 2);
+		ck_assert_uint_eq(info_at(1).reserved, 0);
+		ck_assert_uint_eq(times(player_heard(ann), "101 push hello\n"), 1);
+		ck_assert_uint_eq(times(player_heard(eve), "101 ok "), 1);
+	}
+}
+END_TEST
+
 /* Who is on the way to a room that moves finds it. */
 START_TEST(joins_find_it)
 {
@@ -601,6 +633,88 @@ START_TEST(node_goes_down)
 }
 END_TEST
 
+/* Users of other nodes join rooms of a node that is going down: these go first, to where it is, at home or elsewhere. */
+START_TEST(joins_when_a_node_goes_down)
+{
+	struct player *ann, *eve;
+
+	fabric_close();
+	open_cluster(3 - (unsigned)_i, 1);
+	ann = player_new(0, "ann");
+	eve = player_new(1, "eve");
+	make_room(0, ann, 3, 0);
+	fabric_offline(0);
+	dk_stop(dk_harness_kernel(fabric[0].h));
+	fabric_run(5);
+	say_id(eve, ROOM_CMD_JOIN, "hello");
+	fabric_run(500);
+	ck_assert_uint_eq(ann->node, 2 - (unsigned)_i);
+	ck_assert_uint_eq(eve->node, ann->node);
+	ck_assert_uint_eq(info_at(ann->node).members, 2);
+	ck_assert_uint_eq(info_at(ann->node).reserved, 0);
+	ck_assert_uint_eq(times(player_heard(ann), "101 push hello\n"), 1);
+	ck_assert_uint_eq(times(player_heard(eve), "101 ok "), 1);
+}
+END_TEST
+
+/* A room that nobody takes: they are told, and in time. */
+START_TEST(nobody_takes_the_one_they_join)
+{
+	struct player *ann = player_new(0, "ann"), *eve = player_new(1, "eve");
+
+	make_room(0, ann, 3, 0);
+	fabric_believe(0, 1, DK_DEAD);
+	fabric_believe(0, 2, DK_DEAD);
+	dk_stop(dk_harness_kernel(fabric[0].h));
+	fabric_run(5);
+	say_id(eve, ROOM_CMD_JOIN, "hello");
+	fabric_run(100);
+	ck_assert_str_eq(player_heard(eve), "101 bad the node of the room could not take the user in\n");
+	ck_assert_uint_eq(info_at(0).members, 1);
+	ck_assert_uint_eq(info_at(0).reserved, 0);
+	player_leave(ann);
+	fabric_run(500);
+	fabric_stop(0);
+}
+END_TEST
+
+/* One that others were to take, and did not. */
+START_TEST(everybody_refuses_the_one_they_join)
+{
+	struct player *ann = player_new(0, "ann"), *eve = player_new(1, "eve");
+
+	player_new(2, "dan");
+	make_room(0, ann, 3, 0);
+	for (unsigned i = 0; i < 3; i++) /* nobody has heard of it */
+		dk_stop(dk_harness_kernel(fabric[i].h));
+	fabric_run(5);
+	say_id(eve, ROOM_CMD_JOIN, "hello");
+	fabric_run(1900);
+	ck_assert_str_eq(player_heard(eve), "101 bad the node of the room could not take the user in\n");
+	ck_assert_uint_eq(info_at(0).members, 1);
+	ck_assert_int_gt(fabric_count(1, "landings_refused") + fabric_count(2, "landings_refused"), 0);
+}
+END_TEST
+
+/* One that ends before it could leave. */
+START_TEST(removed_while_they_wait)
+{
+	struct player *ann = player_new(0, "ann"), *eve = player_new(1, "eve");
+	dk_id room = make_room(0, ann, 3, 0);
+
+	player_new(2, "dan");
+	for (unsigned i = 0; i < 3; i++)
+		dk_stop(dk_harness_kernel(fabric[i].h));
+	fabric_run(5);
+	say_id(eve, ROOM_CMD_JOIN, "hello");
+	fabric_run(300);
+	ck_assert_str_eq(player_heard(eve), "");
+	ck_assert_int_eq(fabric[0].rooms->remove(fabric[0].rooms, room, 1, 102, dk_slice_n(NULL, 0)), 0);
+	fabric_run(20);
+	ck_assert_str_eq(player_heard(eve), "101 bad there is no such room\n");
+}
+END_TEST
+
 /* Alone it is as if there were no cluster: the node waits for its users. */
 START_TEST(nobody_takes_them)
 {
@@ -676,9 +790,14 @@ int main(void)
 	tcase_add_test(t, a_member_vanishes_meanwhile);
 	tcase_add_test(t, removed_meanwhile);
 	tcase_add_test(t, joins_wait_for_it);
+	tcase_add_test(t, joins_find_it_at_home);
 	tcase_add_test(t, joins_find_it);
 	tcase_add_test(t, by_code);
 	tcase_add_test(t, node_goes_down);
+	tcase_add_loop_test(t, joins_when_a_node_goes_down, 0, 2);
+	tcase_add_test(t, nobody_takes_the_one_they_join);
+	tcase_add_test(t, everybody_refuses_the_one_they_join);
+	tcase_add_test(t, removed_while_they_wait);
 	tcase_add_test(t, nobody_takes_them);
 	tcase_add_test(t, source_dies_at_the_end);
 	suite_add_tcase(suite, t);

@@ -133,6 +133,40 @@ START_TEST(alone)
 }
 END_TEST
 
+/* A room that is on its way to another node, or about to leave one that goes down (_i 1), is found as any other, by who is there
+ * already, too; but for the moment in which it has left and the directory has not heard of that yet. */
+START_TEST(found_on_its_way)
+{
+	unsigned found = 0;
+
+	for (unsigned ms = 0; ms < 16; ms++) {
+		struct player *ann, *eve;
+
+		if (ms)
+			fabric_close();
+		open_nodes(3, "support = true");
+		ann = player_new(0, "ann");
+		eve = player_new(1, "eve");
+		say_random(ann, ROOM_CMD_RAND_JOIN, 4, "");
+		fabric_run(100);
+		fabric_jitter(5);
+		if (_i)
+			dk_stop(dk_harness_kernel(fabric[0].h));
+		else
+			player_send(ann, 1, ROOM_CMD_MIGRATE, dk_slice_n(NULL, 0));
+		fabric_run(ms);
+		say_random(eve, ROOM_CMD_RAND_JOIN, 4, "");
+		fabric_run(600);
+		ck_assert_uint_eq(ann->node, 1);
+		ck_assert_uint_eq(eve->node, 1);
+		ck_assert_int_eq(answer_to_random(eve), 'y');
+		found += room_of(ann) == room_of(eve);
+		ck_assert_uint_eq(members_around(ann), room_of(ann) == room_of(eve) ? 2 : 1);
+	}
+	ck_assert_uint_ge(found, _i ? 16 : 8);
+}
+END_TEST
+
 START_TEST(created_for_others)
 {
 	struct player *ann, *bob;
@@ -463,6 +497,7 @@ int main(void)
 	tcase_add_test(t, created_for_others);
 	tcase_add_test(t, refusals);
 	tcase_add_test(t, across_nodes);
+	tcase_add_loop_test(t, found_on_its_way, 0, 2);
 	tcase_add_test(t, nobody_keeps_a_directory);
 	tcase_add_loop_test(t, swarm, 0, 4);
 	tcase_add_test(t, directory_out_of_reach);
