@@ -109,6 +109,7 @@ struct bot {
 	bool up, lost; /* has had its connection; has lost it for good */
 	bool searching; /* for its room */
 	uint64_t searched_ns; /* since when */
+	uint64_t heard_ns; /* when anything came last */
 };
 
 struct visits; /* bot_visit.c */

@@ -68,12 +68,16 @@ static int dm_open(struct part *p, void **ret_self)
 	return circle_open(p, &ops, ret_self);
 }
 
-/* To the first bot, who does not know visitors: looking it up is enough. */
+/* To the first bot that is there yet, who does not know visitors: looking it up is enough. */
 static uint32_t dm_visit(struct part *p, struct dkc_client *c, void *arg)
 {
+	const struct circles *s = p->self;
+	uint32_t bot = 0;
 	char uid[128];
 
-	return dkc_dm_connect(c, dk_str_c(fetch_uid(p->o, 0, uid, sizeof(uid))), visits_answered, arg) == 0;
+	while (bot + 1 < p->o->bots && s->members[bot].state == MEMBER_LOST)
+		bot++;
+	return dkc_dm_connect(c, dk_str_c(fetch_uid(p->o, bot, uid, sizeof(uid))), visits_answered, arg) == 0;
 }
 
 const struct scenario scenario_dm = {

@@ -5,7 +5,8 @@
  *
  * What happens to the connections is counted here, since it is the same for everybody: who was moved, who looked for its node, who
  * was disconnected and why. When clients found another node after a silence, or were told that there is none, the time from what
- * may have got lost before the silence to then is a disturbance: a message lost then went with a node that died.
+ * may have got lost before the silence to then is a disturbance: a message lost then went with a node that died. The same when a
+ * client, which has no room to look for, gave up a node that is silent.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -86,6 +87,13 @@ static void found(struct run *r, struct bot *b)
 	set_searching(r, b, false);
 }
 
+/* Its node is silent, and there is nothing it could look for elsewhere. */
+static void gave_up(struct run *r, const struct bot *b, const struct dkc_event *e)
+{
+	if (b->heard_ns && (e->reason == DKC_SILENCE || e->reason == DKC_RETRY || e->reason == DKC_UNREACHABLE))
+		disturbed(r, b->heard_ns - AFTER_FOUND_NS, net_now_ns(r->net) + AFTER_FOUND_NS);
+}
+
 /* ---- what happens to bots ---- */
 
 static size_t ended_as(const struct dkc_event *e)
@@ -123,6 +131,8 @@ static void on_connection(struct run *r, struct bot *b, const struct dkc_event *
 		found(r, b);
 		break;
 	case DKC_DISCONNECTED:
+		if (!b->searching)
+			gave_up(r, b, e);
 		found(r, b);
 		r->reasons[ended_as(e)]++;
 		r->lost_bots += e->reason != DKC_BY_CLIENT && !b->lost;
@@ -143,6 +153,8 @@ static void on_event(void *arg, struct dkc_client *client, const struct dkc_even
 	bool first = e->kind == DKC_CONNECTED && !b->up;
 
 	(void)client;
+	if (e->kind == DKC_PUSH || e->kind == DKC_RESPONSE || e->kind == DKC_ECHO)
+		b->heard_ns = net_now_ns(r->net);
 	if (e->kind != DKC_PUSH)
 		on_connection(r, b, e);
 	for (uint32_t i = 0; i < r->part_n; i++) {

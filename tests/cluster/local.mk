@@ -9,7 +9,7 @@ cluster_scripts += %D%/kept.sh
 cluster_scripts += %D%/bots.sh %D%/boot.sh %D%/stop.sh %D%/http.sh %D%/crowd.sh %D%/tasks.sh %D%/crash.sh %D%/install.sh \
 	%D%/workers.sh %D%/calls.sh %D%/scenario.sh %D%/health.sh %D%/cluster_up.sh %D%/cluster_template.sh \
 	%D%/cluster_mars.sh %D%/cluster_rolling.sh %D%/cluster_drain.sh %D%/cluster_follow.sh %D%/cluster_pause.sh %D%/cluster_kill.sh \
-	%D%/cluster_mixed.sh %D%/cluster_find.sh
+	%D%/cluster_mixed.sh %D%/cluster_find.sh %D%/cluster_dm.sh
 EXTRA_DIST += %D%/lib.sh %D%/nodes.sh %D%/cluster.sh %D%/template %D%/mixed
 cluster_programs += %D%/cluster_embed
 %C%_cluster_embed_SOURCES = %D%/cluster_embed.c
