@@ -5,7 +5,7 @@
 # Runs test programs written with Check, and scripts, at most two at a time. A program prints Check's summary line; so may a
 # script, which else counts as one check and fails by its exit status. Each gets one line with its time, a failing one its output.
 # The last two lines are Check's totals over all of them, and "N passed, N failed". Fails when anything failed, and when
-# nothing ran.
+# nothing ran. Each has a TMPDIR of its own, which goes afterwards; what is left in it fails a program that passed.
 #
 # Environment: TEST_SRCDIR, TEST_BUILDDIR (absolute), ONLY and EXCEPT (lists of words: run what contains one of the first
 # and none of the second), DK_TEST_JOBS (2), DK_TEST_TIMEOUT (600 s a program; Check's own limits are shorter). Programs
@@ -19,13 +19,17 @@ cd "$TEST_BUILDDIR" || exit 1
 logs=$TEST_BUILDDIR/tests/log
 mkdir -p "$logs"
 results=$(mktemp "$logs/results.XXXXXX") || exit 1
-trap 'rm -f "$results"' EXIT
+folders=$(mktemp -d "${TMPDIR:-/tmp}/diarkis-tests.XXXXXX") || exit 1
+trap 'rm -rf "$results" "$folders"' EXIT
 
 # One test, in a process of its own: prints its line (and output) at once, so that two tests never mix.
 run_one()
 {
-	local name=$1 log=$logs/${1//\//_}.log start=$EPOCHREALTIME rc=0 checks=1 failures=0 errors=0 note='' summary took
+	local name=$1 log=$logs/${1//\//_}.log start=$EPOCHREALTIME rc=0 checks=1 failures=0 errors=0 note='' summary took left
+	local TMPDIR=$folders/${1//\//_}
 
+	export TMPDIR
+	mkdir "$TMPDIR"
 	case $name in
 	*.sh) timeout "$DK_TEST_TIMEOUT" bash "$TEST_SRCDIR/$name" >"$log" 2>&1 </dev/null || rc=$? ;;
 	*) timeout "$DK_TEST_TIMEOUT" "./$name" >"$log" 2>&1 </dev/null || rc=$? ;;
@@ -44,6 +48,11 @@ run_one()
 			note=" (exit status $rc; see the output)"
 		fi
 		[ "$checks" -gt 0 ] || { errors=1 checks=1 note=" (it ran no check)"; }
+	fi
+	left=$(find "$TMPDIR" -mindepth 1 -maxdepth 1 -printf '%f ')
+	rm -rf "$TMPDIR"
+	if [ $((failures + errors)) -eq 0 ] && [ -n "$left" ]; then
+		errors=1 note=" (it leaves in TMPDIR: $left)"
 	fi
 	[ $rc -ne 124 ] || note=" (stopped after $DK_TEST_TIMEOUT s)"
 	{

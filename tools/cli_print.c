@@ -109,21 +109,26 @@ static char *payload_words(const struct dk_command *row, const struct dk_param *
 	return text;
 }
 
-static void print_frame(struct cli *s, const char *kind, uint8_t ver, uint16_t cmd, const char *status,
+/* code: of a structured error, else 0. */
+static void print_frame(struct cli *s, const char *kind, uint8_t ver, uint16_t cmd, const char *status, uint32_t code,
 			const struct dk_command *row, const char *text)
 {
-	char number[32];
+	char number[32], code_text[16] = "";
 
 	snprintf(number, sizeof(number), "%u %u", ver, cmd);
+	if (code)
+		snprintf(code_text, sizeof(code_text), " %u", code);
 	if (s->json) {
 		json_t *o = json_pack("{s:s, s:i, s:i, s:s*, s:s*, s:s*}", "event", kind, "ver", ver, "cmd", cmd, "status", status,
 				      "name", row ? row->name : NULL, "payload", text ? text : "");
 
+		if (code)
+			json_object_set_new(o, "code", json_integer(code));
 		json_dumpf(o, stdout, JSON_COMPACT);
 		json_decref(o);
 		putchar('\n');
 	} else {
-		printf("%s %s%s%s%s%s\n", kind, row ? row->name : number, status ? " " : "", status ? status : "",
+		printf("%s %s%s%s%s%s%s\n", kind, row ? row->name : number, status ? " " : "", status ? status : "", code_text,
 		       text && *text ? ": " : "", text ? text : "");
 	}
 	fflush(stdout);
@@ -132,7 +137,7 @@ static void print_frame(struct cli *s, const char *kind, uint8_t ver, uint16_t c
 void cli_print_reply(struct cli *s, const struct dkc_reply *r)
 {
 	const struct dk_command *row = cli_row_of(r->ver, r->cmd);
-	uint32_t code;
+	uint32_t code = 0;
 	char *text;
 
 	if (dkc_ok(r)) {
@@ -142,7 +147,7 @@ void cli_print_reply(struct cli *s, const struct dkc_reply *r)
 
 		text = bytes_text(dk_slice_of(why));
 	}
-	print_frame(s, "answer", r->ver, r->cmd, status_name(r->status), row, text);
+	print_frame(s, "answer", r->ver, r->cmd, status_name(r->status), code, row, text);
 	free(text);
 }
 
@@ -179,12 +184,12 @@ void cli_event(void *arg, struct dkc_client *c, const struct dkc_event *e)
 		s->pushes++;
 		row = cli_push_of(e->ver, e->cmd);
 		text = payload_words(row, row ? row->out : NULL, e->payload);
-		print_frame(s, "push", e->ver, e->cmd, NULL, row, text);
+		print_frame(s, "push", e->ver, e->cmd, NULL, 0, row, text);
 		free(text);
 		break;
 	case DKC_NOTE:
 		text = bytes_text(e->payload);
-		print_frame(s, "note", e->ver, e->cmd, NULL, NULL, text);
+		print_frame(s, "note", e->ver, e->cmd, NULL, 0, cli_push_of(e->ver, e->cmd), text);
 		free(text);
 		break;
 	case DKC_OFFLINE:

@@ -289,7 +289,7 @@ static void on_moved_away(void *self, void *arg, dk_id user, int err)
 
 	if (!err || !u)
 		return;
-	f.status = (uint8_t)dk_error_body(s, DK_STATUS_ERR, DK_E_INTERNAL,
+	f.status = (uint8_t)dk_error_body(s, DK_STATUS_ERR, err == DK_REFUSED ? DK_E_USER_MIGRATE : DK_E_NODE_NOT_FOUND,
 					  err == DK_REFUSED ? "the other node did not take the user in; ask again"
 							    : "the other node did not answer; ask again",
 					  &w);
@@ -305,18 +305,18 @@ static int move_away(struct users *s, struct dk_call *call, dk_str type)
 	int rc;
 
 	if (!t)
-		return dk_refuse(call, DK_E_PARAMS, "the user has no connection that could go elsewhere");
+		return dk_refuse(call, DK_E_USER_MIGRATE, "the user has no connection that could go elsewhere");
 	if (!type.n)
 		type = dk_str_c(t->type);
 	if (!s->carrier || !s->cluster)
-		return dk_refuse(call, DK_E_PARAMS, "this node is alone: there is no other one to go to");
+		return dk_refuse(call, DK_E_USER_MIGRATE, "this node is alone: there is no other one to go to");
 	node = s->cluster->pick(s->cluster, type, true);
 	if (!node)
-		return dk_refuse(call, DK_E_PARAMS, "no other node serves %.*s and takes users now",
+		return dk_refuse(call, DK_E_USER_MIGRATE, "no other node serves %.*s and takes users now",
 				 (int)(type.n < 64 ? type.n : 64), type.p);
 	rc = user_move(&s->svc, s, call->user, &node->addr, type, dk_slice_n(NULL, 0), on_moved_away, (void *)(uintptr_t)call->cmd);
 	if (rc > 0)
-		return dk_refuse(call, DK_E_PARAMS, "the user is on its way to another node already");
+		return dk_refuse(call, DK_E_USER_MIGRATE, "the user is on its way to another node already");
 	return rc;
 }
 

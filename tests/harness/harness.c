@@ -33,7 +33,7 @@ struct dk_harness {
 	struct dk_addr addr;
 	int verdict;
 	bool own_world, stopped;
-	char temp_dir[32]; /* of the node alone; empty when its environment names another */
+	char temp_dir[256]; /* of the node alone; empty when its environment names another */
 };
 
 struct dk_test_user {
@@ -101,10 +101,12 @@ static bool over(void *arg)
 /* Nodes publish files: each test node has a folder of its own, so that tests do not meet there. */
 static int make_temp_dir(struct dk_harness *h, const char *const *env)
 {
+	const char *parent = getenv("TMPDIR");
+
 	for (; *env; env++)
 		if (strncmp(*env, "TMPDIR=", 7) == 0)
 			return 0;
-	snprintf(h->temp_dir, sizeof(h->temp_dir), "/tmp/diarkis-test-XXXXXX");
+	snprintf(h->temp_dir, sizeof(h->temp_dir), "%s/diarkis-test-XXXXXX", parent ? parent : "/tmp");
 	if (mkdtemp(h->temp_dir))
 		return 0;
 	fprintf(stderr, "no folder %s can be made: %s\n", h->temp_dir, strerror(errno));

@@ -284,6 +284,27 @@ START_TEST(structured_errors)
 }
 END_TEST
 
+/* The codes that the kernel itself gives. */
+START_TEST(codes_of_the_kernel)
+{
+	static const char *const env[] = { "DIARKIS_USE_STRUCT_ERR=TRUE", NULL };
+
+	serve(config, env);
+	ck_assert_int_eq(dispatch(1, DK_FROM_USER, 9, 0, dk_slice_n("\0\1\0", 3)), 0);
+	ck_assert_int_eq(got.status, 40);
+	ck_assert_mem_eq(got.body, "\0\0\x03\xe8", 4); /* 1000 */
+	ck_assert_int_eq(dispatch(1, DK_FROM_USER, 9, 0, dk_slice_n("\0\1\0\1hx", 6)), 0);
+	ck_assert_int_eq(got.status, 40);
+	ck_assert_mem_eq(got.body, "\0\0\x03\xe9", 4); /* 1001 */
+	plan.later = "handler";
+	ck_assert_int_eq(dispatch(1, DK_FROM_CODE, 0, dk_now(the_shop) + 500, dk_slice_n("\0\1\0\1h", 5)), DK_LATER);
+	node_run(&n, 700);
+	ck_assert_int_eq(got.status, 50);
+	ck_assert_mem_eq(got.body, "\0\0\x27\x0f", 4); /* 9999 */
+	over();
+}
+END_TEST
+
 /* Example P of docs/WIRE.md has such a code. */
 START_TEST(codes_of_16_bits)
 {
@@ -717,7 +738,7 @@ START_TEST(a_name_twice)
 }
 END_TEST
 
-UNIT_MAIN("command", answered, refused_and_failed, structured_errors, codes_of_16_bits, hostile_payloads, who_may_call,
-	  from_another_node, puffer_form, hooks_may_say_no, hooks_of_many, each_stage_may_wait, all_stages_wait, deadline,
-	  user_gone, dropped, user_gone_by_the_call_itself, waiting_at_the_end, of_a_plugin_that_stopped, answer_too_long,
+UNIT_MAIN("command", answered, refused_and_failed, structured_errors, codes_of_the_kernel, codes_of_16_bits, hostile_payloads,
+	  who_may_call, from_another_node, puffer_form, hooks_may_say_no, hooks_of_many, each_stage_may_wait, all_stages_wait,
+	  deadline, user_gone, dropped, user_gone_by_the_call_itself, waiting_at_the_end, of_a_plugin_that_stopped, answer_too_long,
 	  scratch_lasts, by_name, refused_tables, a_name_twice)

@@ -193,6 +193,7 @@ struct node {
 static struct dk_env *world;
 static struct node nodes[NODES];
 static struct node *const a = &nodes[0], *const b = &nodes[1];
+static const char *const *node_env; /* NULL = nothing */
 
 static void start_node(struct node *n, const char *name, const char *more)
 {
@@ -202,7 +203,10 @@ static void start_node(struct node *n, const char *name, const char *more)
 	snprintf(config, sizeof(config),
 		 "plugins = { user = { %s }; mem = {}; probe = { name = \"%s\"; }; fake_cluster = { address = \"10.0.0.%d\"; }; };",
 		 more, name, name[0] - 'a' + 1);
-	n->h = dk_harness_open(&(const struct dk_harness_opts){ .config = config, .plugins = plugins, .world = world });
+	n->h = dk_harness_open(&(const struct dk_harness_opts){ .config = config,
+								     .plugins = plugins,
+								     .world = world,
+								     .env = node_env });
 	ck_assert_ptr_nonnull(n->h);
 	n->users = dk_harness_service(n->h, DK_USER_NAME);
 	n->mem = dk_harness_service(n->h, DK_MEM_NAME);
@@ -1060,6 +1064,54 @@ START_TEST(asked_by_the_client)
 }
 END_TEST
 
+/* The code of the one answer that has come, which is of that command and status. */
+static uint32_t code_of(const struct client *c, uint16_t cmd, uint8_t status)
+{
+	struct dk_cursor body;
+	struct dk_frame f;
+	bool reliable;
+
+	ck_assert(c->at->mem->next(c->at->mem, c->end, &f, &reliable));
+	ck_assert_uint_eq(f.cmd, cmd);
+	ck_assert_uint_eq(f.status, status);
+	body = dk_cursor_of(f.payload);
+	return dk_rd_u32(&body);
+}
+
+static bool lose_all(uint16_t cmd)
+{
+	(void)cmd;
+	return true;
+}
+
+START_TEST(codes)
+{
+	static const char *const env[] = { "DIARKIS_USE_STRUCT_ERR=TRUE", NULL };
+	struct client ann;
+
+	teardown();
+	node_env = env;
+	setup();
+	come(&ann, a, "ann");
+	ck_assert_int_eq(a->mem->send(a->mem, ann.end, 0, 5, dk_slice_n(NULL, 0), true), 0);
+	pass(10);
+	ck_assert_uint_eq(code_of(&ann, 5, 40), DK_E_PARAMS);
+	ck_assert_int_eq(a->mem->send(a->mem, ann.end, 0, 5, dk_slice_of(dk_str_c("ZEPPELIN")), true), 0);
+	pass(10);
+	ck_assert_uint_eq(code_of(&ann, 5, 40), DK_E_USER_MIGRATE);
+	b->probe->unpack_rc = DK_REFUSED;
+	ck_assert_int_eq(a->mem->send(a->mem, ann.end, 0, 2, dk_slice_n(NULL, 0), true), 0);
+	pass(10);
+	ck_assert_uint_eq(code_of(&ann, 2, 50), DK_E_USER_MIGRATE);
+	b->probe->unpack_rc = 0;
+	fake_net.lose = lose_all;
+	ck_assert_int_eq(a->mem->send(a->mem, ann.end, 0, 2, dk_slice_n(NULL, 0), true), 0);
+	pass(10000);
+	ck_assert_uint_eq(code_of(&ann, 2, 50), DK_E_NODE_NOT_FOUND);
+	node_env = NULL;
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("moves of users");
@@ -1087,6 +1139,7 @@ int main(void)
 	tcase_add_test(t, mangled);
 	tcase_add_test(t, a_copy_becomes_the_user);
 	tcase_add_test(t, asked_by_the_client);
+	tcase_add_test(t, codes);
 	suite_add_tcase(suite, t);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);
