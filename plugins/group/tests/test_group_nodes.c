@@ -72,16 +72,6 @@ static void leave(struct player *p, const struct dk_id52 *id, const char *messag
 	player_send(p, GROUP_VER, GROUP_CMD_LEAVE, dk_written(&w));
 }
 
-/* How often text stands in what p has heard since the last look. */
-static unsigned times(const char *heard, const char *what)
-{
-	unsigned n = 0;
-
-	for (const char *at = heard; (at = strstr(at, what)); at += strlen(what))
-		n++;
-	return n;
-}
-
 static void make(struct player *p, bool allow_empty, uint32_t interval_ms, struct dk_id52 *ret_id)
 {
 	struct dk_group_opts o = { .allow_empty = allow_empty, .join = true, .ttl_s = 11, .interval_ms = interval_ms };

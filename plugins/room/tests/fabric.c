@@ -8,6 +8,7 @@
 
 #include <check.h>
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -64,6 +65,7 @@ static struct {
 	struct dk_mem_client *end;
 } old_ends[16384];
 static unsigned player_n, old_n;
+static char events[65536];
 
 static struct fabric *fabric_of(struct dk_carrier *c)
 {
@@ -555,6 +557,7 @@ void fabric_open(unsigned n, uint64_t seed, const char *room, const struct dk_pl
 	node_n = n;
 	jitter_ms = 0;
 	player_n = old_n = 0;
+	events[0] = '\0';
 	memset(way_cut, 0, sizeof(way_cut));
 	memset(fabric, 0, sizeof(fabric));
 	extra_plugins = plugins;
@@ -715,6 +718,82 @@ void fabric_close(void)
 		free(players[k]);
 	player_n = 0;
 	dk_env_free(fabric_world);
+}
+
+/* ---- what the test's own plugins see ---- */
+
+void *fabric_probe(unsigned i)
+{
+	return dk_plugin_state(dk_harness_kernel(fabric[i].h), "probe");
+}
+
+void fabric_event(void *self, const char *fmt, ...)
+{
+	size_t n = strlen(events);
+	va_list ap;
+
+	n += (size_t)snprintf(events + n, sizeof(events) - n, "%u ", dk_node_addr(self)->ip[3]);
+	ck_assert_uint_lt(n, sizeof(events));
+	va_start(ap, fmt);
+	vsnprintf(events + n, sizeof(events) - n, fmt, ap);
+	va_end(ap);
+}
+
+const char *fabric_events(void)
+{
+	static char text[sizeof(events)];
+
+	memcpy(text, events, strlen(events) + 1);
+	events[0] = '\0';
+	return text;
+}
+
+void fabric_expect(const char *want)
+{
+	ck_assert_str_eq(fabric_events(), want);
+}
+
+unsigned times(const char *text, const char *word)
+{
+	unsigned n = 0;
+
+	for (const char *at = text; (at = strstr(at, word)); at += strlen(word))
+		n++;
+	return n;
+}
+
+/* ---- rooms ---- */
+
+dk_id fabric_room(unsigned i, const struct player *owner, const struct dk_room_opts *opts, struct dk_id52 *ret_id)
+{
+	struct dk_room *rooms = fabric[i].rooms;
+	struct dk_room_info info;
+	dk_id room;
+
+	ck_assert_int_eq(rooms->create(rooms, owner ? player_user(owner) : 0, opts, &room), 0);
+	ck_assert_int_eq(rooms->info(rooms, room, &info), 0);
+	*ret_id = info.id;
+	return room;
+}
+
+dk_id fabric_room_at(unsigned i, const struct dk_id52 *id)
+{
+	return fabric[i].h ? fabric[i].rooms->find(fabric[i].rooms, id) : 0;
+}
+
+struct dk_room_info fabric_room_info(unsigned i, const struct dk_id52 *id)
+{
+	struct dk_room_info info;
+
+	ck_assert_int_eq(fabric[i].rooms->info(fabric[i].rooms, fabric_room_at(i, id), &info), 0);
+	return info;
+}
+
+void fabric_join(struct player *p, const struct dk_id52 *id)
+{
+	struct dk_room *rooms = fabric[p->node].rooms;
+
+	ck_assert_int_eq(rooms->join(rooms, fabric_room_at(p->node, id), player_user(p), 1, 101, dk_slice_n(NULL, 0)), 0);
 }
 
 /* ---- players ---- */

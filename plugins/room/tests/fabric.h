@@ -22,6 +22,7 @@ enum {
 };
 
 struct fabric;
+struct player;
 
 struct fabric_node {
 	struct dk_harness *h; /* NULL: not there */
@@ -63,6 +64,38 @@ void fabric_jitter(uint32_t ms);
 /* The service's function of that name, asked by this plugin; nobody looks at the answer. */
 void fabric_cancel_far(unsigned i, const struct dk_id52 *id, const dk_str *uids, size_t n);
 int64_t fabric_count(unsigned i, const char *counter); /* of the plugin room */
+
+/* ---- what the test's own plugins see ---- */
+
+/* The plugin "probe": its state is struct probe, init its function or NULL; then come rows of what it needs. */
+#define FABRIC_PROBE(init_, ...)                                                                                                   \
+	static const struct dk_need probe_needs[] = { __VA_ARGS__, { 0 } };                                                        \
+	static const struct dk_ops probe_ops = { .init = init_ };                                                                  \
+	DK_PLUGIN(probe) = {                                                                                                       \
+		DK_PLUGIN_HEAD("probe", "1", "the test's own"),                                                                    \
+		.self_size = sizeof(struct probe),                                                                                 \
+		.needs = probe_needs,                                                                                              \
+		.ops = &probe_ops,                                                                                                 \
+	}
+/* Its state on that node. */
+void *fabric_probe(unsigned i);
+/* Writes down a line, which begins with the number of the plugin's node, from 1 on. */
+void fabric_event(void *self, const char *fmt, ...) DK_PRINTF(2, 3);
+/* All lines since the last look, until the next one. */
+const char *fabric_events(void);
+void fabric_expect(const char *want); /* they are these */
+
+/* ---- rooms ---- */
+
+/* Of that player, or of nobody. Fails the test when it is refused. */
+dk_id fabric_room(unsigned i, const struct player *owner, const struct dk_room_opts *opts, struct dk_id52 *ret_id);
+/* The room as that node has it now; 0 = it does not, or is not there. */
+dk_id fabric_room_at(unsigned i, const struct dk_id52 *id);
+struct dk_room_info fabric_room_info(unsigned i, const struct dk_id52 *id);
+void fabric_join(struct player *p, const struct dk_id52 *id); /* it and the room are on one node */
+
+/* How often a word stands in a text. */
+unsigned times(const char *text, const char *word);
 
 /* ---- clients, through the transport mem, that follow reconnect instructions by themselves ---- */
 

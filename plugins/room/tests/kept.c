@@ -2,34 +2,20 @@
 #include "kept.h"
 
 #include <check.h>
-#include <stdarg.h>
-#include <stdio.h>
 
 struct probe {
 	struct dk_self base;
 	struct dk_room *room;
 };
 
-static char events[8192];
 static bool remove_it;
-
-static void event(struct probe *p, const char *fmt, ...)
-{
-	size_t n = strlen(events);
-	va_list ap;
-
-	n += (size_t)snprintf(events + n, sizeof(events) - n, "%u ", dk_node_addr(p)->ip[3]);
-	va_start(ap, fmt);
-	vsnprintf(events + n, sizeof(events) - n, fmt, ap);
-	va_end(ap);
-}
 
 static void on_changed(struct probe *p, const struct dk_room_member_event *ev)
 {
 	if (ev->change != DK_ROOM_PROPERTIES_CHANGED)
 		return;
 	ck_assert_uint_eq(ev->user, 0);
-	event(p, "change %d %u\n", ev->change, ev->members);
+	fabric_event(p, "change %d %u\n", ev->change, ev->members);
 	if (remove_it) {
 		remove_it = false;
 		ck_assert_int_eq(p->room->remove(p->room, ev->room, 2, 9, dk_slice_n(NULL, 0)), 0);
@@ -38,8 +24,8 @@ static void on_changed(struct probe *p, const struct dk_room_member_event *ev)
 
 static void on_property_changed(struct probe *p, const struct dk_room_property_event *ev)
 {
-	event(p, "property " DK_STR_FMT " %d %lld\n", DK_STR_ARG(ev->name), ev->value ? (int)ev->value->type : 0,
-	      ev->value && ev->value->type == DK_V_INT ? (long long)ev->value->as.i : 0);
+	fabric_event(p, "property " DK_STR_FMT " %d %lld\n", DK_STR_ARG(ev->name), ev->value ? (int)ev->value->type : 0,
+		     ev->value && ev->value->type == DK_V_INT ? (long long)ev->value->as.i : 0);
 }
 
 static int probe_init(void *self)
@@ -51,18 +37,7 @@ static int probe_init(void *self)
 	return 0;
 }
 
-static const struct dk_need probe_needs[] = {
-	DK_NEED(struct probe, room, DK_ROOM),
-	{ 0 },
-};
-static const struct dk_ops probe_ops = { .init = probe_init };
-
-DK_PLUGIN(probe) = {
-	DK_PLUGIN_HEAD("probe", "1", "the test's own"),
-	.self_size = sizeof(struct probe),
-	.needs = probe_needs,
-	.ops = &probe_ops,
-};
+FABRIC_PROBE(probe_init, DK_NEED(struct probe, room, DK_ROOM));
 
 void kept_open(unsigned n, const char *room)
 {
@@ -74,18 +49,18 @@ void kept_open(unsigned n, const char *room)
 
 void *kept_probe(unsigned node)
 {
-	return dk_plugin_state(dk_harness_kernel(fabric[node].h), "probe");
+	return fabric_probe(node);
 }
 
 void kept_expect(const char *want)
 {
-	ck_assert_str_eq(events, want);
-	kept_forget();
+	fabric_expect(want);
+	remove_it = false;
 }
 
 void kept_forget(void)
 {
-	events[0] = '\0';
+	fabric_events();
 	remove_it = false;
 }
 
@@ -102,14 +77,8 @@ dk_id kept_room(unsigned node, const struct player *owner, uint32_t interval_ms,
 				  .ttl_s = 20,
 				  .interval_ms = interval_ms,
 				  .replicas = replicas };
-	struct dk_room *rooms = fabric[node].rooms;
-	struct dk_room_info info;
-	dk_id room;
 
-	ck_assert_int_eq(rooms->create(rooms, owner ? player_user(owner) : 0, &o, &room), 0);
-	ck_assert_int_eq(rooms->info(rooms, room, &info), 0);
-	*ret_id = info.id;
-	return room;
+	return fabric_room(node, owner, &o, ret_id);
 }
 
 void kept_join(struct player *p, dk_id room)

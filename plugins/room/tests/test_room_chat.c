@@ -36,15 +36,7 @@ static int probe_init(void *self)
 	return 0;
 }
 
-static const struct dk_need probe_needs[] = { DK_NEED(struct probe, room, DK_ROOM), { 0 } };
-static const struct dk_ops probe_ops = { .init = probe_init };
-
-DK_PLUGIN(probe) = {
-	DK_PLUGIN_HEAD("probe", "1", "the test's own"),
-	.self_size = sizeof(struct probe),
-	.needs = probe_needs,
-	.ops = &probe_ops,
-};
+FABRIC_PROBE(probe_init, DK_NEED(struct probe, room, DK_ROOM));
 
 /* ---- a room with two members ---- */
 
@@ -62,7 +54,6 @@ static void start(unsigned nodes, const char *conf, uint8_t replicas)
 {
 	static const struct dk_plugin_desc *const plugins[] = { &dk_plugin_probe, NULL };
 	struct dk_room_opts o = { .max_members = 4, .join = true, .ttl_s = 30, .replicas = replicas };
-	struct dk_room_info info;
 
 	asked[0] = '\0';
 	remove_room = veto = false;
@@ -70,10 +61,8 @@ static void start(unsigned nodes, const char *conf, uint8_t replicas)
 	ann = player_new(0, "ann");
 	bob = player_new(0, "bob");
 	rooms = fabric[0].rooms;
-	ck_assert_int_eq(rooms->create(rooms, player_user(ann), &o, &room), 0);
-	ck_assert_int_eq(rooms->join(rooms, room, player_user(bob), 1, 101, bytes("")), 0);
-	ck_assert_int_eq(rooms->info(rooms, room, &info), 0);
-	id = info.id;
+	room = fabric_room(0, ann, &o, &id);
+	fabric_join(bob, &id);
 	fabric_run(5);
 	player_heard(ann);
 	player_heard(bob);
@@ -172,7 +161,7 @@ START_TEST(what_was_said)
 	player_send(cid, 1, ROOM_CMD_CHAT_LOG, dk_written(&w));
 	fabric_run(3);
 	ck_assert_str_eq(player_heard(cid), "126 bad the user is not a member of this room\n");
-	ck_assert_int_eq(rooms->join(rooms, room, player_user(cid), 1, 101, bytes("")), 0);
+	fabric_join(cid, &id);
 	player_send(cid, 1, ROOM_CMD_CHAT_LOG, dk_written(&w));
 	fabric_run(3);
 	log = heard(cid);

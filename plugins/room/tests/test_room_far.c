@@ -11,15 +11,7 @@ struct probe {
 	struct dk_room *room;
 };
 
-static const struct dk_need probe_needs[] = { DK_NEED(struct probe, room, DK_ROOM), { 0 } };
-static const struct dk_ops probe_ops = { .init = NULL };
-
-DK_PLUGIN(probe) = {
-	DK_PLUGIN_HEAD("probe", "1", "the test's own"),
-	.self_size = sizeof(struct probe),
-	.needs = probe_needs,
-	.ops = &probe_ops,
-};
+FABRIC_PROBE(NULL, DK_NEED(struct probe, room, DK_ROOM));
 
 static struct player *ann;
 static struct dk_id52 id;
@@ -36,7 +28,7 @@ static void on_far(void *self, void *arg, int err, uint16_t members, uint16_t ma
 
 static struct probe *probe_of(unsigned node)
 {
-	return dk_plugin_state(dk_harness_kernel(fabric[node].h), "probe");
+	return fabric_probe(node);
 }
 
 static void start(unsigned nodes)
@@ -45,16 +37,13 @@ static void start(unsigned nodes)
 	static const dk_str both[] = { { "gus", 3 }, { "hal", 3 } };
 	struct dk_room_opts o = { .max_members = 4, .join = true, .ttl_s = 30 };
 	struct dk_room *svc;
-	struct dk_room_info info;
 
 	answers[0] = '\0';
 	fabric_open(nodes, 1, "", plugins, "probe = {}");
 	svc = fabric[0].rooms;
 	ann = player_new(0, "ann");
-	ck_assert_int_eq(svc->create(svc, player_user(ann), &o, &room), 0);
+	room = fabric_room(0, ann, &o, &id);
 	ck_assert_int_eq(svc->reserve(svc, room, 0, both, 2, false), 0);
-	ck_assert_int_eq(svc->info(svc, room, &info), 0);
-	id = info.id;
 }
 
 static void setup(void)

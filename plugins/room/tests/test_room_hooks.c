@@ -8,7 +8,6 @@
 #include "fabric.h"
 
 #include <check.h>
-#include <stdarg.h>
 #include <stdio.h>
 
 /* ---- the probe ---- */
@@ -19,19 +18,7 @@ struct probe {
 	struct dk_room *room;
 };
 
-static char events[8192];
 static unsigned veto; /* the node whose may_join says no, + 1 */
-
-static void event(struct probe *p, const char *fmt, ...)
-{
-	size_t n = strlen(events);
-	va_list ap;
-
-	n += (size_t)snprintf(events + n, sizeof(events) - n, "%u ", dk_node_addr(p)->ip[3]);
-	va_start(ap, fmt);
-	vsnprintf(events + n, sizeof(events) - n, fmt, ap);
-	va_end(ap);
-}
 
 static const char *uid(struct probe *p, dk_id user)
 {
@@ -49,11 +36,11 @@ static void say_join(struct probe *p, const char *word, const struct dk_room_joi
 	struct dk_room_info info;
 
 	ck_assert(p->room->info(p->room, ask->room, &info) == 0 || !strcmp(word, "failed"));
-	event(p, "%s " DK_STR_FMT " %s '" DK_STR_FMT "'\n", word, DK_STR_ARG(ask->uid),
-	      ask->user          ? uid(p, ask->user)
-	      : ask->from.family ? "away"
-				 : "?",
-	      DK_STR_ARG(dk_str_of(ask->message)));
+	fabric_event(p, "%s " DK_STR_FMT " %s '" DK_STR_FMT "'\n", word, DK_STR_ARG(ask->uid),
+		     ask->user          ? uid(p, ask->user)
+		     : ask->from.family ? "away"
+					: "?",
+		     DK_STR_ARG(dk_str_of(ask->message)));
 }
 
 static int on_join_condition(struct probe *p, struct dk_room_join *ask)
@@ -75,7 +62,7 @@ static void on_join_failed(struct probe *p, const struct dk_room_join *ev)
 
 static int on_discarding(struct probe *p, struct dk_room_discard *ask)
 {
-	event(p, "discarding %s %u.%u %zu bytes\n", uid(p, ask->user), ask->ver, ask->cmd, ask->message.n);
+	fabric_event(p, "discarding %s %u.%u %zu bytes\n", uid(p, ask->user), ask->ver, ask->cmd, ask->message.n);
 	return 0;
 }
 
@@ -85,7 +72,7 @@ static void say_room(struct probe *p, const char *word, const struct dk_room_eve
 
 	ck_assert_int_eq(p->room->info(p->room, ev->room, &info), 0);
 	ck_assert_mem_eq(info.id.c, ev->id->c, DK_ID52_LEN);
-	event(p, "%s%s\n", word, ev->moved ? " moved" : "");
+	fabric_event(p, "%s%s\n", word, ev->moved ? " moved" : "");
 }
 
 static void on_created(struct probe *p, const struct dk_room_event *ev)
@@ -104,48 +91,49 @@ static void on_changed(struct probe *p, const struct dk_room_member_event *ev)
 		[DK_ROOM_MEMBER_ADDED] = "+", [DK_ROOM_MEMBER_REMOVED] = "-", [DK_ROOM_PROPERTIES_CHANGED] = "properties"
 	};
 
-	event(p, "changed %s %s reason %d, %u\n", words[ev->change], uid(p, ev->user), ev->reason, ev->members);
+	fabric_event(p, "changed %s %s reason %d, %u\n", words[ev->change], uid(p, ev->user), ev->reason, ev->members);
 }
 
 static void on_joined(struct probe *p, const struct dk_room_member_event *ev)
 {
 	ck_assert(p->room->is_member(p->room, ev->room, ev->user));
-	event(p, "joined %s %d %s, %u\n", uid(p, ev->user), ev->change,
-	      p->user->is_connected(p->user, ev->user) ? "connected" : "on its way", ev->members);
+	fabric_event(p, "joined %s %d %s, %u\n", uid(p, ev->user), ev->change,
+		     p->user->is_connected(p->user, ev->user) ? "connected" : "on its way", ev->members);
 }
 
 static void on_left(struct probe *p, const struct dk_room_member_event *ev)
 {
 	ck_assert(!p->room->is_member(p->room, ev->room, ev->user));
-	event(p, "left %s %d reason %d, %u\n", uid(p, ev->user), ev->change, ev->reason, ev->members);
+	fabric_event(p, "left %s %d reason %d, %u\n", uid(p, ev->user), ev->change, ev->reason, ev->members);
 }
 
 static void on_owner_changed(struct probe *p, const struct dk_room_owner_event *ev)
 {
-	event(p, "owner %s\n", uid(p, ev->owner));
+	fabric_event(p, "owner %s\n", uid(p, ev->owner));
 }
 
 static void on_announced(struct probe *p, const struct dk_room_sent *ev)
 {
-	event(p, "announced %s %u.%u '" DK_STR_FMT "'\n", uid(p, ev->sender), ev->ver, ev->cmd, DK_STR_ARG(dk_str_of(ev->message)));
+	fabric_event(p, "announced %s %u.%u '" DK_STR_FMT "'\n", uid(p, ev->sender), ev->ver, ev->cmd,
+		     DK_STR_ARG(dk_str_of(ev->message)));
 }
 
 static void on_property_changed(struct probe *p, const struct dk_room_property_event *ev)
 {
-	event(p, "property " DK_STR_FMT " %lld\n", DK_STR_ARG(ev->name), ev->value ? (long long)ev->value->as.i : -1);
+	fabric_event(p, "property " DK_STR_FMT " %lld\n", DK_STR_ARG(ev->name), ev->value ? (long long)ev->value->as.i : -1);
 }
 
 static void on_migrated(struct probe *p, const struct dk_room_migrated *ev)
 {
 	ck_assert_uint_eq(p->room->find(p->room, ev->id), ev->room);
 	ck_assert_uint_eq(p->room->find(p->room, ev->old_id), ev->room);
-	event(p, "migrated, id %s%s\n", memcmp(ev->old_id, ev->id, sizeof(*ev->id)) ? "new" : "kept",
-	      ev->takeover ? ", taken over" : "");
+	fabric_event(p, "migrated, id %s%s\n", memcmp(ev->old_id, ev->id, sizeof(*ev->id)) ? "new" : "kept",
+		     ev->takeover ? ", taken over" : "");
 }
 
 static int on_chatting(struct probe *p, struct dk_room_chat *ask)
 {
-	event(p, "chatting %s '" DK_STR_FMT "'\n", uid(p, ask->sender), DK_STR_ARG(ask->text));
+	fabric_event(p, "chatting %s '" DK_STR_FMT "'\n", uid(p, ask->sender), DK_STR_ARG(ask->text));
 	return 0;
 }
 
@@ -153,7 +141,7 @@ static void on_stopped(void *self, void *arg, dk_id room)
 {
 	(void)arg;
 	ck_assert_uint_ne(room, 0);
-	event(self, "clock stopped\n");
+	fabric_event(self, "clock stopped\n");
 }
 
 static int probe_init(void *self)
@@ -248,7 +236,6 @@ static void setup(void)
 {
 	static const struct dk_plugin_desc *const plugins[] = { &dk_plugin_probe, NULL };
 	struct dk_room_opts o = { .max_members = 3, .join = true, .ttl_s = 30, .replicas = 1 };
-	struct dk_room_info info;
 
 	veto = 0;
 	refuse_all = false;
@@ -258,12 +245,10 @@ static void setup(void)
 	ann = player_new(0, "ann");
 	bob = player_new(0, "bob");
 	cid = player_new(2, "cid");
-	ck_assert_int_eq(rooms->create(rooms, player_user(ann), &o, &room), 0);
-	ck_assert_int_eq(rooms->join(rooms, room, player_user(bob), 1, 101, bytes("")), 0);
-	ck_assert_int_eq(rooms->info(rooms, room, &info), 0);
-	id = info.id;
+	room = fabric_room(0, ann, &o, &id);
+	fabric_join(bob, &id);
 	fabric_run(100);
-	events[0] = '\0';
+	fabric_events();
 }
 
 static void send(struct player *p, uint16_t cmd, const char *message)
@@ -308,7 +293,7 @@ static void join_refused(void)
 static void join_full(void)
 {
 	send(player_new(0, "dan"), 101, "hi");
-	events[0] = '\0';
+	fabric_events();
 	send(player_new(0, "eve"), 101, "hi");
 }
 
@@ -348,7 +333,7 @@ static void owner_leaves(void)
 static void last_leaves(void)
 {
 	send(bob, 102, "");
-	events[0] = '\0';
+	fabric_events();
 	send(ann, 102, "");
 }
 
@@ -507,8 +492,11 @@ static const struct {
 
 START_TEST(once_and_in_order)
 {
+	const char *seen;
+
 	rows[_i].act();
-	ck_assert_msg(!strcmp(events, rows[_i].want), "%s: expected\n%sfound\n%s", rows[_i].name, rows[_i].want, events);
+	seen = fabric_events();
+	ck_assert_msg(!strcmp(seen, rows[_i].want), "%s: expected\n%sfound\n%s", rows[_i].name, rows[_i].want, seen);
 }
 END_TEST
 
@@ -579,7 +567,7 @@ START_TEST(around_commands)
 	ck_assert_uint_eq(hooked[i].after, 0);
 	snprintf(want, sizeof(want), "%u bad the hook says no\n", row->cmd);
 	ck_assert_str_eq(player_heard(bob), want);
-	ck_assert_str_eq(events, "");
+	fabric_expect("");
 	refuse_all = false;
 	hooked[i].before = 0;
 	player_send(bob, 1, row->cmd, dk_written(&w));

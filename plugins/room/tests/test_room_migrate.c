@@ -21,34 +21,8 @@ static dk_id make_room(unsigned i, const struct player *p, uint16_t max, uint32_
 	struct dk_room_opts o = {
 		.max_members = max, .allow_empty = true, .join = p != NULL, .ttl_s = 60, .interval_ms = interval_ms
 	};
-	struct dk_room *rooms = fabric[i].rooms;
-	struct dk_room_info info;
-	dk_id room;
 
-	ck_assert_int_eq(rooms->create(rooms, p ? player_user(p) : 0, &o, &room), 0);
-	ck_assert_int_eq(rooms->info(rooms, room, &info), 0);
-	the_id = info.id;
-	return room;
-}
-
-static dk_id room_at(unsigned i)
-{
-	return fabric[i].rooms->find(fabric[i].rooms, &the_id);
-}
-
-static struct dk_room_info info_at(unsigned i)
-{
-	struct dk_room_info info;
-
-	ck_assert_int_eq(fabric[i].rooms->info(fabric[i].rooms, room_at(i), &info), 0);
-	return info;
-}
-
-static void join_here(struct player *p)
-{
-	struct dk_room *rooms = fabric[p->node].rooms;
-
-	ck_assert_int_eq(rooms->join(rooms, room_at(p->node), player_user(p), 1, 101, dk_slice_n(NULL, 0)), 0);
+	return fabric_room(i, p, &o, &the_id);
 }
 
 static void say_id(struct player *p, uint16_t cmd, const char *text)
@@ -96,15 +70,6 @@ static void expect_all(const char *heard, struct player **all, unsigned n, unsig
 		}
 		ck_assert_msg(next == to + 1, "of %s, the numbers from %u on are missing", all[i]->name, next);
 	}
-}
-
-static unsigned times(const char *text, const char *word)
-{
-	unsigned n = 0;
-
-	for (const char *at = text; (at = strstr(at, word)); at += strlen(word))
-		n++;
-	return n;
 }
 
 /* ---- the probe ---- */
@@ -161,23 +126,11 @@ static int probe_init(void *self)
 	return 0;
 }
 
-static const struct dk_need probe_needs[] = {
-	DK_NEED(struct probe, user, DK_USER),
-	DK_NEED(struct probe, room, DK_ROOM),
-	{ 0 },
-};
-static const struct dk_ops probe_ops = { .init = probe_init };
-
-DK_PLUGIN(probe) = {
-	DK_PLUGIN_HEAD("probe", "1", "the test's own"),
-	.self_size = sizeof(struct probe),
-	.needs = probe_needs,
-	.ops = &probe_ops,
-};
+FABRIC_PROBE(probe_init, DK_NEED(struct probe, user, DK_USER), DK_NEED(struct probe, room, DK_ROOM));
 
 static void expect_events(unsigned i, const char *want)
 {
-	struct probe *p = dk_plugin_state(dk_harness_kernel(fabric[i].h), "probe");
+	struct probe *p = fabric_probe(i);
 
 	p->events[p->n] = '\0';
 	ck_assert_str_eq(p->events, want);
@@ -217,9 +170,9 @@ START_TEST(by_the_owners_client)
 	size_t n;
 	unsigned to;
 
-	join_here(all[1]);
-	join_here(all[2]);
-	before = info_at(0);
+	fabric_join(all[1], &the_id);
+	fabric_join(all[2], &the_id);
+	before = fabric_room_info(0, &the_id);
 	ck_assert_int_eq(rooms->set(rooms, room, dk_str_c("map"), &(struct dk_value){ DK_V_STR, { .s = dk_str_c("moon") } }), 0);
 	ck_assert_int_eq(rooms->reserve(rooms, room, 0, &kept, 1, false), 0);
 	player_send(all[1], 2, 300, dk_slice_n("\2", 1));
@@ -253,7 +206,7 @@ START_TEST(by_the_owners_client)
 	}
 
 	/* the room is as it was, under another name; the old one will do */
-	info = info_at(to);
+	info = fabric_room_info(to, &the_id);
 	ck_assert_int_eq(dk_id52_addr(&info.id, 0, &owner), 0);
 	ck_assert(dk_addr_eq(&owner, &fabric[to].addr));
 	ck_assert_uint_eq(info.members, 3);
@@ -262,11 +215,11 @@ START_TEST(by_the_owners_client)
 	ck_assert_uint_eq(info.interval_ms, 20);
 	ck_assert_uint_eq(info.owner, player_user(all[0]));
 	rooms = fabric[to].rooms;
-	ck_assert(rooms->is_reserved(rooms, room_at(to), kept));
-	ck_assert_int_eq(rooms->get(rooms, room_at(to), dk_str_c("map"), &v), 0);
+	ck_assert(rooms->is_reserved(rooms, fabric_room_at(to, &the_id), kept));
+	ck_assert_int_eq(rooms->get(rooms, fabric_room_at(to, &the_id), dk_str_c("map"), &v), 0);
 	ck_assert(dk_str_eq(v.as.s, dk_str_c("moon")));
 	for (unsigned i = 0; i < 3; i++)
-		ck_assert_uint_eq(rooms->members(rooms, room_at(to), &n)[i], player_user(all[i]));
+		ck_assert_uint_eq(rooms->members(rooms, fabric_room_at(to, &the_id), &n)[i], player_user(all[i]));
 	player_send(all[2], 2, 300, dk_slice_n("\0", 1));
 	fabric_run(50);
 	heard = player_heard(all[0]);
@@ -278,7 +231,7 @@ START_TEST(by_the_owners_client)
 	fabric_run(100);
 	ck_assert_uint_eq(dan->node, to);
 	ck_assert_uint_eq(fay->node, to);
-	ck_assert_uint_eq(info_at(to).members, 5);
+	ck_assert_uint_eq(fabric_room_info(to, &the_id).members, 5);
 	ck_assert_int_eq(fabric_count(0, "migrated_out"), 1);
 	ck_assert_int_eq(fabric_count(to, "migrated_in"), 1);
 	ck_assert_int_eq(fabric_count(0, "frozen"), 1);
@@ -291,7 +244,7 @@ START_TEST(what_was_gathered_goes_first)
 	struct player *all[2] = { player_new(0, "ann"), player_new(0, "bob") };
 
 	make_room(0, all[0], 4, 1000);
-	join_here(all[1]);
+	fabric_join(all[1], &the_id);
 	fabric_run(10);
 	talk(all, 2, 0);
 	talk(all, 2, 1);
@@ -323,7 +276,7 @@ START_TEST(found_by_all_its_names)
 		to = ann->node;
 	}
 	the_id = first;
-	ck_assert_uint_ne(room_at(to), 0);
+	ck_assert_uint_ne(fabric_room_at(to, &the_id), 0);
 	bob = player_new(to == 2 ? 1 : 2, "bob");
 	say_id(bob, ROOM_CMD_JOIN, "");
 	fabric_run(100);
@@ -332,7 +285,7 @@ START_TEST(found_by_all_its_names)
 	fabric_run(1000);
 	player_send(ann, 1, ROOM_CMD_MIGRATE, dk_slice_n(NULL, 0));
 	fabric_run(100);
-	ck_assert_uint_ne(room_at(ann->node), 0);
+	ck_assert_uint_ne(fabric_room_at(ann->node, &the_id), 0);
 }
 END_TEST
 
@@ -341,7 +294,7 @@ START_TEST(not_by_everybody)
 	struct player *ann = player_new(0, "ann"), *bob = player_new(0, "bob"), *eve = player_new(0, "eve");
 
 	make_room(0, ann, 4, 0);
-	join_here(bob);
+	fabric_join(bob, &the_id);
 	fabric_run(10);
 	player_heard(bob);
 	player_heard(ann);
@@ -367,7 +320,7 @@ START_TEST(the_way_breaks)
 	unsigned count = 0;
 
 	make_room(0, all[0], 4, 0);
-	join_here(all[1]);
+	fabric_join(all[1], &the_id);
 	fabric_run(10);
 	player_heard(all[0]);
 	player_heard(all[1]);
@@ -429,8 +382,8 @@ START_TEST(a_member_vanishes_meanwhile)
 	const char *heard;
 
 	make_room(0, all[0], 4, 0);
-	join_here(all[1]);
-	join_here(all[2]);
+	fabric_join(all[1], &the_id);
+	fabric_join(all[2], &the_id);
 	fabric_run(10);
 	fabric_jitter(20);
 	say_migrate(all[0]);
@@ -441,7 +394,7 @@ START_TEST(a_member_vanishes_meanwhile)
 	ck_assert_int_eq(fabric_count(0, "thawed"), 1);
 	ck_assert_uint_ne(all[0]->node, 0);
 	ck_assert_uint_eq(all[1]->node, all[0]->node);
-	ck_assert_uint_eq(info_at(all[0]->node).members, 2);
+	ck_assert_uint_eq(fabric_room_info(all[0]->node, &the_id).members, 2);
 	heard = player_heard(all[1]);
 	ck_assert_uint_eq(times(heard, "102 push "), 1);
 }
@@ -483,8 +436,8 @@ START_TEST(joins_wait_for_it)
 	ck_assert_uint_eq(ann->node, 1);
 	ck_assert_uint_eq(bob->node, 1);
 	ck_assert_uint_eq(eve->node, 1);
-	ck_assert_uint_eq(info_at(1).members, 3);
-	ck_assert_uint_eq(info_at(1).reserved, 0);
+	ck_assert_uint_eq(fabric_room_info(1, &the_id).members, 3);
+	ck_assert_uint_eq(fabric_room_info(1, &the_id).reserved, 0);
 }
 END_TEST
 
@@ -531,12 +484,12 @@ START_TEST(joins_find_it)
 	until = dk_sim_now(fabric_world) + 20;
 	while (dk_sim_now(fabric_world) < until) /* it is a member at node 0, and its client does not know yet */
 		dk_sim_run(fabric_world, 1);
-	ck_assert_uint_eq(info_at(0).members, 2);
+	ck_assert_uint_eq(fabric_room_info(0, &the_id).members, 2);
 	say_migrate(ann);
 	fabric_run(500);
 	ck_assert_uint_ne(ann->node, 0);
 	ck_assert_uint_eq(bob->node, ann->node);
-	ck_assert_uint_eq(info_at(ann->node).members, 2);
+	ck_assert_uint_eq(fabric_room_info(ann->node, &the_id).members, 2);
 	ck_assert_uint_eq(times(player_heard(ann), "101 push hello\n"), 1);
 }
 END_TEST
@@ -602,7 +555,7 @@ START_TEST(node_goes_down)
 		if (i % 4 == 0)
 			make_room(0, all[i], 4, 0);
 		else
-			join_here(all[i]);
+			fabric_join(all[i], &the_id);
 	}
 	fabric_run(10);
 	for (unsigned i = 0; i < N; i++)
@@ -747,8 +700,8 @@ START_TEST(source_dies_at_the_end)
 		all[1] = player_new(0, "bob");
 		all[2] = player_new(0, "eve");
 		make_room(0, all[0], 4, 0);
-		join_here(all[1]);
-		join_here(all[2]);
+		fabric_join(all[1], &the_id);
+		fabric_join(all[2], &the_id);
 		fabric_run(10);
 		say_migrate(all[0]);
 		fabric_run(ms);

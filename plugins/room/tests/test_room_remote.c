@@ -6,7 +6,6 @@
 #include "fabric.h"
 
 #include <check.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -19,52 +18,39 @@ struct probe {
 	bool veto;
 };
 
-static char events[4096];
-
-static void event(struct probe *p, const char *fmt, ...)
-{
-	size_t n = strlen(events);
-	va_list ap;
-
-	n += (size_t)snprintf(events + n, sizeof(events) - n, "%u ", dk_node_addr(p)->ip[3]);
-	va_start(ap, fmt);
-	vsnprintf(events + n, sizeof(events) - n, fmt, ap);
-	va_end(ap);
-}
-
 static int on_join_condition(struct probe *p, struct dk_room_join *ask)
 {
-	event(p, "condition " DK_STR_FMT " %s " DK_STR_FMT "\n", DK_STR_ARG(ask->uid), ask->user ? "here" : "away",
-	      DK_STR_ARG(dk_str_of(ask->message)));
+	fabric_event(p, "condition " DK_STR_FMT " %s " DK_STR_FMT "\n", DK_STR_ARG(ask->uid), ask->user ? "here" : "away",
+		     DK_STR_ARG(dk_str_of(ask->message)));
 	return p->veto;
 }
 
 static int on_may_join(struct probe *p, struct dk_room_join *ask)
 {
-	event(p, "may " DK_STR_FMT "\n", DK_STR_ARG(ask->uid));
+	fabric_event(p, "may " DK_STR_FMT "\n", DK_STR_ARG(ask->uid));
 	return 0;
 }
 
 static void on_join_failed(struct probe *p, const struct dk_room_join *ev)
 {
-	event(p, "failed " DK_STR_FMT "\n", DK_STR_ARG(ev->uid));
+	fabric_event(p, "failed " DK_STR_FMT "\n", DK_STR_ARG(ev->uid));
 }
 
 static void on_changed(struct probe *p, const struct dk_room_member_event *ev)
 {
-	event(p, "changed %s " DK_STR_FMT " %u\n", ev->change == DK_ROOM_MEMBER_ADDED ? "+" : "-",
-	      DK_STR_ARG(p->user->uid(p->user, ev->user)), ev->members);
+	fabric_event(p, "changed %s " DK_STR_FMT " %u\n", ev->change == DK_ROOM_MEMBER_ADDED ? "+" : "-",
+		     DK_STR_ARG(p->user->uid(p->user, ev->user)), ev->members);
 }
 
 static void on_joined(struct probe *p, const struct dk_room_member_event *ev)
 {
-	event(p, "joined " DK_STR_FMT " %s\n", DK_STR_ARG(p->user->uid(p->user, ev->user)),
-	      p->user->is_connected(p->user, ev->user) ? "connected" : "not connected");
+	fabric_event(p, "joined " DK_STR_FMT " %s\n", DK_STR_ARG(p->user->uid(p->user, ev->user)),
+		     p->user->is_connected(p->user, ev->user) ? "connected" : "not connected");
 }
 
 static void on_left(struct probe *p, const struct dk_room_member_event *ev)
 {
-	event(p, "left " DK_STR_FMT "\n", DK_STR_ARG(p->user->uid(p->user, ev->user)));
+	fabric_event(p, "left " DK_STR_FMT "\n", DK_STR_ARG(p->user->uid(p->user, ev->user)));
 }
 
 static int probe_init(void *self)
@@ -80,42 +66,18 @@ static int probe_init(void *self)
 	return 0;
 }
 
-static const struct dk_need probe_needs[] = {
-	DK_NEED(struct probe, user, DK_USER),
-	DK_NEED(struct probe, room, DK_ROOM),
-	{ 0 },
-};
-static const struct dk_ops probe_ops = { .init = probe_init };
-
-DK_PLUGIN(probe) = {
-	DK_PLUGIN_HEAD("probe", "1", "the test's own"),
-	.self_size = sizeof(struct probe),
-	.needs = probe_needs,
-	.ops = &probe_ops,
-};
-
-static struct probe *probe_of(unsigned i)
-{
-	return dk_plugin_state(dk_harness_kernel(fabric[i].h), "probe");
-}
+FABRIC_PROBE(probe_init, DK_NEED(struct probe, user, DK_USER), DK_NEED(struct probe, room, DK_ROOM));
 
 static void setup(void)
 {
 	static const struct dk_plugin_desc *const plugins[] = { &dk_plugin_probe, NULL };
 
 	fabric_open(3, 1, "", plugins, "probe = {}");
-	events[0] = '\0';
 }
 
 static void teardown(void)
 {
 	fabric_close();
-}
-
-static void expect_events(const char *want)
-{
-	ck_assert_str_eq(events, want);
-	events[0] = '\0';
 }
 
 /* ---- rooms ---- */
@@ -127,20 +89,8 @@ static struct dk_id52 the_id;
 static void make_room(unsigned i, const struct player *p, uint16_t max)
 {
 	struct dk_room_opts o = { .max_members = max, .allow_empty = true, .join = p != NULL, .ttl_s = 60 };
-	struct dk_room *rooms = fabric[i].rooms;
-	struct dk_room_info info;
 
-	ck_assert_int_eq(rooms->create(rooms, p ? player_user(p) : 0, &o, &the_room), 0);
-	ck_assert_int_eq(rooms->info(rooms, the_room, &info), 0);
-	the_id = info.id;
-}
-
-static struct dk_room_info info_at(unsigned i)
-{
-	struct dk_room_info info;
-
-	ck_assert_int_eq(fabric[i].rooms->info(fabric[i].rooms, the_room, &info), 0);
-	return info;
+	the_room = fabric_room(i, p, &o, &the_id);
 }
 
 static void say_join(struct player *p, const struct dk_id52 *id, const char *message)
@@ -189,17 +139,17 @@ START_TEST(join_elsewhere)
 	struct player *ann = player_new(0, "ann"), *bob = player_new(1, "bob");
 
 	make_room(0, ann, 4);
-	events[0] = '\0';
+	fabric_events();
 	player_heard(ann);
 	say_join(bob, &the_id, "hello");
 	say_broadcast(bob, "first"); /* at once: it waits for the join, wherever that ends */
 	fabric_run(200);
-	expect_events("1 condition bob away hello\n1 may bob\n1 changed + bob 2\n1 joined bob connected\n");
+	fabric_expect("1 condition bob away hello\n1 may bob\n1 changed + bob 2\n1 joined bob connected\n");
 	ck_assert_uint_eq(bob->node, 0);
 	expect_heard(bob, "101 ok #\n101 push hello\n103 push first\n");
 	expect_heard(ann, "101 push hello\n103 push first\n");
-	ck_assert_uint_eq(info_at(0).members, 2);
-	ck_assert_uint_eq(info_at(0).reserved, 0);
+	ck_assert_uint_eq(fabric_room_info(0, &the_id).members, 2);
+	ck_assert_uint_eq(fabric_room_info(0, &the_id).reserved, 0);
 	ck_assert_uint_eq(fabric[1].users->count(fabric[1].users), 0);
 	ck_assert_int_eq(fabric_count(1, "sent_to_join"), 1);
 	ck_assert_int_eq(fabric_count(0, "came_to_join"), 1);
@@ -244,14 +194,14 @@ START_TEST(refused_elsewhere)
 	struct dk_id52 nowhere;
 
 	make_room(0, ann, 2);
-	events[0] = '\0';
-	probe_of(0)->veto = true;
+	fabric_events();
+	((struct probe *)fabric_probe(0))->veto = true;
 	say_join(bob, &the_id, "x");
 	fabric_run(100);
-	expect_events("1 condition bob away x\n1 failed bob\n");
+	fabric_expect("1 condition bob away x\n1 failed bob\n");
 	expect_heard(bob, "101 bad a rule of this room does not let the user in\n");
 	ck_assert_uint_eq(bob->node, 1);
-	probe_of(0)->veto = false;
+	((struct probe *)fabric_probe(0))->veto = false;
 
 	/* one seat, two who want it: one stays where it is */
 	say_join(bob, &the_id, "");
@@ -259,14 +209,14 @@ START_TEST(refused_elsewhere)
 	fabric_run(100);
 	ck_assert_uint_eq((unsigned)(bob->node == 0) + (eve->node == 0), 1);
 	expect_heard(bob->node ? bob : eve, "101 bad the room has not enough seats left that are not reserved\n");
-	ck_assert_uint_eq(info_at(0).members, 2);
+	ck_assert_uint_eq(fabric_room_info(0, &the_id).members, 2);
 	ck_assert_int_eq(fabric_count(0, "full"), 1);
 
 	/* in a room already, here or there */
-	events[0] = '\0';
+	fabric_events();
 	say_join(ann, &the_id, "");
 	fabric_run(10);
-	expect_events("");
+	fabric_expect("");
 	nowhere = the_id;
 	nowhere.c[0] = 'f';
 	say_join(dan, &nowhere, "");
@@ -292,23 +242,23 @@ START_TEST(seat_given_back)
 	fabric_run(2);
 	player_leave(bob);
 	fabric_run(100);
-	ck_assert_uint_eq(info_at(0).members, 1);
-	ck_assert_uint_eq(info_at(0).reserved, 0);
+	ck_assert_uint_eq(fabric_room_info(0, &the_id).members, 1);
+	ck_assert_uint_eq(fabric_room_info(0, &the_id).reserved, 0);
 
 	/* a way that breaks: the seat is kept for two seconds at most */
 	say_join(eve, &the_id, "");
 	fabric_run(2);
 	fabric_cut(0, 1, true);
 	fabric_run(6000);
-	ck_assert_uint_eq(info_at(0).members, 1);
-	ck_assert_uint_eq(info_at(0).reserved, 0);
+	ck_assert_uint_eq(fabric_room_info(0, &the_id).members, 1);
+	ck_assert_uint_eq(fabric_room_info(0, &the_id).reserved, 0);
 	ck_assert_uint_eq(eve->node, 1);
 	expect_heard(eve, "101 bad the node of the room does not answer\n");
 	fabric_cut(0, 1, false);
 	say_join(eve, &the_id, "");
 	fabric_run(200);
 	ck_assert_uint_eq(eve->node, 0);
-	ck_assert_uint_eq(info_at(0).members, 2);
+	ck_assert_uint_eq(fabric_room_info(0, &the_id).members, 2);
 }
 END_TEST
 
@@ -319,18 +269,18 @@ START_TEST(never_came)
 	uint64_t until;
 
 	make_room(0, ann, 2);
-	events[0] = '\0';
+	fabric_events();
 	player_heard(ann);
 	say_join(bob, &the_id, "hello");
 	until = dk_sim_now(fabric_world) + 100;
 	while (dk_sim_now(fabric_world) < until) /* nobody listens for it */
 		dk_sim_run(fabric_world, 1);
-	ck_assert_uint_eq(info_at(0).members, 2);
-	expect_events("1 condition bob away hello\n1 may bob\n1 changed + bob 2\n");
+	ck_assert_uint_eq(fabric_room_info(0, &the_id).members, 2);
+	fabric_expect("1 condition bob away hello\n1 may bob\n1 changed + bob 2\n");
 	bob->end = NULL;
 	fabric_run(15000);
-	ck_assert_uint_eq(info_at(0).members, 1);
-	expect_events("1 failed bob\n1 changed - bob 1\n");
+	ck_assert_uint_eq(fabric_room_info(0, &the_id).members, 1);
+	fabric_expect("1 failed bob\n1 changed - bob 1\n");
 	expect_heard(ann, "");
 }
 END_TEST
@@ -348,7 +298,7 @@ START_TEST(reserved_for_one_elsewhere)
 	say_join(bob, &the_id, "");
 	fabric_run(100);
 	ck_assert_uint_eq(bob->node, 0);
-	ck_assert_uint_eq(info_at(0).reserved, 0);
+	ck_assert_uint_eq(fabric_room_info(0, &the_id).reserved, 0);
 }
 END_TEST
 

@@ -16,48 +16,23 @@ static struct dk_id52 the_id;
 static dk_id make_room(unsigned i, const struct player *p, uint8_t replicas)
 {
 	struct dk_room_opts o = { .max_members = 8, .allow_empty = true, .join = p != NULL, .ttl_s = 60, .replicas = replicas };
-	struct dk_room *rooms = fabric[i].rooms;
-	struct dk_room_info info;
-	dk_id room;
 
-	ck_assert_int_eq(rooms->create(rooms, p ? player_user(p) : 0, &o, &room), 0);
-	ck_assert_int_eq(rooms->info(rooms, room, &info), 0);
-	the_id = info.id;
-	return room;
-}
-
-static dk_id room_at(unsigned i)
-{
-	return fabric[i].h ? fabric[i].rooms->find(fabric[i].rooms, &the_id) : 0;
-}
-
-static struct dk_room_info info_at(unsigned i)
-{
-	struct dk_room_info info;
-
-	ck_assert_int_eq(fabric[i].rooms->info(fabric[i].rooms, room_at(i), &info), 0);
-	return info;
-}
-
-static void join_here(struct player *p)
-{
-	struct dk_room *rooms = fabric[p->node].rooms;
-
-	ck_assert_int_eq(rooms->join(rooms, room_at(p->node), player_user(p), 1, 101, dk_slice_n(NULL, 0)), 0);
+	return fabric_room(i, p, &o, &the_id);
 }
 
 static void set_int(unsigned i, const char *name, int64_t v)
 {
 	struct dk_room *rooms = fabric[i].rooms;
 
-	ck_assert_int_eq(rooms->set(rooms, room_at(i), dk_str_c(name), &(struct dk_value){ DK_V_INT, { .i = v } }), 0);
+	ck_assert_int_eq(rooms->set(rooms, fabric_room_at(i, &the_id), dk_str_c(name), &(struct dk_value){ DK_V_INT, { .i = v } }),
+			 0);
 }
 
 static int64_t get_int(unsigned i, const char *name)
 {
 	struct dk_value v = { .type = DK_V_NONE };
 
-	return fabric[i].rooms->get(fabric[i].rooms, room_at(i), dk_str_c(name), &v) ? INT64_MIN : v.as.i;
+	return fabric[i].rooms->get(fabric[i].rooms, fabric_room_at(i, &the_id), dk_str_c(name), &v) ? INT64_MIN : v.as.i;
 }
 
 static void say(struct player *p, uint16_t cmd, const char *text)
@@ -132,13 +107,13 @@ START_TEST(copies_of_a_room_that_moves)
 		player_new(0, (const char *const[]){ "carl", "dan", "eve" }[i]); /* so that node 2 has fewer users */
 	make_room(0, ann, 1);
 	ck_assert_uint_eq(backup_of(1), 1);
-	join_here(bob);
+	fabric_join(bob, &the_id);
 	fabric_run(100);
 	player_heard(bob);
 	player_send(ann, 1, ROOM_CMD_MIGRATE, dk_slice_n(NULL, 0));
 	fabric_run(3000);
 	ck_assert_uint_eq(bob->node, 1);
-	the_id = info_at(1).id;
+	the_id = fabric_room_info(1, &the_id).id;
 	ck_assert_uint_eq(backup_of(1), 0);
 	ck_assert(heard(bob, "10.0.0.1:7000"));
 }
@@ -166,7 +141,7 @@ START_TEST(copies)
 	ck_assert_ptr_nonnull(strstr(text, "30 push "));
 	ck_assert_ptr_nonnull(strstr(text, "10.0.0.2:7000"));
 	ck_assert_ptr_nonnull(strstr(text, "10.0.0.3:7000"));
-	join_here(bob);
+	fabric_join(bob, &the_id);
 	dk_wr_bytes16(&w, dk_slice_n(the_id.c, DK_ID52_LEN));
 	player_send(bob, 1, ROOM_CMD_BACKUPS, dk_written(&w));
 	fabric_run(20);
@@ -297,30 +272,30 @@ START_TEST(node_dies)
 	size_t n;
 
 	make_room(0, ann, 2);
-	join_here(bob);
-	join_here(eve);
-	fabric[0].rooms->reserve(fabric[0].rooms, room_at(0), 0, &kept, 1, false);
+	fabric_join(bob, &the_id);
+	fabric_join(eve, &the_id);
+	fabric[0].rooms->reserve(fabric[0].rooms, fabric_room_at(0, &the_id), 0, &kept, 1, false);
 	set_int(0, "round", 7);
 	say_hit(ann);
 	fabric_run(100);
-	before = info_at(0);
+	before = fabric_room_info(0, &the_id);
 	first = backup_of(1);
 	second = backup_of(2);
 	fabric_kill(0);
 	believe(3, 0, DK_SUSPECT);
 	fabric_run(100);
-	ck_assert_uint_eq(room_at(first), 0);
+	ck_assert_uint_eq(fabric_room_at(first, &the_id), 0);
 	believe(3, 0, DK_DEAD);
 	fabric_run(100);
 
 	/* the first backup has it, under its old id */
-	ck_assert_uint_ne(room_at(first), 0);
-	ck_assert_uint_eq(room_at(second), 0);
-	info = info_at(first);
+	ck_assert_uint_ne(fabric_room_at(first, &the_id), 0);
+	ck_assert_uint_eq(fabric_room_at(second, &the_id), 0);
+	info = fabric_room_info(first, &the_id);
 	ck_assert_mem_eq(&info.id, &the_id, sizeof(the_id));
 	ck_assert_uint_eq(info.members, 3);
 	ck_assert_uint_eq(info.created_s, before.created_s);
-	ck_assert(fabric[first].rooms->is_reserved(fabric[first].rooms, room_at(first), kept));
+	ck_assert(fabric[first].rooms->is_reserved(fabric[first].rooms, fabric_room_at(first, &the_id), kept));
 	ck_assert_int_eq(get_int(first, "round"), 7);
 	ck_assert_int_eq(fabric_count(first, "taken_over"), 1);
 	ck_assert_int_eq(fabric_count(first, "members_lost"), 0);
@@ -331,7 +306,8 @@ START_TEST(node_dies)
 	ck_assert(player_turn_to(bob, first));
 	fabric_run(10);
 	ck_assert_uint_eq(info.owner, player_user(ann));
-	ck_assert_uint_eq(fabric[first].rooms->members(fabric[first].rooms, room_at(first), &n)[1], player_user(bob));
+	ck_assert_uint_eq(fabric[first].rooms->members(fabric[first].rooms, fabric_room_at(first, &the_id), &n)[1],
+			  player_user(bob));
 	say(bob, ROOM_CMD_BROADCAST, "hello");
 	say_hit(bob);
 	fabric_run(10);
@@ -342,7 +318,7 @@ START_TEST(node_dies)
 		ck_assert_ptr_nonnull(strstr(text, "300 push .<.x...bob\n")); /* 60 more than 60 */
 	}
 	fabric_run(16000);
-	ck_assert_uint_eq(info_at(first).members, 2);
+	ck_assert_uint_eq(fabric_room_info(first, &the_id).members, 2);
 	/* it is copied on */
 	ck_assert_int_eq(fabric_count(second, "copies"), 1);
 }
@@ -365,7 +341,7 @@ START_TEST(first_backup_is_dead_too)
 	believe(5, 0, DK_DEAD);
 	believe(5, first, DK_DEAD);
 	fabric_run(100);
-	ck_assert_uint_ne(room_at(second), 0);
+	ck_assert_uint_ne(fabric_room_at(second, &the_id), 0);
 	ck_assert(player_turn_to(ann, second));
 }
 END_TEST
@@ -386,16 +362,16 @@ START_TEST(first_backup_does_nothing)
 	fabric_kill(0);
 	fabric_believe(second, 0, DK_DEAD);
 	fabric_run(1900);
-	ck_assert_uint_eq(room_at(second), 0);
+	ck_assert_uint_eq(fabric_room_at(second, &the_id), 0);
 	fabric_run(300);
-	ck_assert_uint_ne(room_at(second), 0);
+	ck_assert_uint_ne(fabric_room_at(second, &the_id), 0);
 	/* the first one hears of it before it thinks of taking it */
 	fabric_run(1000);
 	ck_assert_int_eq(fabric_count(first, "copies"), 1);
 	believe(5, 0, DK_DEAD);
 	fabric_run(5000);
-	ck_assert_uint_eq(room_at(first), 0);
-	ck_assert_uint_ne(room_at(second), 0);
+	ck_assert_uint_eq(fabric_room_at(first, &the_id), 0);
+	ck_assert_uint_ne(fabric_room_at(second, &the_id), 0);
 }
 END_TEST
 
@@ -410,12 +386,12 @@ START_TEST(a_minority_takes_nothing)
 	fabric_believe(first, 0, DK_DEAD);
 	fabric_believe(first, 3 - first, DK_DEAD);
 	fabric_run(5000);
-	ck_assert_uint_eq(room_at(first), 0);
+	ck_assert_uint_eq(fabric_room_at(first, &the_id), 0);
 	/* the others come back: so does the right to do it */
 	fabric_kill(0);
 	fabric_believe(first, 3 - first, DK_ALIVE);
 	fabric_run(100);
-	ck_assert_uint_ne(room_at(first), 0);
+	ck_assert_uint_ne(fabric_room_at(first, &the_id), 0);
 }
 END_TEST
 
@@ -430,8 +406,8 @@ START_TEST(node_comes_back_at_once)
 	fabric_kill(0);
 	fabric_restart(0); /* a new boot, before anybody noticed */
 	fabric_run(100);
-	ck_assert_uint_ne(room_at(first), 0);
-	ck_assert_uint_eq(room_at(0), 0);
+	ck_assert_uint_ne(fabric_room_at(first, &the_id), 0);
+	ck_assert_uint_eq(fabric_room_at(0, &the_id), 0);
 	/* who asks the node that the id names first is asked on */
 	{
 		struct player *bob = player_new(0, "bob"), *eve = player_new(3 - first, "eve");
@@ -443,7 +419,7 @@ START_TEST(node_comes_back_at_once)
 		ck_assert_uint_eq(eve->node, first);
 		ck_assert(player_turn_to(ann, first));
 		fabric_run(100);
-		ck_assert_uint_eq(info_at(first).members, 3);
+		ck_assert_uint_eq(fabric_room_info(first, &the_id).members, 3);
 	}
 }
 END_TEST
@@ -472,7 +448,7 @@ START_TEST(outlives_its_id)
 	fabric_kill(first);
 	believe(5, first, DK_DEAD);
 	fabric_run(100);
-	ck_assert_uint_ne(room_at(second), 0);
+	ck_assert_uint_ne(fabric_room_at(second, &the_id), 0);
 	ck_assert(player_turn_to(ann, second));
 	bob = player_new(second == 1 || first == 1 ? (second == 2 || first == 2 ? 3 : 2) : 1, "bob");
 	say(bob, ROOM_CMD_JOIN, "hello");
@@ -490,7 +466,7 @@ START_TEST(stopped_and_continued)
 	unsigned first;
 
 	make_room(0, ann, 2);
-	join_here(bob);
+	fabric_join(bob, &the_id);
 	set_int(0, "n", 1);
 	fabric_run(100);
 	first = backup_of(1);
@@ -498,7 +474,7 @@ START_TEST(stopped_and_continued)
 	fabric_run(2500);
 	believe(3, 0, DK_DEAD);
 	fabric_run(100);
-	ck_assert_uint_ne(room_at(first), 0);
+	ck_assert_uint_ne(fabric_room_at(first, &the_id), 0);
 	ck_assert(player_turn_to(ann, first));
 	fabric_run(10);
 	set_int(first, "n", 2);
@@ -513,11 +489,11 @@ START_TEST(stopped_and_continued)
 	fabric_run(1000);
 	ck_assert_int_ge(fabric_count(first, "stale_refused"), 1);
 	ck_assert_int_eq(fabric_count(0, "superseded"), 1);
-	ck_assert_uint_eq(room_at(0), 0);
+	ck_assert_uint_eq(fabric_room_at(0, &the_id), 0);
 	ck_assert_int_eq(get_int(first, "n"), 2);
 	ck_assert(!heard(ann, "late"));
 	ck_assert_uint_eq(bob->node, first);
-	ck_assert_uint_eq(info_at(first).members, 2);
+	ck_assert_uint_eq(fabric_room_info(first, &the_id).members, 2);
 	say(bob, ROOM_CMD_BROADCAST, "again");
 	fabric_run(10);
 	ck_assert(heard(ann, "103 push again\n"));
@@ -533,7 +509,7 @@ START_TEST(a_stale_owner_moves_nothing)
 	unsigned first;
 
 	make_room(0, ann, 2);
-	join_here(bob);
+	fabric_join(bob, &the_id);
 	fabric_run(100);
 	first = backup_of(1);
 	fabric_pause(0, true);
@@ -547,7 +523,7 @@ START_TEST(a_stale_owner_moves_nothing)
 	ck_assert_int_eq(fabric_count(0, "superseded"), 1);
 	ck_assert_uint_eq(ann->node, first);
 	ck_assert_uint_eq(bob->node, first);
-	ck_assert_uint_eq(info_at(first).members, 2);
+	ck_assert_uint_eq(fabric_room_info(first, &the_id).members, 2);
 	fabric_run(6000);
 	ck_assert_int_eq(fabric_count(1, "rooms") + fabric_count(2, "rooms"), 1);
 }
@@ -564,7 +540,7 @@ START_TEST(claimed_for_what_it_became)
 	ann = player_new(0, "ann");
 	bob = player_new(0, "bob");
 	make_room(0, ann, 1);
-	join_here(bob);
+	fabric_join(bob, &the_id);
 	fabric_run(100);
 	first = backup_of(1);
 	fabric_pause(0, true);
@@ -579,9 +555,9 @@ START_TEST(claimed_for_what_it_became)
 	fabric_pause(0, false);
 	believe(4, 0, DK_ALIVE);
 	fabric_run(2000);
-	ck_assert_uint_eq(room_at(0), 0);
+	ck_assert_uint_eq(fabric_room_at(0, &the_id), 0);
 	ck_assert_uint_eq(bob->node, to);
-	ck_assert_uint_eq(info_at(to).members, 2);
+	ck_assert_uint_eq(fabric_room_info(to, &the_id).members, 2);
 }
 END_TEST
 
@@ -592,8 +568,8 @@ START_TEST(cut_off_and_joined_again)
 	unsigned first, other;
 
 	make_room(0, ann, 1);
-	join_here(bob);
-	join_here(eve);
+	fabric_join(bob, &the_id);
+	fabric_join(eve, &the_id);
 	fabric_run(100);
 	first = backup_of(1);
 	other = 3 - first;
@@ -603,13 +579,13 @@ START_TEST(cut_off_and_joined_again)
 	fabric_believe(0, 1, DK_DEAD);
 	fabric_believe(0, 2, DK_DEAD);
 	fabric_run(100);
-	ck_assert_uint_ne(room_at(first), 0);
-	ck_assert_uint_ne(room_at(0), 0);
+	ck_assert_uint_ne(fabric_room_at(first, &the_id), 0);
+	ck_assert_uint_ne(fabric_room_at(0, &the_id), 0);
 	ck_assert(player_turn_to(eve, first));
 	set_int(0, "n", 1);
 	fabric_run(20000); /* who did not turn up over there was given up there */
-	ck_assert_uint_eq(info_at(first).members, 1);
-	ck_assert_uint_eq(info_at(0).members, 2);
+	ck_assert_uint_eq(fabric_room_info(first, &the_id).members, 1);
+	ck_assert_uint_eq(fabric_room_info(0, &the_id).members, 2);
 
 	fabric_cut(0, 1, false);
 	fabric_cut(0, 2, false);
@@ -617,9 +593,9 @@ START_TEST(cut_off_and_joined_again)
 	fabric_believe(0, 1, DK_ALIVE);
 	fabric_believe(0, 2, DK_ALIVE);
 	fabric_run(2000);
-	ck_assert_uint_eq(room_at(0), 0);
-	ck_assert_uint_eq(room_at(other), 0);
-	ck_assert_uint_eq(info_at(first).members, 3);
+	ck_assert_uint_eq(fabric_room_at(0, &the_id), 0);
+	ck_assert_uint_eq(fabric_room_at(other, &the_id), 0);
+	ck_assert_uint_eq(fabric_room_info(first, &the_id).members, 3);
 	ck_assert_int_eq(get_int(first, "n"), INT64_MIN);
 	ck_assert_uint_eq(ann->node, first);
 	ck_assert_uint_eq(bob->node, first);
@@ -645,8 +621,8 @@ START_TEST(joined_again_after_long)
 	fabric_cut(0, 2, false);
 	fabric_rejoin(first, 0);
 	fabric_run(2000);
-	ck_assert_uint_eq(room_at(0), 0);
-	ck_assert_uint_ne(room_at(first), 0);
+	ck_assert_uint_eq(fabric_room_at(0, &the_id), 0);
+	ck_assert_uint_ne(fabric_room_at(first, &the_id), 0);
 	ck_assert_uint_eq(ann->node, first);
 }
 END_TEST
@@ -665,14 +641,14 @@ START_TEST(moves_and_dies)
 	ann = player_new(0, "ann");
 	bob = player_new(0, "bob");
 	make_room(0, ann, 1);
-	join_here(bob);
+	fabric_join(bob, &the_id);
 	say_hit(bob);
 	fabric_run(100);
 	player_send(ann, 1, ROOM_CMD_MIGRATE, dk_slice_n(NULL, 0));
 	fabric_run(300);
 	to = ann->node;
 	ck_assert_uint_ne(to, 0);
-	info = info_at(to);
+	info = fabric_room_info(to, &the_id);
 	/* one copy, of what it is now */
 	ck_assert_int_eq(dk_id52_addr(&info.id, 1, &a), 0);
 	{

@@ -18,18 +18,15 @@ static dk_slice bytes(const char *text)
 static void start(const char *conf)
 {
 	struct dk_room_opts o = { .max_members = 4, .join = true, .ttl_s = 30, .interval_ms = 100 };
-	struct dk_room_info info;
 
 	fabric_open(1, 1, conf, NULL, "");
 	ann = player_new(0, "ann");
 	bob = player_new(0, "bob");
 	cid = player_new(0, "cid");
 	rooms = fabric[0].rooms;
-	ck_assert_int_eq(rooms->create(rooms, player_user(ann), &o, &room), 0);
-	ck_assert_int_eq(rooms->join(rooms, room, player_user(bob), 1, 101, bytes("")), 0);
-	ck_assert_int_eq(rooms->join(rooms, room, player_user(cid), 1, 101, bytes("")), 0);
-	ck_assert_int_eq(rooms->info(rooms, room, &info), 0);
-	id = info.id;
+	room = fabric_room(0, ann, &o, &id);
+	fabric_join(bob, &id);
+	fabric_join(cid, &id);
 	fabric_run(5);
 }
 

@@ -340,15 +340,6 @@ static void step(void)
 
 /* ---- when all has calmed down ---- */
 
-static unsigned times(const char *text, const char *word)
-{
-	unsigned n = 0;
-
-	for (const char *at = text; (at = strstr(at, word)); at += strlen(word))
-		n++;
-	return n;
-}
-
 static void check_calm(void)
 {
 	for (unsigned k = 0; k < ROOMS; k++) {

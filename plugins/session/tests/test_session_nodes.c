@@ -82,15 +82,6 @@ static void expect_members(unsigned from, const char *want)
 	kit_expect_answer(want);
 }
 
-static unsigned times(const char *heard, const char *what)
-{
-	unsigned n = 0;
-
-	for (const char *at = heard; (at = strstr(at, what)); at += strlen(what))
-		n++;
-	return n;
-}
-
 /* ---- users who move ---- */
 
 START_TEST(a_user_moves_and_hears_everything_once)

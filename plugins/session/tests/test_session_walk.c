@@ -397,15 +397,6 @@ static void check_seats(void)
 	CHECK(seats == stay_n, "%u seats, %u members", seats, stay_n);
 }
 
-static unsigned times(const char *text, const char *word)
-{
-	unsigned n = 0;
-
-	for (const char *at = text; (at = strstr(at, word)); at += strlen(word))
-		n++;
-	return n;
-}
-
 static bool is_member(const struct dk_session_id *id, const char *uid)
 {
 	for (unsigned i = 0; i < stay_n; i++)
