@@ -166,13 +166,9 @@ static bool pass_key(struct users *s, dk_id id, struct user *u, const struct dk_
 	return false;
 }
 
-void user_inbox_frame(void *self, uint64_t id, dk_id peer, const struct dk_frame *f, bool reliable)
+/* Whatever may have to wait, to be dropped or to be looked at first. */
+static void take(struct users *s, dk_id id, struct user *u, const struct dk_frame *f, bool reliable)
 {
-	struct users *s = self;
-	struct user *u = user_get(s, id);
-
-	if (!u || u->peer != peer || (u->flags & (USER_DYING | USER_SLOW)))
-		return;
 	if (((f->ver == 0 && f->cmd == CMD_CLIENT_KEY) || s->client_key_n) && !pass_key(s, id, u, f, reliable))
 		return;
 	if ((f->ver == 0 || u->again) && reliable && !(u->more && user_arrival_settles(u)) && !user_again_pass(s, u, f))
@@ -187,4 +183,17 @@ void user_inbox_frame(void *self, uint64_t id, dk_id peer, const struct dk_frame
 			user_discard(s, id, DK_REASON_SLOW);
 		}
 	}
+}
+
+void user_inbox_frame(void *self, uint64_t id, dk_id peer, const struct dk_frame *f, bool reliable)
+{
+	struct users *s = self;
+	struct user *u = user_get(s, id);
+
+	if (!u || u->peer != peer || (u->flags & (USER_DYING | USER_SLOW)))
+		return;
+	if (f->ver && !s->client_key_n && !(u->flags & (USER_BUSY | USER_HELD)) && !u->queue && !u->again)
+		run(s, id, u, f, reliable);
+	else
+		take(s, id, u, f, reliable);
 }
