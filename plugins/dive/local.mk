@@ -32,5 +32,7 @@ check_PROGRAMS += %D%/tests/test_dive_memo
 %C%_tests_test_dive_memo_CPPFLAGS = $(AM_CPPFLAGS)
 ## Keys under random faults, and the judge of what clients saw.
 check_PROGRAMS += %D%/tests/sim_dive
-%C%_tests_sim_dive_SOURCES = %D%/tests/sim_dive.c %D%/tests/history.c %D%/tests/history.h %D%/tests/dive_nodes.c %D%/tests/dive_nodes.h
+%C%_tests_sim_dive_SOURCES = %D%/tests/sim_dive.c %D%/tests/history.c %D%/tests/history.h %D%/tests/dive_nodes.c %D%/tests/dive_nodes.h \
+	%D%/dive_hrw.c %D%/dive_hrw.h
+%C%_tests_sim_dive_CPPFLAGS = $(AM_CPPFLAGS)
 %C%_tests_sim_dive_LDADD = $(harness_lib) $(kernel_lib) $(test_libs)

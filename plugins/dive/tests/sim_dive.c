@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Keys under random faults: four nodes, clients on each of them who set and read registers, count, and push and pop, one operation
- * after the other and all at once. Nodes are killed and begun anew, drained, held, cut off; single ways are cut; links lose and
- * double what they carry. Everything, the plan of faults included, comes from the seed. Then the history is judged (history.h):
+ * after the other and all at once. Nodes are killed and begun anew, drained, killed on their way out, held, cut off; single ways
+ * are cut; links lose and double what they carry. Everything, the plan of faults included, comes from the seed. Then the history
+ * is judged (history.h):
  *
  *   - each register could be one, each counter counts each increment once, nothing is pushed or popped twice or lost
+ *   - in every fourth seed some of them share their buckets with so much that those go over in several parts; all of that is
+ *     there at the end
  *   - with copies that holds whatever happens to one node at a time, the next one after the copies are restored; without them
  *     while no node is taken away but by draining
  *   - after a fault every bucket has one owner, and one copy where there are any, within 15 s
@@ -13,6 +16,7 @@
  *   sim_dive                 the seeds of make check: 120, or 10 under a sanitizer
  *   sim_dive FIRST LAST      these seeds; one line each, so that a long run can be resumed where it stopped
  */
+#include "../dive_hrw.h"
 #include "dive_nodes.h"
 #include "history.h"
 
@@ -34,11 +38,15 @@ enum {
 	OPS_MAX = 60000,
 	PATIENCE_MS = 15000,
 	KNOWS_MS = 4000, /* a node that is cut off does after that */
-	AT_ONCE_MS = 50
+	AT_ONCE_MS = 50,
+	SIGN_MS = 600,
+	BULKY = 3, /* keys that have others in their bucket */
+	BULK = 5,
+	BULK_BYTES = 60000
 };
 
-enum kind { KILL, ISOLATE, BLINK, HOLD, ONE_WAY, LOSS, DRAIN, KINDS };
-static const char *const kind_names[KINDS] = { "kill", "isolate", "blink", "hold", "one way", "loss", "drain" };
+enum kind { KILL, KILL_GOING, ISOLATE, BLINK, HOLD, ONE_WAY, LOSS, DRAIN, KINDS };
+static const char *const kind_names[KINDS] = { "kill", "kill going", "isolate", "blink", "hold", "one way", "loss", "drain" };
 
 struct client {
 	struct play *p;
@@ -48,7 +56,8 @@ struct client {
 };
 struct play {
 	uint64_t seed, rng, began;
-	bool copies;
+	bool copies, bulky;
+	char bulk[BULKY * BULK][16]; /* names */
 	struct history h;
 	struct client client[CLIENTS];
 	int64_t last_value;
@@ -309,6 +318,24 @@ static void drain(struct play *p, unsigned node)
 		blame(p, "node %u did not end well", node);
 }
 
+/* It is told to go, and dies so much later, if it is there still. */
+static void kill_going(struct play *p, unsigned node, uint64_t ms)
+{
+	struct dk_harness *h = nodes[node].h;
+
+	dk_stop(dk_harness_kernel(h));
+	for (; ms && !dk_finished(dk_harness_kernel(h), NULL); ms -= STEP_MS)
+		play_on(p, STEP_MS);
+	node_is_gone(p, node);
+	if (dk_finished(dk_harness_kernel(h), NULL)) {
+		if (dk_harness_free(h))
+			blame(p, "node %u did not end well", node);
+		return;
+	}
+	dk_harness_kill(h);
+	died(p, heal(p));
+}
+
 static void fault(struct play *p, enum kind kind)
 {
 	/* Without copies none may be taken for dead, which takes 2.4 s without a sign of life. */
@@ -332,6 +359,10 @@ static void fault(struct play *p, enum kind kind)
 			enter(a);
 			died(p, ms + heal(p));
 		}
+		break;
+	case KILL_GOING: /* while it hands its buckets over */
+		kill_going(p, a, between(p, 0, 16) * STEP_MS);
+		enter(a);
 		break;
 	case ISOLATE:
 		isolate(p, a, 3000 + ms);
@@ -360,6 +391,42 @@ static void fault(struct play *p, enum kind kind)
 		enter(a);
 	}
 	heal(p);
+	/* Everybody gives a sign of life before the next one, or two short cuts were a long one. */
+	play_on(p, SIGN_MS);
+}
+
+/* ---- much in one bucket ---- */
+
+/* Names of the buckets of the first keys, the counters and the lists. */
+static void name_bulk(struct play *p)
+{
+	static const unsigned keys[BULKY] = { 0, REGISTERS, REGISTERS + COUNTERS };
+
+	for (unsigned k = 0, i = 0; k < BULKY * BULK; i++) {
+		snprintf(p->bulk[k], sizeof(p->bulk[k]), "bulk%u", i);
+		if (dive_hrw_bucket(dk_str_c(p->bulk[k])) == dive_hrw_bucket(dk_str_c(key_name(keys[k / BULK]))))
+			k++;
+	}
+}
+
+static bool is_there(void *arg)
+{
+	return ((struct answer *)arg)->there;
+}
+
+static int bulk(const char *name, enum dk_dive_op op)
+{
+	static char text[BULK_BYTES];
+	static struct answer a;
+	struct dk_value v = { DK_V_STR, { .s = dk_str_n(text, sizeof(text)) } };
+	struct dk_dive_ask what = {
+		.op = op, .storage = dk_str_c("s"), .key = dk_str_c(name), .values = &v, .n = op == DK_DIVE_SET
+	};
+
+	memset(text, 'x', sizeof(text));
+	ask(1, &what, &a);
+	MUST(dk_sim_run_until(world, is_there, &a, 8000));
+	return a.rc;
 }
 
 /* ---- the whole ---- */
@@ -382,6 +449,10 @@ static void set_up(struct play *p)
 		op->end = H_DONE;
 		op->ended = now_us(p);
 	}
+	name_bulk(p);
+	for (unsigned k = 0; k < BULKY * BULK && p->bulky; k++)
+		if (bulk(p->bulk[k], DK_DIVE_SET))
+			blame(p, "%s could not be set", p->bulk[k]);
 }
 
 static void tell(const struct history_op *op)
@@ -399,6 +470,9 @@ static void judge(struct play *p)
 	const char *bad;
 
 	run(6000); /* whatever is still asked for ends */
+	for (unsigned k = 0; k < BULKY * BULK && p->bulky; k++)
+		if (bulk(p->bulk[k], DK_DIVE_GET))
+			blame(p, "%s is lost", p->bulk[k]);
 	for (unsigned key = 0; key < KEYS; key++) {
 		unsigned at = 1 + (unsigned)chance(p, LIVING);
 		bool list = key >= REGISTERS + COUNTERS;
@@ -444,6 +518,7 @@ static struct outcome play(uint64_t seed)
 	unsigned faults;
 
 	p.copies = chance(&p, 4) != 0;
+	p.bulky = seed % 4 == 3;
 	together(LIVING, seed, p.copies ? "s = { copies = 1; max_list_bytes = 262144; };" : "s = { max_list_bytes = 262144; };");
 	set_up(&p);
 	heal(&p);
