@@ -20,6 +20,7 @@ logs=$TEST_BUILDDIR/tests/log
 mkdir -p "$logs"
 results=$(mktemp "$logs/results.XXXXXX") || exit 1
 folders=$(mktemp -d "${TMPDIR:-/tmp}/diarkis-tests.XXXXXX") || exit 1
+chmod 0755 "$folders" # some tests run something as another user
 trap 'rm -rf "$results" "$folders"' EXIT
 
 # One test, in a process of its own: prints its line (and output) at once, so that two tests never mix.

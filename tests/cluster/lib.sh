@@ -9,6 +9,7 @@ for name in "${!DIARKIS_@}"; do
 	[ "$name" = DIARKIS_TEST_PLUGINS ] || unset "$name"
 done
 work=$(mktemp -d)
+export TMPDIR=$work # nodes that are killed leave files there
 diarkisd=("$TEST_BUILDDIR/diarkisd/diarkisd" -p "$TEST_BUILDDIR/plugins/.libs")
 bot=("$TEST_BUILDDIR/tools/diarkis-bot")
 cli=("$TEST_BUILDDIR/tools/diarkis-cli")
