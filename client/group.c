@@ -52,6 +52,15 @@ int dkc_group_join(struct dkc_client *c, const struct dk_id52 *group, dk_slice m
 	return request(c, GROUP_CMD_JOIN, heap, &w, fn, arg);
 }
 
+int dkc_group_random_join(struct dkc_client *c, const struct dkc_group_opts *opts, dk_slice message, dkc_reply_fn *fn, void *arg)
+{
+	uint8_t small[SMALL], *heap;
+	struct dk_writer w = space(small, 1 + 2 + 2 + message.n + 2, &heap);
+
+	group_on_rand_join_pack(&w, opts->allow_empty, opts->interval_ms, message, opts->ttl_s);
+	return request(c, GROUP_CMD_RAND_JOIN, heap, &w, fn, arg);
+}
+
 int dkc_group_leave(struct dkc_client *c, const struct dk_id52 *group, dk_slice message, dkc_reply_fn *fn, void *arg)
 {
 	uint8_t small[SMALL], *heap;
@@ -100,6 +109,19 @@ bool dkc_group_joined(const struct dkc_reply *reply, struct dk_id52 *ret_group)
 	struct dk_cursor c = dk_cursor_of(reply->payload);
 
 	return dkc_ok(reply) && read_id(&c, ret_group);
+}
+
+bool dkc_group_random(const struct dkc_reply *reply, struct dk_id52 *ret_group, bool *ret_joined)
+{
+	struct dk_cursor c = dk_cursor_of(reply->payload);
+	uint8_t joined = dk_rd_u8(&c);
+	dk_slice id = dk_rd_slice(&c, DK_ID52_LEN);
+
+	if (!dkc_ok(reply) || c.bad)
+		return false;
+	memcpy(ret_group->c, id.p, DK_ID52_LEN);
+	*ret_joined = joined != 0;
+	return true;
 }
 
 bool dkc_group_info(const struct dkc_reply *reply, struct dkc_group_info *ret_info)

@@ -24,6 +24,11 @@ struct dkc_group_opts {
 DK_API int dkc_group_create(struct dkc_client *c, const struct dkc_group_opts *opts, dkc_reply_fn *fn, void *arg);
 /* message: told to all members as an event, unless it is empty. Whatever is said after the answer is heard. */
 DK_API int dkc_group_join(struct dkc_client *c, const struct dk_id52 *group, dk_slice message, dkc_reply_fn *fn, void *arg);
+/* Into any group of random joins with the same allow_empty, time to live and interval, on whatever node it is, or into a new one;
+ * one of which the client is a member already is none of those. join of opts does not count. message: as above, where the group
+ * was there. Answer: dkc_group_random(). */
+DK_API int dkc_group_random_join(struct dkc_client *c, const struct dkc_group_opts *opts, dk_slice message, dkc_reply_fn *fn,
+				 void *arg);
 DK_API int dkc_group_leave(struct dkc_client *c, const struct dk_id52 *group, dk_slice message, dkc_reply_fn *fn, void *arg);
 /* To all members, this one included. Answered only when refused, as DKC_RESPONSE. */
 DK_API int dkc_group_broadcast(struct dkc_client *c, const struct dk_id52 *group, dk_slice message, bool reliable);
@@ -34,6 +39,9 @@ DK_API int dkc_group_get_info(struct dkc_client *c, const struct dk_id52 *group,
 
 /* of create and join */
 DK_API bool dkc_group_joined(const struct dkc_reply *reply, struct dk_id52 *ret_group);
+
+/* of random_join; joined: it was there; else it was created for this client */
+DK_API bool dkc_group_random(const struct dkc_reply *reply, struct dk_id52 *ret_group, bool *ret_joined);
 
 struct dkc_group_info {
 	struct dk_id52 group;

@@ -105,6 +105,77 @@ static void calls_of(struct player *a, struct player *b)
 		"no there is no such group, or no node that knows it answers");
 }
 
+static void on_random(void *arg, struct dkc_client *c, const struct dkc_reply *r)
+{
+	struct player *p = arg;
+	bool joined;
+
+	on_done(arg, c, r);
+	ck_assert_int_eq(dkc_group_random(r, &p->id, &joined), dkc_ok(r));
+	if (dkc_ok(r))
+		ANSWER(p, joined ? " joined" : " created");
+}
+
+/* Groups that are found, by a player of either kind. */
+static void random_calls_of(struct player *a, struct player *b, uint16_t ttl_s)
+{
+	const struct dkc_group_opts o = { .ttl_s = ttl_s, .interval_ms = 100 }, short_lived = { .ttl_s = 10 };
+	const struct dkc_group_opts other = { .allow_empty = true, .ttl_s = ttl_s, .interval_ms = 100 };
+	static uint8_t text[70000];
+	struct dk_id52 first;
+
+	answers(dkc_group_random_join(a->client, &short_lived, bytes("hi"), on_random, a), a,
+		"no a group has a time to live above 10 s; without allow_empty its creator has to join");
+	answers(dkc_group_random_join(a->client, &o, bytes("hi"), on_random, a), a, "ok created");
+	hears(a, "");
+	answers(dkc_group_random_join(b->client, &o, bytes("hello"), on_random, b), b, "ok joined");
+	ck_assert_mem_eq(a->id.c, b->id.c, DK_ID52_LEN);
+	pass(100); /* an interval of the group */
+	hears(a, "joined hello\n");
+	hears(b, "joined hello\n");
+	answers(dkc_group_get_info(a->client, &a->id, true, on_info, a), a, a == &ann ? "ok 2 on 1 ann bob" : "ok 2 on 1 bob ann");
+	first = a->id;
+	answers(dkc_group_random_join(b->client, &other, bytes(""), on_random, b), b, "ok created");
+	ck_assert_mem_ne(first.c, b->id.c, DK_ID52_LEN);
+	answers(dkc_group_random_join(a->client, &o, bytes(""), on_random, a), a, "ok created"); /* it is in the first one */
+	ck_assert_mem_ne(first.c, a->id.c, DK_ID52_LEN);
+	memset(text, 'x', sizeof(text));
+	ck_assert_int_eq(dkc_group_random_join(a->client, &o, dk_slice_n(text, sizeof(text)), on_random, a), DKC_TOO_LONG);
+	ck_assert_int_eq(dkc_group_join(a->client, &first, dk_slice_n(text, sizeof(text)), on_done, a), DKC_TOO_LONG);
+	answers(dkc_group_random_join(a->client, &other, dk_slice_n(text, 65000), on_random, a), a,
+		"no the message is longer than this node relays");
+	answers(dkc_group_leave(a->client, &first, bytes(""), on_done, a), a, "ok");
+	answers(dkc_group_leave(b->client, &first, bytes(""), on_done, b), b, "ok");
+	answers(dkc_group_leave(a->client, &a->id, bytes(""), on_done, a), a, "ok");
+	answers(dkc_group_leave(b->client, &b->id, bytes(""), on_done, b), b, "ok");
+}
+
+START_TEST(random_joins)
+{
+	random_calls_of(&ann, &bob, 30);
+	random_calls_of(&bob, &ann, 31); /* an empty one lives on */
+}
+END_TEST
+
+/* Answers of anybody's making are read whole or not at all. */
+START_TEST(malformed)
+{
+	struct dkc_reply r = { .status = DK_STATUS_OK };
+	static uint8_t junk[1 + DK_ID52_LEN];
+	struct dk_id52 id;
+	bool joined;
+
+	for (size_t n = 0; n < sizeof(junk); n++) {
+		r.payload = dk_slice_n(junk, n);
+		ck_assert(!dkc_group_random(&r, &id, &joined));
+	}
+	r.payload = dk_slice_n(junk, sizeof(junk));
+	ck_assert(dkc_group_random(&r, &id, &joined) && !joined);
+	r.status = DK_STATUS_BAD;
+	ck_assert(!dkc_group_random(&r, &id, &joined));
+}
+END_TEST
+
 START_TEST(calls)
 {
 	calls_of(&ann, &bob);
@@ -122,6 +193,8 @@ int main(void)
 	tcase_add_checked_fixture(t, setup, pair_close);
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, calls);
+	tcase_add_test(t, random_joins);
+	tcase_add_test(t, malformed);
 	suite_add_tcase(s, t);
 	srunner_run_all(r, CK_ENV);
 	failed = srunner_ntests_failed(r);
