@@ -3,8 +3,8 @@
 plugin_includes += -I$(top_srcdir)/%D%
 diarkisinclude_HEADERS += %D%/diarkis/session.h %D%/diarkis/session_commands.h
 plugin_LTLIBRARIES += plugins/session.la
-plugins_session_la_SOURCES = %D%/session.c %D%/session_ask.c %D%/session_carry.c %D%/session_client.c %D%/session_drain.c \
-	%D%/session_end.c %D%/session_here.c %D%/session_home.c %D%/session_invite.c %D%/session_look.c %D%/session_props.c \
+plugins_session_la_SOURCES = %D%/session.c %D%/session_ask.c %D%/session_carry.c %D%/session_claim.c %D%/session_client.c %D%/session_drain.c \
+	%D%/session_end.c %D%/session_here.c %D%/session_home.c %D%/session_invite.c %D%/session_look.c %D%/session_pack.c %D%/session_pack.h %D%/session_props.c \
 	%D%/session_roll.c %D%/session_rows.h %D%/session_seats.c %D%/session_seats.h %D%/session_service.c %D%/session_state.h \
 	%D%/session_store.c %D%/session_store.h plugins/props.c plugins/props.h
 plugins_session_la_LIBADD = $(kernel_lib)
@@ -29,8 +29,8 @@ check_PROGRAMS += %D%/tests/sim_session
 %C%_tests_sim_session_SOURCES = %D%/tests/sim_session.c $(sim_pair)
 %C%_tests_sim_session_LDADD = $(harness_lib) $(client_lib) $(kernel_lib) $(test_libs)
 check_PROGRAMS += %D%/tests/test_session_store
-%C%_tests_test_session_store_SOURCES = %D%/tests/test_session_store.c %D%/session_seats.c %D%/session_seats.h %D%/session_store.c \
-	%D%/session_store.h plugins/props.c plugins/props.h
+%C%_tests_test_session_store_SOURCES = %D%/tests/test_session_store.c %D%/session_pack.c %D%/session_pack.h %D%/session_seats.c \
+	%D%/session_seats.h %D%/session_store.c %D%/session_store.h plugins/props.c plugins/props.h
 ## Its own objects: those of the plugin are made by libtool.
 %C%_tests_test_session_store_CPPFLAGS = $(AM_CPPFLAGS)
 %C%_tests_test_session_store_LDADD = $(harness_lib) $(kernel_lib) $(test_libs)

@@ -38,28 +38,7 @@ struct session_asking {
 	uint8_t small[SMALL];
 };
 
-/* ---- addresses and former homes ---- */
-
-void session_wr_addr(struct dk_writer *w, const struct dk_addr *a)
-{
-	dk_wr_u8(w, a->family);
-	dk_wr_slice(w, dk_slice_n(a->ip, a->family == 6 ? 16 : 4));
-	dk_wr_u16(w, a->port);
-}
-
-struct dk_addr session_rd_addr(struct dk_cursor *c)
-{
-	struct dk_addr a = { .family = dk_rd_u8(c) };
-	size_t n = a.family == 6 ? 16 : 4;
-	const uint8_t *ip = dk_rd_take(c, n);
-
-	if (a.family != 4 && a.family != 6)
-		c->bad = true;
-	if (!c->bad)
-		memcpy(a.ip, ip, n);
-	a.port = dk_rd_u16(c);
-	return a;
-}
+/* ---- former homes ---- */
 
 static struct session_former **former_bucket(struct sessions *s, const struct dk_session_id *id)
 {

@@ -187,7 +187,7 @@ static struct session *at_home(struct sessions *s, const struct dk_call *call, u
 	return ss && ss->phase == SESSION_LIVE ? ss : NULL;
 }
 
-static int say_at_home(struct sessions *s, struct dk_call *call, const struct session *ss, const struct session_seat *seat,
+static int say_at_home(struct sessions *s, struct dk_call *call, struct session *ss, const struct session_seat *seat,
 		       uint16_t cmd, struct dk_list uids, dk_slice message)
 {
 	int rc = DK_TOO_LONG;
@@ -200,7 +200,7 @@ static int say_at_home(struct sessions *s, struct dk_call *call, const struct se
 int session_on_broadcast(struct sessions *s, struct dk_call *call, uint8_t type, dk_slice message)
 {
 	const struct session_seat *seat;
-	const struct session *ss;
+	struct session *ss;
 
 	if (hidden(s, call))
 		return refuse_hidden(call);
@@ -215,7 +215,7 @@ int session_on_message(struct sessions *s, struct dk_call *call, struct dk_list 
 {
 	dk_str uids[DK_SESSION_INVITES_MAX];
 	const struct session_seat *seat;
-	const struct session *ss;
+	struct session *ss;
 	size_t n = 0;
 
 	if (hidden(s, call))

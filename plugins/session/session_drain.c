@@ -25,10 +25,10 @@ struct session_move {
 
 static size_t packed_size(const struct session *ss)
 {
-	size_t n = 1 + 2 + 4 + 8 + 4 + 4 + 1 + props_packed_size(&ss->props);
+	size_t n = SESSION_STATE_SIZE + props_packed_size(&ss->props);
 
 	for (uint32_t i = 0; i < ss->n; i++)
-		n += 8 + 2 + 16 + 2 + ss->places[i].m->uid_n + SESSION_ADDR_MAX;
+		n += SESSION_MEMBER_SIZE + ss->places[i].m->uid_n;
 	for (const struct session_tick *tick = ss->ticks; tick; tick = tick->next)
 		n += 1 + tick->name_n + 4;
 	return n;
@@ -36,29 +36,23 @@ static size_t packed_size(const struct session *ss)
 
 static void pack(const struct session *ss, struct dk_writer *w)
 {
-	uint32_t owner = UINT32_MAX;
-	uint8_t ticks = 0;
+	struct session_state state = { .type = ss->type, .max = ss->max, .ttl_s = ss->ttl_s, .n = ss->n, .owner = UINT32_MAX };
 
+	state.changes = ss->changes;
+	state.number = ss->number;
 	for (const struct session_tick *tick = ss->ticks; tick; tick = tick->next)
-		ticks++;
+		state.ticks++;
 	for (uint32_t i = 0; i < ss->n; i++)
 		if (ss->places[i].m == ss->owner)
-			owner = i;
-	dk_wr_u8(w, ss->type);
-	dk_wr_u16(w, ss->max);
-	dk_wr_u32(w, ss->ttl_s);
-	dk_wr_u64(w, ss->changes);
-	dk_wr_u32(w, ss->n);
-	dk_wr_u32(w, owner);
-	dk_wr_u8(w, ticks);
+			state.owner = i;
+	session_state_write(w, &state);
 	for (uint32_t i = 0; i < ss->n; i++) {
 		const struct session_member *m = ss->places[i].m;
+		struct session_moving out = { .token = m->token, .from = m->from, .sid = m->sid, .hops = m->hops };
 
-		dk_wr_u64(w, m->token);
-		dk_wr_u16(w, m->hops);
-		dk_wr_slice(w, dk_slice_n(m->sid, sizeof(m->sid)));
-		dk_wr_bytes16(w, dk_slice_of(session_member_uid(m)));
-		session_wr_addr(w, &ss->spots[m->spot].addr);
+		out.uid = session_member_uid(m);
+		out.node = ss->spots[m->spot].addr;
+		session_moving_write(w, &out);
 	}
 	for (const struct session_tick *tick = ss->ticks; tick; tick = tick->next) {
 		dk_wr_bytes8(w, dk_slice_n(tick->name, tick->name_n));
@@ -69,55 +63,48 @@ static void pack(const struct session *ss, struct dk_writer *w)
 
 static int unpack_members(struct sessions *s, struct session *ss, struct dk_cursor *c, uint32_t n, uint32_t owner)
 {
-	while (n-- && !c->bad) {
-		uint64_t token = dk_rd_u64(c);
-		uint16_t hops = dk_rd_u16(c);
-		const uint8_t *sid = dk_rd_take(c, 16);
-		dk_str uid = dk_str_of(dk_rd_bytes16(c));
-		struct dk_addr node = session_rd_addr(c);
+	while (n--) {
+		struct session_moving in = session_moving_read(c);
 		struct session_member *m;
 		int rc;
 
-		if (c->bad || !uid.n || uid.n > DK_UID_MAX || session_member_find(&s->store, ss, uid))
+		if (c->bad || session_member_find(&s->store, ss, in.uid))
 			return -EPROTO;
-		rc = session_member_add(&s->store, ss, uid, token, sid, &node, &m);
+		rc = session_member_add(&s->store, ss, in.uid, in.token, in.sid, &in.node, &m);
 		if (rc)
 			return rc;
-		m->hops = hops;
+		m->hops = in.hops;
+		m->from = in.from;
 		if (ss->n - 1 == owner)
 			ss->owner = m;
 	}
-	return c->bad ? -EPROTO : 0;
+	return 0;
 }
 
-static int unpack(struct sessions *s, const struct dk_session_id *id, dk_slice state, struct session **ret_session)
+static int unpack(struct sessions *s, const struct dk_session_id *id, dk_slice bytes, struct session **ret_session)
 {
-	struct dk_cursor c = dk_cursor_of(state);
-	uint8_t type = dk_rd_u8(&c), ticks;
-	uint16_t max = dk_rd_u16(&c);
+	struct dk_cursor c = dk_cursor_of(bytes);
+	struct session_state state = session_state_read(&c);
 	struct session *ss;
-	uint32_t n, owner;
 	int rc;
 
 	if (c.bad)
 		return -EPROTO;
-	rc = session_store_add(&s->store, id, type, max, &ss);
+	rc = session_store_add(&s->store, id, state.type, state.max, &ss);
 	if (rc)
 		return rc;
-	ss->ttl_s = dk_rd_u32(&c);
-	ss->changes = dk_rd_u64(&c);
-	n = dk_rd_u32(&c);
-	owner = dk_rd_u32(&c);
-	ticks = dk_rd_u8(&c);
-	rc = unpack_members(s, ss, &c, n, owner);
-	while (rc == 0 && ticks--) {
+	ss->ttl_s = state.ttl_s;
+	ss->changes = state.changes;
+	ss->number = state.number;
+	rc = unpack_members(s, ss, &c, state.n, state.owner);
+	while (rc == 0 && state.ticks--) {
 		dk_str name = dk_str_of(dk_rd_bytes8(&c));
 
 		rc = session_tick_start(s, ss, name, dk_rd_u32(&c));
 	}
 	if (rc == 0)
 		rc = props_unpack(s, &ss->props, &session_props_most, &c);
-	if (rc == 0 && (!dk_rd_done(&c) || ss->ttl_s < DK_SESSION_TTL_MIN_S))
+	if (rc == 0 && !dk_rd_done(&c))
 		rc = -EPROTO;
 	if (rc) {
 		session_free(s, ss);
@@ -150,7 +137,7 @@ int session_on_land(struct sessions *s, struct dk_call *call, dk_str session, ui
 	}
 	if (old) /* this node was taken for dead while it had the session, and that went on elsewhere */
 		session_free(s, old);
-	ss->epoch = epoch;
+	session_begin_epoch(ss, epoch);
 	if (!ss->n)
 		session_arm_ttl(s, ss);
 	s->n.moved_in++;
@@ -279,7 +266,7 @@ static void look_at(struct sessions *s, struct session *ss)
 			offer(s, ss);
 			return;
 		}
-		ss->epoch = m->epoch + 1;
+		session_begin_epoch(ss, m->epoch + 1);
 		thaw(s, ss);
 	}
 	if (ss->phase != SESSION_LIVE)

@@ -5,81 +5,11 @@
  */
 #include "session_state.h"
 
-enum { LATE_MAX = 64 };
-
-static struct session_known *known(struct sessions *s, dk_str session)
+struct session_known *session_known_named(struct sessions *s, dk_str session)
 {
 	struct dk_session_id id;
 
 	return session_id_ok(session, &id) ? session_known_find(&s->seats, &id) : NULL;
-}
-
-/* ---- pushes ---- */
-
-static void push(struct sessions *s, const struct session_seat *seat, uint8_t ver, uint16_t cmd, dk_slice payload)
-{
-	s->n.pushes++;
-	if (s->user->push(s->user, seat->user, ver, cmd, payload, DK_RELIABLE))
-		s->n.push_lost++;
-}
-
-/* It is on another node: kept until it is known which. */
-static void keep_late(struct sessions *s, struct session_seat *seat, uint8_t ver, uint16_t cmd, dk_slice payload)
-{
-	size_t n = 2 + DK_SESSION_ID_LEN + 1 + 2 + 2 + 8 + payload.n;
-	struct session_late *late = seat->late_n < LATE_MAX ? dk_alloc(s, sizeof(*late) + n) : NULL, **at = &seat->late;
-	struct dk_writer w = dk_writer_on(late ? late->bytes : NULL, late ? n : 0);
-
-	if (!late) {
-		s->n.late_lost++;
-		return;
-	}
-	late->n = n;
-	dk_wr_bytes16(&w, dk_slice_of(session_id_text(&seat->known->id)));
-	dk_wr_u8(&w, ver);
-	dk_wr_u16(&w, cmd);
-	dk_wr_u16(&w, 1);
-	dk_wr_u64(&w, seat->token);
-	dk_wr_slice(&w, payload);
-	while (*at)
-		at = &(*at)->next;
-	*at = late;
-	seat->late_n++;
-}
-
-static void deliver(struct sessions *s, struct session_seat *seat, uint8_t ver, uint16_t cmd, dk_slice payload)
-{
-	if (seat->state == SEAT_IN)
-		push(s, seat, ver, cmd, payload);
-	else if (seat->state == SEAT_AWAY)
-		keep_late(s, seat, ver, cmd, payload);
-}
-
-int session_on_deliver(struct sessions *s, struct dk_call *call)
-{
-	struct dk_cursor c = dk_cursor_of(call->payload);
-	struct session_known *k = known(s, dk_str_of(dk_rd_bytes16(&c)));
-	uint8_t ver = dk_rd_u8(&c);
-	uint16_t cmd = dk_rd_u16(&c), n = dk_rd_u16(&c);
-	struct dk_cursor tokens = dk_cursor_of(dk_rd_slice(&c, (size_t)n * 8));
-	dk_slice payload = dk_rd_rest(&c);
-
-	if (c.bad) {
-		s->n.malformed++;
-		return 0;
-	}
-	if (!k)
-		return 0;
-	for (struct session_seat *seat = n ? NULL : k->seats; seat; seat = seat->in_known)
-		if (!seat->moved_on && !seat->claiming) /* what is for those goes elsewhere */
-			deliver(s, seat, ver, cmd, payload);
-	while (dk_rd_left(&tokens)) {
-		struct session_seat *seat = session_seat_by_token(k, dk_rd_u64(&tokens));
-
-		if (seat)
-			deliver(s, seat, ver, cmd, payload);
-	}
-	return 0;
 }
 
 /* ---- seats that end ---- */
@@ -97,7 +27,7 @@ static void tell_ended(struct sessions *s, const struct session_seat *seat, enum
 	} else {
 		session_push_ended_encode(&w, (uint8_t)reason, id, seat->type);
 	}
-	push(s, seat, SESSION_VER, cmd, dk_written(&w));
+	session_push(s, seat, SESSION_VER, cmd, dk_written(&w));
 }
 
 void session_unseat(struct sessions *s, struct session_seat *seat, enum dk_session_reason reason)
@@ -112,10 +42,10 @@ void session_give_up(struct sessions *s, struct session_seat *seat, enum dk_sess
 {
 	struct dk_session_id id = seat->known->id;
 	dk_str uid = s->user->uid(s->user, seat->user);
-	uint8_t buf[2 + DK_SESSION_ID_LEN + 9 + 2 + DK_UID_MAX];
+	uint8_t buf[2 + DK_SESSION_ID_LEN + 11 + 2 + DK_UID_MAX];
 	struct dk_writer w = dk_writer_on(buf, sizeof(buf));
 
-	session_on_exit_pack(&w, session_id_text(&id), seat->token, (uint8_t)reason, uid);
+	session_on_exit_pack(&w, session_id_text(&id), seat->token, seat->hops, (uint8_t)reason, uid);
 	/* Before the seat is forgotten, and with it where the home is. */
 	session_ask(s, &id, SESSION_NODE_LEAVE, dk_written(&w), SESSION_AGAIN, NULL, NULL);
 	session_seat_remove(&s->seats, seat);
@@ -160,7 +90,7 @@ void session_heard_of_home(struct sessions *s, struct session_known *k, const st
 
 int session_on_update(struct sessions *s, struct dk_call *call, dk_str session, uint8_t what, uint32_t epoch, dk_slice more)
 {
-	struct session_known *k = known(s, session);
+	struct session_known *k = session_known_named(s, session);
 	struct dk_cursor c = dk_cursor_of(more);
 	struct dk_session_id id;
 	struct dk_addr home;
@@ -189,117 +119,29 @@ int session_on_update(struct sessions *s, struct dk_call *call, dk_str session, 
 
 int session_on_kicked(struct sessions *s, struct dk_call *call, dk_str session, uint64_t token, uint8_t reason)
 {
-	struct session_known *k = known(s, session);
-	struct session_seat *seat = k ? session_seat_by_token(k, token) : NULL;
+	struct session_known *k = session_known_named(s, session);
+	struct session_seat *seat;
+	dk_id handle = k ? k->handle : 0;
 
 	(void)call;
-	if (seat && seat->state != SEAT_JOINING)
+	/* Also the one that it has left, if it came back. */
+	while ((k = dk_table_get(&s->seats.table, handle)) && (seat = session_seat_by_token(k, token)) &&
+	       seat->state != SEAT_JOINING)
 		session_unseat(s, seat, (enum dk_session_reason)reason);
 	return 0;
 }
 
-/* What came late goes after it. */
-int session_on_moved_on(struct sessions *s, struct dk_call *call, dk_str session, uint64_t token, dk_slice node)
-{
-	struct session_known *k = known(s, session);
-	struct session_seat *seat = k ? session_seat_by_token(k, token) : NULL;
-	struct dk_cursor c = dk_cursor_of(node);
-	struct dk_addr to = session_rd_addr(&c);
-
-	(void)call;
-	if (c.bad)
-		s->n.malformed++;
-	if (c.bad || !seat || seat->state == SEAT_JOINING || seat->state == SEAT_COMING)
-		return 0;
-	if (seat->state == SEAT_IN) { /* its user has not heard yet that its client is there */
-		seat->moved_on = true;
-		return 0;
-	}
-	for (struct session_late *late = seat->late; late; late = late->next) {
-		s->n.forwarded++;
-		session_send(s, &to, SESSION_NODE_DELIVER, dk_slice_n(late->bytes, late->n));
-	}
-	session_seat_remove(&s->seats, seat);
-	session_gauges(s);
-	return 0;
-}
-
 /* ---- users ---- */
-
-struct claim {
-	dk_id known;
-	uint64_t token; /* 0: of all */
-};
-
-static void claimed(struct sessions *s, void *arg, int rc, struct dk_cursor *body)
-{
-	struct claim *claim = arg;
-	struct session_known *k = dk_table_get(&s->seats.table, claim->known);
-	struct session_seat *here = k && claim->token ? session_seat_by_token(k, claim->token) : NULL;
-
-	dk_free(s, claim, sizeof(*claim));
-	if (here)
-		here->claiming = false;
-	/* The home knows no such stays: they ended while they were on the way, or it takes them for over. */
-	while (k && rc == 0 && dk_rd_left(body)) {
-		struct session_seat *seat = session_seat_by_token(k, dk_rd_u64(body));
-
-		if (seat && seat->state == SEAT_IN) {
-			bool last = k->seats == seat && !seat->in_known;
-
-			session_unseat(s, seat, DK_SESSION_LAPSED);
-			if (last)
-				return;
-		}
-	}
-}
-
-int session_claim(struct sessions *s, struct session_known *k, struct session_seat *only)
-{
-	size_t cap = 2 + DK_SESSION_ID_LEN + 3;
-	struct dk_writer w;
-	struct claim *claim;
-	uint8_t *count;
-	uint16_t n = 0;
-	int rc;
-
-	for (struct session_seat *seat = k->seats; seat; seat = seat->in_known)
-		cap += 2 + DK_UID_MAX + 8 + 2;
-	w = dk_writer_on(dk_scratch(s, cap), cap);
-	dk_wr_bytes16(&w, dk_slice_of(session_id_text(&k->id)));
-	dk_wr_u8(&w, !only);
-	count = dk_wr_take(&w, 2);
-	for (struct session_seat *seat = k->seats; seat; seat = seat->in_known) {
-		if ((only && seat != only) || (seat->state != SEAT_IN && seat->state != SEAT_JOINING))
-			continue;
-		dk_wr_u64(&w, seat->token);
-		dk_wr_u16(&w, seat->state == SEAT_JOINING ? SESSION_HOPS_JOINING : seat->hops);
-		dk_wr_bytes16(&w, dk_slice_of(s->user->uid(s->user, seat->user)));
-		n++;
-	}
-	if (w.bad)
-		return -ENOMEM;
-	count[0] = (uint8_t)(n >> 8);
-	count[1] = (uint8_t)n;
-	claim = dk_alloc(s, sizeof(*claim));
-	if (!claim)
-		return -ENOMEM;
-	*claim = (struct claim){ k->handle, only ? only->token : 0 };
-	rc = session_ask(s, &k->id, SESSION_NODE_MEMBERS_HERE, dk_written(&w), SESSION_AGAIN, claimed, claim);
-	if (rc)
-		dk_free(s, claim, sizeof(*claim));
-	return rc;
-}
 
 void session_on_user_discarded(struct sessions *s, const struct dk_user_discarded *ev)
 {
 	struct session_seat *seat;
 
 	while ((seat = session_seat_first(&s->seats, ev->user))) {
-		if (seat->state == SEAT_IN && ev->reason == DK_REASON_MOVED && !seat->moved_on)
+		if (seat->state == SEAT_IN && (ev->reason == DK_REASON_MOVED || seat->to.family))
 			session_seat_go_away(&s->seats, seat);
 		else if (seat->state == SEAT_COMING || ev->reason == DK_REASON_MOVED)
-			session_seat_remove(&s->seats, seat); /* a move that came to nothing here, or is over there */
+			session_seat_remove(&s->seats, seat); /* a move that came to nothing here */
 		else
 			session_give_up(s, seat, DK_SESSION_CUT_OFF);
 	}
@@ -313,6 +155,6 @@ void session_on_user_connected(struct sessions *s, const struct dk_user_connecte
 		if (seat->state == SEAT_COMING) {
 			session_seat_state(seat, SEAT_IN);
 			seat->known->confirmed_ms = dk_now(s);
-			seat->claiming = session_claim(s, seat->known, seat) == 0;
+			session_claim(s, seat->known, seat);
 		}
 }

@@ -11,24 +11,26 @@
 
 static size_t deliver_size(size_t tokens, size_t payload)
 {
-	return 2 + DK_SESSION_ID_LEN + 1 + 2 + 2 + 8 * tokens + payload;
+	return 2 + DK_SESSION_ID_LEN + 8 + 1 + 2 + 2 + 8 * tokens + payload;
 }
 
 static void deliver_head(struct dk_writer *w, const struct session *ss, uint8_t ver, uint16_t cmd, uint16_t n)
 {
 	dk_wr_bytes16(w, dk_slice_of(session_id_text(&ss->id)));
+	dk_wr_u64(w, ss->number);
 	dk_wr_u8(w, ver);
 	dk_wr_u16(w, cmd);
 	dk_wr_u16(w, n);
 }
 
-void session_push_all(struct sessions *s, const struct session *ss, uint8_t ver, uint16_t cmd, dk_slice payload)
+void session_push_all(struct sessions *s, struct session *ss, uint8_t ver, uint16_t cmd, dk_slice payload)
 {
 	size_t cap = deliver_size(0, payload.n);
 	struct dk_writer w = dk_writer_on(dk_scratch(s, cap), cap);
 
 	if (!ss->n)
 		return;
+	ss->number++;
 	deliver_head(&w, ss, ver, cmd, 0);
 	dk_wr_slice(&w, payload);
 	if (w.bad) {
@@ -40,12 +42,13 @@ void session_push_all(struct sessions *s, const struct session *ss, uint8_t ver,
 			session_send(s, &ss->spots[i].addr, SESSION_NODE_DELIVER, dk_written(&w));
 }
 
-void session_push_some(struct sessions *s, const struct session *ss, struct session_member *const *members, size_t n, uint8_t ver,
+void session_push_some(struct sessions *s, struct session *ss, struct session_member *const *members, size_t n, uint8_t ver,
 		       uint16_t cmd, dk_slice payload)
 {
 	size_t cap = deliver_size(n, payload.n);
 	uint8_t *buf = dk_scratch(s, cap);
 
+	ss->number++;
 	for (uint32_t i = 0; i < ss->spot_n && n; i++) {
 		struct dk_writer w = dk_writer_on(buf, cap);
 		uint16_t there = 0;
@@ -134,7 +137,7 @@ int session_make(struct sessions *s, const struct dk_session_opts *opts, dk_str 
 	if (rc)
 		return rc;
 	ss->ttl_s = opts->ttl_s < DK_SESSION_TTL_MIN_S ? DK_SESSION_TTL_MIN_S : opts->ttl_s;
-	ss->epoch = 1;
+	session_begin_epoch(ss, 1);
 	s->n.created++;
 	session_gauges(s);
 	ev.session = ss->handle;
@@ -257,7 +260,8 @@ int session_on_enter(struct sessions *s, struct dk_call *call, dk_str session, u
 	return session_say_outcome(call, add(s, ss, uid, token, sid.p, &call->from));
 }
 
-int session_on_exit(struct sessions *s, struct dk_call *call, dk_str session, uint64_t token, uint8_t reason, dk_str uid)
+int session_on_exit(struct sessions *s, struct dk_call *call, dk_str session, uint64_t token, uint16_t hops, uint8_t reason,
+		    dk_str uid)
 {
 	struct session *ss = session_called(s, call, session, true);
 	struct session_member *m;
@@ -265,7 +269,7 @@ int session_on_exit(struct sessions *s, struct dk_call *call, dk_str session, ui
 	if (!ss)
 		return 0;
 	m = session_member_find(&s->store, ss, uid);
-	if (!m || m->token != token)
+	if (!m || m->token != token || hops < m->hops) /* it is on another node since */
 		return session_say_outcome(call, DK_SESSION_NOT_MEMBER);
 	session_drop(s, ss, m, reason == DK_SESSION_CUT_OFF ? DK_SESSION_CUT_OFF : DK_SESSION_LEFT);
 	return session_say_outcome(call, 0);
@@ -279,8 +283,8 @@ static bool may_speak(struct sessions *s, const struct session *ss, dk_str uid, 
 	return !token || (m && m->token == token);
 }
 
-int session_say(struct sessions *s, const struct session *ss, uint64_t token, dk_str uid, uint8_t ver, uint16_t cmd,
-		struct dk_list uids, dk_slice message)
+int session_say(struct sessions *s, struct session *ss, uint64_t token, dk_str uid, uint8_t ver, uint16_t cmd, struct dk_list uids,
+		dk_slice message)
 {
 	struct session_member *to[DK_SESSION_INVITES_MAX];
 	bool some = uids.n > 0;

@@ -98,35 +98,48 @@ static void drop_unlisted(struct sessions *s, struct session *ss, const struct d
 	}
 }
 
-/* A member is at the calling node. False: there is no such stay. */
-static bool heard_member(struct sessions *s, struct session *ss, uint64_t token, uint16_t hops, dk_str uid,
-			 const struct dk_addr *from)
+/* Nobody speaks for that stay where it is now. */
+static bool is_deserted(struct sessions *s, const struct dk_addr *node)
+{
+	return !dk_addr_eq(node, dk_node_addr(s)) && !session_node_there(s->cluster->node(s->cluster, node));
+}
+
+/* A member is at the calling node: it just came, or whole, it is one of all that are there. What was known of it before is sent to
+ * where it was. */
+static enum session_stay heard_member(struct sessions *s, struct session *ss, uint64_t token, uint16_t hops, dk_str uid, bool whole,
+				      const struct dk_addr *from, uint64_t *ret_since)
 {
 	struct session_member *m = session_member_find(&s->store, ss, uid);
-	struct dk_addr old;
-	uint8_t buf[2 + DK_SESSION_ID_LEN + 8 + SESSION_ADDR_MAX], addr[SESSION_ADDR_MAX];
+	uint8_t buf[2 + DK_SESSION_ID_LEN + 8 + 2 + 8 + 8 + SESSION_ADDR_MAX], addr[SESSION_ADDR_MAX];
 	struct dk_writer w = dk_writer_on(buf, sizeof(buf)), a = dk_writer_on(addr, sizeof(addr));
+	struct dk_addr old;
 
 	if (!m || m->token != token)
-		return hops == SESSION_HOPS_JOINING;
+		return hops == SESSION_HOPS_JOINING ? SESSION_STAYS : SESSION_STAYS_NOT;
 	m->listed = true;
 	old = ss->spots[m->spot].addr;
-	if (hops == SESSION_HOPS_JOINING || hops < m->hops || dk_addr_eq(&old, from))
-		return true;
+	*ret_since = m->from;
+	if (hops == SESSION_HOPS_JOINING || (hops == m->hops && dk_addr_eq(&old, from)))
+		return SESSION_STAYS;
+	if (hops < m->hops || (hops == m->hops && whole))
+		if (dk_addr_eq(&old, from) || !is_deserted(s, &old))
+			return SESSION_STAYS_ELSEWHERE;
 	if (session_member_move(&s->store, ss, m, from))
-		return true; /* at the next roll */
-	m->hops = hops;
+		return SESSION_STAYS_ELSEWHERE; /* at the next roll */
 	session_wr_addr(&a, from);
-	session_on_moved_on_pack(&w, session_id_text(&ss->id), token, dk_written(&a));
+	session_on_moved_on_pack(&w, session_id_text(&ss->id), token, m->hops, m->from, ss->number, dk_written(&a));
+	m->hops = hops;
+	m->from = ss->number;
+	*ret_since = m->from;
 	session_send(s, &old, SESSION_NODE_MOVED_ON, dk_written(&w));
-	return true;
+	return SESSION_STAYS;
 }
 
 int session_on_members_here(struct sessions *s, struct dk_call *call, dk_str session, uint8_t whole, uint16_t n, dk_slice members)
 {
 	struct session *ss = session_called(s, call, session, true);
 	struct dk_cursor c = dk_cursor_of(members);
-	size_t cap = 1 + 8 * (size_t)n;
+	size_t cap = 1 + (8 + 2 + 1 + 8) * (size_t)n;
 	struct dk_writer w;
 	struct session_spot *spot;
 
@@ -139,10 +152,17 @@ int session_on_members_here(struct sessions *s, struct dk_call *call, dk_str ses
 	while (n-- && !c.bad) {
 		uint64_t token = dk_rd_u64(&c);
 		uint16_t hops = dk_rd_u16(&c);
-		dk_slice uid = dk_rd_bytes16(&c);
+		dk_str uid = dk_str_of(dk_rd_bytes16(&c));
+		uint64_t since = 0;
+		enum session_stay stay;
 
-		if (!c.bad && !heard_member(s, ss, token, hops, dk_str_of(uid), &call->from))
-			dk_wr_u64(&w, token);
+		if (c.bad)
+			break;
+		stay = heard_member(s, ss, token, hops, uid, whole, &call->from, &since);
+		dk_wr_u64(&w, token);
+		dk_wr_u16(&w, hops);
+		dk_wr_u8(&w, (uint8_t)stay);
+		dk_wr_u64(&w, since);
 	}
 	if (c.bad || w.bad) {
 		s->n.malformed++;
@@ -353,17 +373,6 @@ static void search(struct sessions *s, uint8_t *buf)
 	}
 }
 
-static void forget_away(struct sessions *s, struct session_known *k)
-{
-	for (struct session_seat *seat = k->seats, *next; seat; seat = next) {
-		next = seat->in_known;
-		if (seat->state != SEAT_AWAY || dk_now(s) - seat->away_ms < SESSION_AWAY_MS)
-			continue;
-		s->n.late_lost += seat->late_n;
-		session_seat_remove(&s->seats, seat);
-	}
-}
-
 static void look_at(struct sessions *s, struct session_known *k)
 {
 	if (dk_addr_eq(&k->home, dk_node_addr(s)))
@@ -387,7 +396,7 @@ static void roll(void *self, struct dk_timer *t)
 	while ((k = session_known_next(&s->seats, &slot))) {
 		bool in = k->n > 0;
 
-		forget_away(s, k);
+		session_claim_look(s, k);
 		if (in)
 			look_at(s, k);
 	}

@@ -39,7 +39,15 @@ enum session_node_cmd {
 	SESSION_NODE_USER_DATA = 316,
 	SESSION_NODE_COUNT = 317,
 	SESSION_NODE_INVITE = 318,
-	SESSION_NODE_MOVED_ON = 319
+	SESSION_NODE_MOVED_ON = 319,
+	SESSION_NODE_FORWARD = 321
+};
+
+/* session.members_here: of each stay that was named, in { u64 token, u16 hops, u8 enum session_stay, u64 from }. */
+enum session_stay {
+	SESSION_STAYS, /* the pushes above that number are for the calling node to deliver */
+	SESSION_STAYS_NOT, /* it is over */
+	SESSION_STAYS_ELSEWHERE /* it is at another node since */
 };
 
 /* session.set: how. */
@@ -53,20 +61,20 @@ enum session_update { SESSION_HAS_MOVED = 1, SESSION_HAS_ENDED = 2 };
 	X(struct sessions, DK_VER_NODE, 300, "session.enter", session_on_enter, DK_INTERNAL, "a user of the calling node joins",   \
 	  DK_IN(str16(session), u64(token), u8(type), str16(uid), bytes16(sid)), DK_OUT(u8(outcome), rest(home)))		   \
 	X(struct sessions, DK_VER_NODE, 301, "session.exit", session_on_exit, DK_INTERNAL, "a user of the calling node leaves",	   \
-	  DK_IN(str16(session), u64(token), u8(reason), str16(uid)), DK_OUT(u8(outcome), rest(home)))				   \
+	  DK_IN(str16(session), u64(token), u16(hops), u8(reason), str16(uid)), DK_OUT(u8(outcome), rest(home)))		   \
 	X(struct sessions, DK_VER_NODE, 302, "session.say", session_on_say, DK_INTERNAL,					   \
 	  "a member, or with token 0 code, says something to all, or to some",							   \
 	  DK_IN(str16(session), u64(token), str16(uid), u8(ver), u16(cmd), strs(uids), rest(message)),				   \
 	  DK_OUT(u8(outcome), rest(home)))											   \
 	R(struct sessions, DK_VER_NODE, 303, "session.deliver", session_on_deliver, DK_INTERNAL,				   \
 	  "a push for the members at the called node: those of n tokens (u64 each), 0 = all",					   \
-	  DK_IN(str16(session), u8(ver), u16(cmd), u16(n), rest(tokens_and_message)), DK_OUT())					   \
+	  DK_IN(str16(session), u64(number), u8(ver), u16(cmd), u16(n), rest(tokens_and_message)), DK_OUT())			   \
 	X(struct sessions, DK_VER_NODE, 304, "session.update", session_on_update, DK_INTERNAL,					   \
 	  "the session has another home (rest: its address), or has ended (rest: why, u8)",					   \
 	  DK_IN(str16(session), u8(what), u32(epoch), rest(more)), DK_OUT())							   \
 	X(struct sessions, DK_VER_NODE, 305, "session.members_here", session_on_members_here, DK_INTERNAL,			   \
 	  "these members are at the calling node, and whole: no others",							   \
-	  DK_IN(str16(session), u8(whole), u16(n), rest(members)), DK_OUT(u8(outcome), rest(unknown_or_home)))			   \
+	  DK_IN(str16(session), u8(whole), u16(n), rest(members)), DK_OUT(u8(outcome), rest(stays_or_home)))			   \
 	X(struct sessions, DK_VER_NODE, 306, "session.kicked", session_on_kicked, DK_INTERNAL,					   \
 	  "a user of the called node is no member any more", DK_IN(str16(session), u64(token), u8(reason)), DK_OUT())		   \
 	X(struct sessions, DK_VER_NODE, 307, "session.throw_out", session_on_throw_out, DK_INTERNAL,				   \
@@ -98,7 +106,11 @@ enum session_update { SESSION_HAS_MOVED = 1, SESSION_HAS_ENDED = 2 };
 	  "an invitation for users of the called node; the answer: a byte each, 1 = is here",					   \
 	  DK_IN(u8(ver), u16(cmd), strs(uids), rest(message)), DK_OUT(rest(found)))						   \
 	X(struct sessions, DK_VER_NODE, 319, "session.moved_on", session_on_moved_on, DK_INTERNAL,				   \
-	  "a member that was at the called node is at that one now", DK_IN(str16(session), u64(token), rest(node)), DK_OUT())
+	  "a member that was at the called node is at that one now; here it was from that push on, until that one",		   \
+	  DK_IN(str16(session), u64(token), u16(hops), u64(since), u64(until), rest(node)), DK_OUT())				   \
+	X(struct sessions, DK_VER_NODE, 321, "session.forward", session_on_forward, DK_INTERNAL,				   \
+	  "a push for a member that was at the calling node and is at this one", DK_IN(str16(session), u64(token), u8(ver),	   \
+	  u16(cmd), rest(message)), DK_OUT())
 
 #define SESSION_DECL_(self, ver, cmd, name, fn, flags, help, in, out)								   \
 	int fn(self *, struct dk_call *DK_EACH_(DK_AC_, in));									   \

@@ -96,9 +96,19 @@ struct session_seat *session_seat_of(const struct session_seats *t, dk_id user, 
 
 struct session_seat *session_seat_by_token(const struct session_known *k, uint64_t token)
 {
+	struct session_seat *last = NULL;
+
+	for (struct session_seat *seat = k->seats; seat; seat = seat->in_known)
+		if (seat->token == token && (!last || seat->hops > last->hops))
+			last = seat;
+	return last;
+}
+
+struct session_seat *session_seat_by_hops(const struct session_known *k, uint64_t token, uint16_t hops)
+{
 	struct session_seat *seat = k->seats;
 
-	while (seat && seat->token != token)
+	while (seat && (seat->token != token || seat->hops != hops))
 		seat = seat->in_known;
 	return seat;
 }
@@ -140,6 +150,8 @@ int session_seat_add(struct session_seats *t, dk_id user, uint8_t type, const st
 		return -ENOMEM;
 	}
 	*seat = (struct session_seat){ .known = k, .user = user, .token = token, .type = type, .state = SEAT_JOINING };
+	seat->until = UINT64_MAX;
+	seat->late_tail = &seat->late;
 	seat->in_known = k->seats;
 	k->seats = seat;
 	at = &t->users[dk_id_slot(user)].first;
@@ -153,19 +165,28 @@ int session_seat_add(struct session_seats *t, dk_id user, uint8_t type, const st
 	return 0;
 }
 
-void session_seat_state(struct session_seat *seat, enum session_seat_state state)
+/* Among those that the home is told of. */
+static void count(struct session_seat *seat, bool on)
 {
 	struct session_known *k = seat->known;
 
-	if (seat->state == SEAT_IN) {
-		k->n--;
-		k->mix -= session_mix(seat->token);
-	}
+	if (seat->state != SEAT_IN || seat->to.family)
+		return;
+	k->n += on ? 1 : UINT32_MAX;
+	k->mix += on ? session_mix(seat->token) : 0 - session_mix(seat->token);
+}
+
+void session_seat_state(struct session_seat *seat, enum session_seat_state state)
+{
+	count(seat, false);
 	seat->state = (uint8_t)state;
-	if (state == SEAT_IN) {
-		k->n++;
-		k->mix += session_mix(seat->token);
-	}
+	count(seat, true);
+}
+
+void session_seat_over(struct session_seat *seat, const struct dk_addr *to)
+{
+	count(seat, false);
+	seat->to = *to;
 }
 
 static void unhang(struct session_seats *t, struct session_seat *seat)
@@ -187,6 +208,8 @@ void session_seat_go_away(struct session_seats *t, struct session_seat *seat)
 	unhang(t, seat);
 	session_seat_state(seat, SEAT_AWAY);
 	seat->away_ms = dk_now(t->self);
+	t->seat_n--;
+	t->away_n++;
 }
 
 void session_seat_remove(struct session_seats *t, struct session_seat *seat)
@@ -194,6 +217,8 @@ void session_seat_remove(struct session_seats *t, struct session_seat *seat)
 	struct session_seat **at = &seat->known->seats;
 	struct session_known *k = seat->known;
 
+	t->seat_n -= seat->state != SEAT_AWAY;
+	t->away_n -= seat->state == SEAT_AWAY;
 	unhang(t, seat);
 	session_seat_state(seat, SEAT_AWAY);
 	while (*at != seat)
@@ -204,6 +229,5 @@ void session_seat_remove(struct session_seats *t, struct session_seat *seat)
 		dk_free(t->self, late, sizeof(*late) + late->n);
 	}
 	dk_pool_put(&t->pool, seat);
-	t->seat_n--;
 	known_release(t, k);
 }

@@ -111,6 +111,7 @@ static int svc_create(struct dk_session *svc, dk_id user, const struct dk_sessio
 		session_end(s, ss, DK_SESSION_DELETED);
 		return rc;
 	}
+	seat->sure = true;
 	seat->known->epoch = ss->epoch;
 	session_gauges(s);
 	*ret_id = ss->id;
@@ -131,6 +132,7 @@ static void entered(struct sessions *s, void *arg, int rc, struct dk_cursor *bod
 		r.rc = DK_GONE;
 	if (seat && rc == 0) {
 		seat->known->confirmed_ms = dk_now(s);
+		seat->sure = true;
 		session_seat_state(seat, SEAT_IN);
 	} else if (seat) {
 		if (rc == DK_SESSION_NO_NODE || rc < 0)

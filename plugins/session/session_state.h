@@ -3,8 +3,9 @@
  * State of the plugin session, shared by its files: session.c (phases), session_client.c (commands of clients), session_service.c
  * (what code may ask for), session_home.c (what a home does), session_end.c (how sessions end, ticks), session_props.c (their
  * properties), session_look.c (what may be seen of them), session_invite.c, session_ask.c (questions to a home, wherever it is),
- * session_here.c (users of this node), session_carry.c (users that change their node), session_roll.c (who agrees with whom),
- * session_drain.c (sessions that change their home), session_store.[ch] (sessions), session_seats.[ch] (seats of users here).
+ * session_here.c (users of this node), session_claim.c (which node hands them what), session_carry.c (users that change their
+ * node), session_roll.c (who agrees with whom), session_drain.c (sessions that change their home), session_store.[ch] (sessions),
+ * session_seats.[ch] (seats of users here), session_pack.[ch] (what nodes write to each other).
  */
 #ifndef SESSION_STATE_H
 #define SESSION_STATE_H
@@ -32,11 +33,12 @@ enum {
 	SESSION_ROLL_MS = 2000,
 	SESSION_LOST_MS = 10000, /* a home that does not confirm a session for so long has lost it */
 	SESSION_LAPSE_MS = 20000, /* a node that does not confirm its members for so long has none */
-	SESSION_AWAY_MS = 5000, /* for how long what comes late for a user waits */
+	SESSION_AWAY_MS = 15000, /* for how long what comes late for a user waits, and is sent after it */
+	SESSION_STOP_MS = 5000, /* for how long a node that ends waits for word of users who went from it */
+	SESSION_STOP_LOOK_MS = 10,
 	SESSION_ALIAS_MS = 600000, /* for how long a former home knows where a session went */
 	SESSION_SETTLED_MS = 10000, /* older than any question that still may come */
-	SESSION_HOPS_JOINING = UINT16_MAX, /* in place of a number of hops: its home may not have heard of it yet */
-	SESSION_ADDR_MAX = 19 /* bytes of an address between nodes */
+	SESSION_HOPS_JOINING = UINT16_MAX /* in place of a number of hops: its home may not have heard of it yet */
 };
 
 /* A session that has left this node. */
@@ -64,7 +66,9 @@ struct sessions {
 	struct dk_timer roll_timer, drain_timer;
 	uint64_t roll_n;
 	struct session_roll *rolls; /* session_roll.c: that wait for an answer */
-	struct dk_step *drain_step;
+	struct dk_step *drain_step, *stop_step;
+	uint64_t stop_ms;
+	struct dk_timer stop_timer;
 	struct session_former *former[SESSION_FORMER_BUCKETS];
 	struct session_move *moves;
 	struct session_inquiry *inquiries; /* session_look.c: questions to nodes of members */
@@ -100,8 +104,6 @@ static inline void session_gauges(struct sessions *s)
 	s->n.members = s->store.member_n;
 	s->n.seats = s->seats.seat_n;
 }
-void session_wr_addr(struct dk_writer *w, const struct dk_addr *a);
-struct dk_addr session_rd_addr(struct dk_cursor *c); /* bad: a family that is none */
 /* An answer without a body beyond the outcome. */
 int session_say_outcome(struct dk_call *call, int rc);
 /* Sends to a node; to this one it is called at once. Reliable. */
@@ -135,13 +137,13 @@ int session_make(struct sessions *s, const struct dk_session_opts *opts, dk_str 
 /* A member goes; the others are told, and listeners. */
 void session_drop(struct sessions *s, struct session *ss, struct session_member *m, enum dk_session_reason reason);
 /* A push to all members, or to n of them. */
-void session_push_all(struct sessions *s, const struct session *ss, uint8_t ver, uint16_t cmd, dk_slice payload);
-void session_push_some(struct sessions *s, const struct session *ss, struct session_member *const *members, size_t n, uint8_t ver,
+void session_push_all(struct sessions *s, struct session *ss, uint8_t ver, uint16_t cmd, dk_slice payload);
+void session_push_some(struct sessions *s, struct session *ss, struct session_member *const *members, size_t n, uint8_t ver,
 		       uint16_t cmd, dk_slice payload);
 /* A member, or with token 0 code, says something to all, or to those listed. Returns 0, DK_SESSION_NOT_MEMBER or
  * DK_SESSION_BAD_PARAMS. */
-int session_say(struct sessions *s, const struct session *ss, uint64_t token, dk_str uid, uint8_t ver, uint16_t cmd,
-		struct dk_list uids, dk_slice message);
+int session_say(struct sessions *s, struct session *ss, uint64_t token, dk_str uid, uint8_t ver, uint16_t cmd, struct dk_list uids,
+		dk_slice message);
 void session_arm_ttl(struct sessions *s, struct session *ss);
 
 /* ---- session_end.c ---- */
@@ -155,8 +157,19 @@ void session_free(struct sessions *s, struct session *ss);
 int session_tick_start(struct sessions *s, struct session *ss, dk_str name, uint32_t interval_s);
 int session_tick_stop(struct sessions *s, struct session *ss, dk_str name);
 
+/* ---- session_claim.c ---- */
+
+void session_push(struct sessions *s, const struct session_seat *seat, uint8_t ver, uint16_t cmd, dk_slice payload);
+/* Tells the home of one seat, or of all seats here (seat NULL), that they are here. Returns 0 or <0. */
+int session_claim(struct sessions *s, struct session_known *k, struct session_seat *seat);
+/* Asks again, and forgets those who went long ago. k may be gone afterwards. */
+void session_claim_look(struct sessions *s, struct session_known *k);
+/* Somebody went from here, and its home has not said yet where to: what it is to hear still comes here. */
+bool session_claim_waits(struct sessions *s);
+
 /* ---- session_here.c ---- */
 
+struct session_known *session_known_named(struct sessions *s, dk_str session); /* NULL: nobody here is in it */
 void session_on_user_discarded(struct sessions *s, const struct dk_user_discarded *ev);
 void session_on_user_connected(struct sessions *s, const struct dk_user_connected *ev);
 /* A user of this node has a seat no more, by what its home said; its client is told. */
@@ -165,8 +178,6 @@ void session_unseat(struct sessions *s, struct session_seat *seat, enum dk_sessi
 void session_give_up(struct sessions *s, struct session_seat *seat, enum dk_session_reason reason);
 /* Its home does not exist any more: everybody here is told. */
 void session_known_lost(struct sessions *s, struct session_known *k, enum dk_session_reason reason);
-/* Tells the home of one seat, or of all seats here (seat NULL), that they are here. */
-int session_claim(struct sessions *s, struct session_known *k, struct session_seat *seat);
 /* by: who says so. */
 void session_heard_of_home(struct sessions *s, struct session_known *k, const struct dk_addr *home, uint32_t epoch,
 			   const struct dk_addr *by);

@@ -11,25 +11,6 @@ enum { UUID_LEN = 36, SPOTS_MAX = 65536 };
 
 /* ---- ids ---- */
 
-static bool is_hex(char c)
-{
-	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
-}
-
-bool session_id_ok(dk_str text, struct dk_session_id *ret_id)
-{
-	if (text.n != DK_SESSION_ID_LEN)
-		return false;
-	for (size_t i = 0; i < text.n; i++) {
-		bool dash = i == 8 || i == 13 || i == 18 || i == 23;
-
-		if (dash ? text.p[i] != '-' : !is_hex(text.p[i]))
-			return false;
-	}
-	memcpy(ret_id->c, text.p, DK_SESSION_ID_LEN);
-	return true;
-}
-
 int session_id_new(void *self, struct dk_session_id *ret_id)
 {
 	static const char digits[] = "0123456789abcdef";

@@ -11,6 +11,7 @@
 #include <diarkis/session.h>
 
 #include "plugins/props.h"
+#include "session_pack.h"
 
 enum session_phase {
 	SESSION_LIVE,
@@ -21,8 +22,9 @@ enum session_phase {
 /* A token names one stay of one user in one session; it goes with the user from node to node. */
 struct session_member {
 	uint64_t token;
+	uint64_t from; /* pushes with a greater number are its node's to deliver; up to it, the former node's */
 	uint32_t spot; /* index: its node */
-	uint16_t hops; /* nodes that it has been on since */
+	uint16_t hops; /* nodes that it has been on since, as its node says */
 	uint16_t uid_n;
 	bool listed; /* session_roll.c: by the node that is heard right now */
 	uint64_t since_ms; /* on that node */
@@ -56,6 +58,7 @@ struct session {
 	uint8_t type, phase;
 	uint16_t max;
 	uint32_t ttl_s, epoch;
+	uint64_t number; /* of the last push to members; grows with each, and from home to home */
 	struct session_place *places; /* by order of joining */
 	uint32_t n, cap;
 	struct session_member *owner; /* NULL: nobody is left */
@@ -75,11 +78,6 @@ struct session_store {
 	uint32_t member_n;
 };
 
-bool session_id_ok(dk_str text, struct dk_session_id *ret_id);
-static inline dk_str session_id_text(const struct dk_session_id *id)
-{
-	return dk_str_n(id->c, DK_SESSION_ID_LEN);
-}
 static inline bool session_id_eq(const struct dk_session_id *a, const struct dk_session_id *b)
 {
 	return memcmp(a, b, sizeof(*a)) == 0;
@@ -96,6 +94,14 @@ void session_store_fini(struct session_store *st);
 /* An empty, live session. Returns 0, DK_FULL or -ENOMEM. */
 int session_store_add(struct session_store *st, const struct dk_session_id *id, uint8_t type, uint16_t max,
 		      struct session **ret_session);
+/* Later pushes have greater numbers than any of an earlier epoch, on whatever node that was. */
+static inline void session_begin_epoch(struct session *ss, uint32_t epoch)
+{
+	uint64_t least = (uint64_t)epoch << 32;
+
+	ss->epoch = epoch;
+	ss->number = ss->number > least ? ss->number : least;
+}
 /* Its timers are the caller's. */
 void session_store_remove(struct session_store *st, struct session *ss);
 static inline struct session *session_store_get(const struct session_store *st, dk_id handle)

@@ -142,6 +142,71 @@ START_TEST(what_comes_late_goes_after_a_user)
 }
 END_TEST
 
+/* What code on node 2 says, without waiting for answers, is heard by bob once; half way through the home goes on. */
+static void talk(unsigned round, unsigned n, unsigned ms)
+{
+	struct dk_session *svc = kit_svc(2);
+	static char heard[65536];
+	char what[32];
+
+	heard[0] = '\0';
+	for (unsigned i = 0; i < n; i++) {
+		snprintf(what, sizeof(what), "round %u say %02u.", round, i);
+		ck_assert_int_eq(svc->announce(svc, kit_probe(2), dk_str_c(the_id), SESSION_VER, SESSION_CMD_BROADCAST,
+					       dk_slice_of(dk_str_c(what)), NULL, NULL),
+				 0);
+		fabric_run(ms);
+		strncat(heard, kit_heard(bob), sizeof(heard) - strlen(heard) - 1);
+		if (i == n / 2)
+			fabric_pause(0, false);
+	}
+	fabric_run(6000);
+	strncat(heard, kit_heard(bob), sizeof(heard) - strlen(heard) - 1);
+	for (unsigned i = 0; i < n; i++) {
+		snprintf(what, sizeof(what), "round %u say %02u.", round, i);
+		ck_assert_msg(times(heard, what) == 1, "%s was heard %u times", what, times(heard, what));
+	}
+}
+
+/* The home hears of a move late, and its answer comes when nobody waits for it any more. */
+START_TEST(a_home_that_stands_still)
+{
+	fabric_jitter(10);
+	for (unsigned round = 0; round < 12; round++) {
+		move(bob, bob->node == 1 ? 2 : 1);
+		fabric_run(2 * round % 14);
+		fabric_pause(0, true);
+		talk(round, 40, 40 + 5 * round);
+	}
+	ck_assert_int_eq(kit_count(0, "late_lost") + kit_count(1, "late_lost") + kit_count(2, "late_lost"), 0);
+}
+END_TEST
+
+/* And when it hears of it, the member is back where it was. */
+START_TEST(there_and_back)
+{
+	fabric_jitter(10);
+	for (unsigned round = 0; round < 12; round++) {
+		unsigned from = bob->node, to = from == 1 ? 2 : 1;
+
+		if (round % 3)
+			fabric_pause(0, true);
+		move(bob, to);
+		for (unsigned ms = 0; bob->node != to; ms++) {
+			ck_assert_uint_lt(ms, 1000);
+			fabric_run(1);
+		}
+		fabric_run(20 + 3 * round);
+		move(bob, from);
+		fabric_run(round);
+		if (round % 3 == 1)
+			fabric_pause(0, true);
+		talk(round, 20, 60);
+		ck_assert_uint_eq(bob->node, from);
+	}
+}
+END_TEST
+
 START_TEST(a_move_that_comes_to_nothing)
 {
 	fabric_cut(1, 2, true);
@@ -415,11 +480,11 @@ START_TEST(a_leave_of_an_earlier_stay)
 	kit_join(bob, 1, the_id);
 	fabric_run(20);
 	ck_assert(token_of(bob) != old);
-	session_on_exit_pack(&w, dk_str_c(the_id), old, DK_SESSION_LEFT, dk_str_c("bob"));
+	session_on_exit_pack(&w, dk_str_c(the_id), old, 0, DK_SESSION_LEFT, dk_str_c("bob"));
 	as_if(1, SESSION_NODE_LEAVE, &w);
 	expect_members(2, "0 3/9 ann cat bob owner ann");
 	w = dk_writer_on(buf, sizeof(buf));
-	session_on_exit_pack(&w, dk_str_c(the_id), token_of(bob), DK_SESSION_LEFT, dk_str_c("bob"));
+	session_on_exit_pack(&w, dk_str_c(the_id), token_of(bob), 0, DK_SESSION_LEFT, dk_str_c("bob"));
 	as_if(1, SESSION_NODE_LEAVE, &w);
 	expect_members(2, "0 2/9 ann cat owner ann");
 }
@@ -480,6 +545,8 @@ int main(void)
 	tcase_set_timeout(t, 120);
 	tcase_add_test(t, a_user_moves_and_hears_everything_once);
 	tcase_add_test(t, what_comes_late_goes_after_a_user);
+	tcase_add_test(t, a_home_that_stands_still);
+	tcase_add_test(t, there_and_back);
 	tcase_add_test(t, a_move_that_comes_to_nothing);
 	tcase_add_test(t, an_offline_home_hands_over);
 	tcase_add_test(t, an_offline_node_takes_no_new_ones);
