@@ -10,12 +10,14 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include <diarkis/derror.h>
+
 #include "tools/bot.h"
 
 #define TALLY_VER 2
 #define TALLY_ADD 2001
 #define TALLY_GET 2002
-#define TALLY_E_FAILED 10003 /* it was not counted, for sure */
+#define TALLY_E_FAILED DK_SERVER_ERROR(3) /* it was not counted, for sure */
 #define SENDS_PER_TURN 4096
 #define OPEN_MAX 16 /* additions of one bot that wait for their answers */
 #define READ_TRIES 20

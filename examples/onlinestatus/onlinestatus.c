@@ -3,7 +3,8 @@
  * onlinestatus: who is online, in a room, in which sessions; asked for by user id, on any node.
  *
  *   onlinestatus = { };                       with user and dive; room, session and http where they are there
- *   onlinestatus.get UIDS (2, 500)            InRoom u8 (1 yes, 2 no), SessionData: n u16, n times {ID str16, Type u8}; UID str16
+ *   onlinestatus.get UIDS (2, 500)            statuses: n u16, n times {size u16, InRoom u8 (1 yes, 2 no),
+ *                                               SessionData: n u16, n times {size u16, ID str16, Type u8}, UID str16}
  *   GET /onlinestatus/uids/1,2,3              {"1":{"InRoom":true,"SessionData":{"7":"<session id>"}}}
  *
  * The node that has a user keeps its status in dive for 10 seconds and says it again with each sign of life of its client; so a
@@ -11,6 +12,7 @@
  * of these nodes is asked once. Who is not in the answer is offline.
  */
 #include <diarkis/carrier.h>
+#include <diarkis/derror.h>
 #include <diarkis/dive.h>
 #include <diarkis/http.h>
 #include <diarkis/plugin.h>
@@ -30,8 +32,8 @@ enum {
 	STATUS_BYTES = 2048, /* of one packed status: more than UID_BYTES and SESSIONS of them */
 	READ_MS = 3000,
 	READ = 10500, /* the row between nodes */
-	E_UIDS = 20500,
-	E_BUSY = 20501
+	E_UIDS = DK_INVALID_PARAMETERS(500),
+	E_BUSY = DK_SERVER_ERROR(500)
 };
 
 struct onlinestatus_conf {
@@ -174,24 +176,49 @@ static struct status status_of(const struct dk_td *td)
 	return s;
 }
 
+/* Each member of an array of structs has its size in front of it. */
+static size_t sized_begin(struct dk_writer *w)
+{
+	dk_wr_u16(w, 0);
+	return (size_t)(w->p - w->start);
+}
+
+static void sized_end(struct dk_writer *w, size_t begin)
+{
+	struct dk_writer size = dk_writer_on(w->start + begin - 2, 2);
+
+	if (!w->bad)
+		dk_wr_u16(&size, (uint16_t)((size_t)(w->p - w->start) - begin));
+}
+
 /* The fields in alphabetical order, truth values as 1 and 2: what code made for other clients of this sample reads. */
 static void client_form(struct look *l, struct dk_writer *w)
 {
 	struct dk_cursor list = dk_cursor_of(dk_slice_n(l->bytes, l->n));
+	struct dk_writer count = *w;
 	struct dk_value id;
+	uint16_t n = 0;
 	DK_TD(td, fields);
 
-	while (next_status(&list, &td)) {
+	dk_wr_u16(w, 0);
+	for (; next_status(&list, &td); n++) {
 		struct status s = status_of(&td);
+		size_t begin = sized_begin(w);
 
 		dk_wr_u8(w, s.in_room ? 1 : 2);
 		dk_wr_u16(w, (uint16_t)s.types.n);
 		for (size_t i = 0; i < s.types.n && dk_array_next(&s.ids, &id); i++) {
+			size_t one = sized_begin(w);
+
 			dk_wr_bytes16(w, dk_slice_of(id.as.s));
 			dk_wr_u8(w, s.types.p[i]);
+			sized_end(w, one);
 		}
 		dk_wr_bytes16(w, dk_slice_of(s.uid));
+		sized_end(w, begin);
 	}
+	if (!w->bad)
+		dk_wr_u16(&count, n);
 }
 
 static void json_text(struct dk_writer *w, dk_str s)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* onlinestatus on one node and on three: who is online, until 10 s after the last sign of life; by command and over HTTP. */
 #include <diarkis/cluster.h>
+#include <diarkis/derror.h>
 #include <diarkis/mem_transport.h>
 #include <diarkis/room.h>
 #include <diarkis/session.h>
@@ -90,6 +91,8 @@ START_TEST(rooms_and_sessions)
 	struct dk_user *user;
 	struct dk_room *room;
 	struct dk_frame f;
+	struct dk_writer w;
+	uint8_t bytes[256];
 	char want[256];
 	dk_id arena;
 
@@ -112,11 +115,21 @@ START_TEST(rooms_and_sessions)
 	ck_assert_int_eq(dk_test_user_send(bob, 2, 500, dk_slice_n(asks, sizeof(asks))), 0);
 	ck_assert(dk_test_user_await(bob, 2, 500, &f));
 	ck_assert_int_eq(f.status, DK_STATUS_OK);
-	ck_assert_uint_eq(f.payload.n, (1 + 2 + 2 + sizeof(id.c) + 1 + 5) + (1 + 2 + 5));
-	ck_assert_mem_eq(f.payload.p + f.payload.n - 8,
-			 "\x02\0\0\0\x03"
-			 "bob",
-			 8);
+	w = dk_writer_on(bytes, sizeof(bytes));
+	dk_wr_u16(&w, 2);
+	dk_wr_u16(&w, 1 + 2 + (2 + 2 + sizeof(id.c) + 1) + 5);
+	dk_wr_u8(&w, 1); /* in a room */
+	dk_wr_u16(&w, 1);
+	dk_wr_u16(&w, 2 + sizeof(id.c) + 1);
+	dk_wr_bytes16(&w, dk_slice_n(id.c, sizeof(id.c)));
+	dk_wr_u8(&w, 7);
+	dk_wr_bytes16(&w, dk_slice_n("ann", 3));
+	dk_wr_u16(&w, 1 + 2 + 5);
+	dk_wr_u8(&w, 2); /* in none */
+	dk_wr_u16(&w, 0);
+	dk_wr_bytes16(&w, dk_slice_n("bob", 3));
+	ck_assert_uint_eq(f.payload.n, dk_written(&w).n);
+	ck_assert_mem_eq(f.payload.p, bytes, f.payload.n);
 	mem->free(mem, again);
 	ck_assert_int_eq(dk_harness_free(h), 0);
 }
@@ -136,6 +149,33 @@ START_TEST(refusals)
 	ck_assert_int_eq(dk_test_user_send(ann, 2, 500, dk_slice_n(none, sizeof(none))), 0);
 	ck_assert(dk_test_user_await(ann, 2, 500, &f));
 	ck_assert_int_eq(f.status, DK_STATUS_BAD);
+	ck_assert_int_eq(dk_harness_free(h), 0);
+}
+END_TEST
+
+/* As a client sees them that is told codes: 30500, the parameters make no sense. */
+START_TEST(refusals_have_codes)
+{
+	static const char *const env[] = { "DIARKIS_USE_STRUCT_ERR=TRUE", NULL };
+	static const struct dk_plugin_desc *const plugins[] = { &dk_plugin_onlinestatus, NULL };
+	static const uint8_t none[] = { 0, 0 };
+	struct dk_harness_opts o = { .config = "plugins = { user = {}; mem = {}; dive = {}; onlinestatus = {}; };",
+				     .plugins = plugins,
+				     .seed = 1,
+				     .env = env };
+	struct dk_error e = { .code = 0 };
+	struct dk_test_user *ann;
+	struct dk_frame f;
+
+	h = dk_harness_open(&o);
+	ck_assert_ptr_nonnull(h);
+	ann = dk_harness_user(h, "ann");
+	ck_assert_int_eq(dk_test_user_send(ann, 2, 500, dk_slice_n(none, sizeof(none))), 0);
+	ck_assert(dk_test_user_await(ann, 2, 500, &f));
+	ck_assert_int_eq(f.status, 40);
+	ck_assert(dk_error_unpack(f.payload, 32, &e));
+	ck_assert_uint_eq(e.code, DK_INVALID_PARAMETERS(500));
+	ck_assert_uint_gt(e.text.n, 0);
 	ck_assert_int_eq(dk_harness_free(h), 0);
 }
 END_TEST
@@ -205,6 +245,7 @@ int main(void)
 	tcase_add_test(t, until_ten_seconds_after_the_last_sign);
 	tcase_add_test(t, rooms_and_sessions);
 	tcase_add_test(t, refusals);
+	tcase_add_test(t, refusals_have_codes);
 	tcase_add_test(t, grouped_by_node);
 	srunner_run_all(sr, CK_NORMAL);
 	failed = srunner_ntests_failed(sr);

@@ -11,10 +11,17 @@
  * An addition whose node died at the wrong moment may or may not have been counted: then, and only then, the answer is
  * TALLY_E_MAYBE.
  */
+#include <diarkis/derror.h>
 #include <diarkis/dive.h>
 #include <diarkis/plugin.h>
 
-enum { TALLY_E_NAME = 10001, TALLY_E_MAYBE = 10002, TALLY_E_FAILED = 10003, NAME = 64, ASKS = 65536 };
+enum {
+	TALLY_E_NAME = DK_INVALID_PARAMETERS(1),
+	TALLY_E_MAYBE = DK_SERVER_ERROR(2),
+	TALLY_E_FAILED = DK_SERVER_ERROR(3),
+	NAME = 64,
+	ASKS = 65536
+};
 
 struct tally {
 	struct dk_self base;
