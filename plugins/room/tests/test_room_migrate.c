@@ -465,8 +465,8 @@ START_TEST(joins_find_it_at_home)
 		ck_assert_uint_eq(times(player_heard(dan), "13 ok "), 1);
 		ck_assert_uint_eq(ann->node, 1);
 		ck_assert_uint_eq(eve->node, 1);
-		ck_assert_uint_eq(info_at(1).members, 2);
-		ck_assert_uint_eq(info_at(1).reserved, 0);
+		ck_assert_uint_eq(fabric_room_info(1, &the_id).members, 2);
+		ck_assert_uint_eq(fabric_room_info(1, &the_id).reserved, 0);
 		ck_assert_uint_eq(times(player_heard(ann), "101 push hello\n"), 1);
 		ck_assert_uint_eq(times(player_heard(eve), "101 ok "), 1);
 	}
@@ -603,8 +603,8 @@ START_TEST(joins_when_a_node_goes_down)
 	fabric_run(500);
 	ck_assert_uint_eq(ann->node, 2 - (unsigned)_i);
 	ck_assert_uint_eq(eve->node, ann->node);
-	ck_assert_uint_eq(info_at(ann->node).members, 2);
-	ck_assert_uint_eq(info_at(ann->node).reserved, 0);
+	ck_assert_uint_eq(fabric_room_info(ann->node, &the_id).members, 2);
+	ck_assert_uint_eq(fabric_room_info(ann->node, &the_id).reserved, 0);
 	ck_assert_uint_eq(times(player_heard(ann), "101 push hello\n"), 1);
 	ck_assert_uint_eq(times(player_heard(eve), "101 ok "), 1);
 }
@@ -623,8 +623,8 @@ START_TEST(nobody_takes_the_one_they_join)
 	say_id(eve, ROOM_CMD_JOIN, "hello");
 	fabric_run(100);
 	ck_assert_str_eq(player_heard(eve), "101 bad the node of the room could not take the user in\n");
-	ck_assert_uint_eq(info_at(0).members, 1);
-	ck_assert_uint_eq(info_at(0).reserved, 0);
+	ck_assert_uint_eq(fabric_room_info(0, &the_id).members, 1);
+	ck_assert_uint_eq(fabric_room_info(0, &the_id).reserved, 0);
 	player_leave(ann);
 	fabric_run(500);
 	fabric_stop(0);
@@ -644,7 +644,7 @@ START_TEST(everybody_refuses_the_one_they_join)
 	say_id(eve, ROOM_CMD_JOIN, "hello");
 	fabric_run(1900);
 	ck_assert_str_eq(player_heard(eve), "101 bad the node of the room could not take the user in\n");
-	ck_assert_uint_eq(info_at(0).members, 1);
+	ck_assert_uint_eq(fabric_room_info(0, &the_id).members, 1);
 	ck_assert_int_gt(fabric_count(1, "landings_refused") + fabric_count(2, "landings_refused"), 0);
 }
 END_TEST
