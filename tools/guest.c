@@ -79,12 +79,23 @@ static void exchange(struct guest *g)
 static const char *silence(const struct guest *g)
 {
 	if (wire_guest_reached(g->wire))
-		return "the node let us in, but did not answer: it is held up, or does not know the question";
+		return "the node let us in, but did not answer: it is held up, does not know the question, or is not done yet";
 	return g->keyed ? "nothing came back: the node is gone, held up, not to be reached from here, or of a cluster with another "
 			  "key or "
 			  "name"
 			: "nothing came back: the node is gone, held up, not to be reached from here, or has a cluster key, which "
 			  "DIARKIS_CLUSTER_KEY_FILE should name here too";
+}
+
+/* What a node said no with: a sentence, behind a code where errors have one. */
+static void refused(int status, dk_slice body, char why[PROBE_WHY])
+{
+	size_t code = status == DK_STATUS_BAD * 10 || status == DK_STATUS_ERR * 10 ? 4 : 0;
+
+	if (body.n > code)
+		snprintf(why, PROBE_WHY, "refused: " DK_STR_FMT, DK_STR_ARG(dk_str_n((const char *)body.p + code, body.n - code)));
+	else
+		snprintf(why, PROBE_WHY, "the node refused the question (status %d); is it of another version?", status);
 }
 
 int guest_ask(struct guest *g, uint16_t cmd, dk_slice payload, dk_slice *ret_body, char why[PROBE_WHY])
@@ -101,6 +112,6 @@ int guest_ask(struct guest *g, uint16_t cmd, dk_slice payload, dk_slice *ret_bod
 	if (wire_guest_result(g->wire, &status, ret_body) == WIRE_GUEST_SILENT)
 		snprintf(why, PROBE_WHY, "%s", silence(g));
 	else if (status != DK_STATUS_OK)
-		snprintf(why, PROBE_WHY, "the node refused the question (status %d); is it of another version?", status);
+		refused(status, *ret_body, why);
 	return status != DK_STATUS_OK;
 }

@@ -25,8 +25,8 @@ struct guest {
 /* 0; 1 and why: there is no way there; DK_EXIT_CONFIG and why: the key is no good. guest_close() in any case. */
 int guest_open(struct guest *g, const struct probe *p, const struct guest_key *key, char why[PROBE_WHY]);
 void guest_close(struct guest *g);
-/* Asks until p->deadline: the question must do no harm when it is heard twice. 0 and what was answered with DK_STATUS_OK
- * (valid until the next call), or 1 and why. */
+/* Asks until p->deadline. 0 and what was answered with DK_STATUS_OK (valid until the next call), or 1 and why. Without any answer
+ * it may have run all the same. */
 int guest_ask(struct guest *g, uint16_t cmd, dk_slice payload, dk_slice *ret_body, char why[PROBE_WHY]);
 
 #endif

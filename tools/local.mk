@@ -31,6 +31,10 @@ bin_PROGRAMS += %D%/diarkis-mars-stats
 %C%_diarkis_mars_stats_SOURCES = %D%/mars_stats.c $(probe_sources)
 %C%_diarkis_mars_stats_LDADD = $(wire_lib) $(JANSSON_LIBS)
 %C%_diarkis_mars_stats_LDFLAGS = $(program_ldflags)
+bin_PROGRAMS += %D%/diarkisctl
+%C%_diarkisctl_SOURCES = %D%/ctl.c $(probe_sources)
+%C%_diarkisctl_LDADD = $(wire_lib)
+%C%_diarkisctl_LDFLAGS = $(program_ldflags)
 
 ## Plays recorded rooms again.
 bin_PROGRAMS += %D%/diarkis-replay

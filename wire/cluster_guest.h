@@ -10,7 +10,8 @@
  *   	wait for a datagram until wire_guest_due(g); wire_guest_in(g, now, datagram) if there was one, wire_guest_tick(g, now)
  *   }
  *
- * What got lost is sent again, so the node may run a call more than once: guests ask what changes nothing.
+ * What got lost is sent again; the node runs a call once all the same, and says its answer again. Without an answer nobody knows
+ * whether it ran.
  */
 #ifndef WIRE_CLUSTER_GUEST_H
 #define WIRE_CLUSTER_GUEST_H

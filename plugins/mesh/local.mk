@@ -1,6 +1,6 @@
 ## SPDX-License-Identifier: Apache-2.0
 ## The plugin mesh: links between nodes, service "carrier".
-mesh_sources = %D%/mesh.c %D%/mesh_peer.c %D%/mesh_contact.c %D%/mesh_link.c %D%/mesh_call.c %D%/mesh_tree.c %D%/mesh_state.h \
+mesh_sources = %D%/mesh.c %D%/mesh_peer.c %D%/mesh_contact.c %D%/mesh_link.c %D%/mesh_call.c %D%/mesh_operator.c %D%/mesh_tree.c %D%/mesh_state.h \
 	%D%/mesh_queue.c %D%/mesh_queue.h
 plugin_LTLIBRARIES += plugins/mesh.la
 plugins_mesh_la_SOURCES = $(mesh_sources)

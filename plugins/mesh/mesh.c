@@ -484,19 +484,9 @@ static void mesh_fini(void *self)
 	dk_free(m, m->plain, m->plain ? WIRE_RECORD_PLAIN : 0);
 }
 
-/* ---- commands ---- */
-
-#define MESH_COMMANDS(X, R)                                                                                                        \
-	X(struct mesh, DK_VER_NODE, 1020, "mesh.health", mesh_on_health, DK_ADMIN,                                                 \
-	  "answers when the node's loop runs; state: 1 ONLINE, 2 OFFLINE, 3 TAKEN", DK_IN(), DK_OUT(u8(state)))
-DK_COMMANDS(mesh, MESH_COMMANDS)
-
-static int mesh_on_health(struct mesh *m, struct dk_call *call)
-{
-	return mesh_on_health_answer(call, (uint8_t)dk_node_state(m));
-}
-
 /* ---- the constant ---- */
+
+static const struct dk_command mesh_commands[] = { MESH_COMMANDS(DK_CMD_ROW, DK_RAW_ROW){ .name = NULL } };
 
 static const struct dk_provide mesh_provides[] = { DK_PROVIDE(struct mesh, api, DK_CARRIER), { 0 } };
 

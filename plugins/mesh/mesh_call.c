@@ -4,13 +4,48 @@
  * it was answered, taken back, or its time is over. A request knows the life of its peer, so an answer of another boot finds
  * nothing.
  *
- * A guest may call what operators may (DK_ADMIN), of the rows between nodes, and gets its answer as one datagram.
+ * A guest may call what operators may (DK_ADMIN), of the rows between nodes, and gets its answer as one datagram. It says again
+ * what was not answered; the call is run once, and its answer kept to be said again too.
  */
 #include "mesh_state.h"
 
 #include <errno.h>
 
 /* ---- theirs ---- */
+
+static void guest_answer(struct mesh *m, struct contact *guest, const struct wire_unit *u)
+{
+	struct answer *a = u->id == guest->asked && u->payload.n <= sizeof(a->bytes) ? dk_alloc(m, sizeof(*a)) : NULL;
+
+	if (a) { /* without memory it is not said again */
+		a->status = u->status;
+		a->n = u->payload.n;
+		if (a->n)
+			memcpy(a->bytes, u->payload.p, a->n);
+		guest->answer = a;
+	}
+	contact_say(m, guest, u);
+}
+
+/* It was asked before: what was answered is said again, if it was. */
+static void guest_again(struct mesh *m, struct contact *guest, uint64_t id)
+{
+	const struct answer *a = guest->answer;
+
+	m->n.duplicates++;
+	if (a && id == guest->asked)
+		contact_say(
+			m, guest,
+			&(struct wire_unit){
+				.kind = WIRE_UNIT_ANSWER, .id = id, .status = a->status, .payload = dk_slice_n(a->bytes, a->n) });
+}
+
+static void guest_asks(struct mesh *m, struct contact *guest, uint64_t id)
+{
+	dk_free(m, guest->answer, sizeof(*guest->answer));
+	guest->answer = NULL;
+	guest->asked = id;
+}
 
 static void finished(void *self, const struct dk_call *call, int status, dk_slice body)
 {
@@ -30,7 +65,7 @@ static void finished(void *self, const struct dk_call *call, int status, dk_slic
 	} else if (in->guest) {
 		guest = dk_table_get(&m->contacts, in->guest);
 		if (guest)
-			contact_say(m, guest, &u);
+			guest_answer(m, guest, &u);
 	} else if (!in->cancelled && in->life == in->peer->life && link_put(m, in->peer, &u, 8, 0, NULL)) {
 		m->n.no_answer++;
 	}
@@ -78,11 +113,17 @@ static void run_request(struct mesh *m, struct peer *p, const struct dk_addr *fr
 		m->n.drop_guest++;
 		return;
 	}
+	if (guest && u->id <= guest->asked) {
+		guest_again(m, guest, u->id);
+		return;
+	}
 	in = dk_table_add(&m->incomings, &id);
 	if (!in) {
 		m->n.overload++;
 		return;
 	}
+	if (guest)
+		guest_asks(m, guest, u->id);
 	*in = (struct incoming){
 		.peer = guest ? NULL : p, .life = guest ? 0 : p->life, .guest = guest ? guest->id : 0, .wire_id = u->id
 	};

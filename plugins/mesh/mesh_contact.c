@@ -58,6 +58,7 @@ void contact_close(struct mesh *m, dk_id *id)
 	if (m->answering == c)
 		m->answering = NULL;
 	wire_contact_fini(&c->x);
+	dk_free(m, c->answer, sizeof(*c->answer));
 	dk_table_remove(&m->contacts, c->id);
 }
 

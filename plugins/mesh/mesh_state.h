@@ -41,6 +41,12 @@ struct packet {
 	uint8_t bytes[WIRE_PACKET_MAX];
 };
 
+struct answer { /* to a guest */
+	uint8_t status;
+	size_t n;
+	uint8_t bytes[WIRE_PACKET_PLAIN];
+};
+
 /* A contact over datagrams. */
 enum contact_state { CONTACT_HELLO = 1, CONTACT_HALF, CONTACT_OPEN };
 struct contact {
@@ -51,6 +57,8 @@ struct contact {
 	struct dk_addr at; /* where the other end is reached */
 	dk_id id;
 	uint64_t made_ms, heard_ms;
+	uint64_t asked; /* a guest's last call, and what was answered; NULL = not yet */
+	struct answer *answer;
 	uint8_t state;
 };
 
@@ -231,6 +239,18 @@ void link_close_all(struct mesh *m, struct peer *p); /* queue included; numbers 
 void link_free_in(struct mesh *m, struct in *in);
 bool link_idle(const struct peer *p);
 void link_sweep(struct mesh *m);
+
+/* ---- mesh_operator.c ---- */
+#define MESH_COMMANDS(X, R)                                                                                                        \
+	X(struct mesh, DK_VER_NODE, 1020, "mesh.health", mesh_on_health, DK_ADMIN,                                                 \
+	  "answers when the node's loop runs; state: 1 ONLINE, 2 OFFLINE, 3 TAKEN", DK_IN(), DK_OUT(u8(state)))                    \
+	X(struct mesh, DK_VER_NODE, 1021, "mesh.call", mesh_on_call, DK_ADMIN,                                                     \
+	  "calls a command for operators by its name, with arguments as text", DK_IN(str16(name), strs(arguments)),                \
+	  DK_OUT(rest(answer)))
+#define MESH_DECL_(self, ver, cmd, name, fn, flags, help, in, out)                                                                 \
+	int fn(self *, struct dk_call *DK_EACH_(DK_AC_, in));                                                                      \
+	DK_CMD_BODY_(fn, flags, in, out)
+MESH_COMMANDS(MESH_DECL_, MESH_DECL_)
 
 /* ---- mesh_call.c ---- */
 /* Runs a unit that came from p (or from a guest's contact), late_ms after it was written. False: it is malformed. */

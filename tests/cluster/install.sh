@@ -26,7 +26,7 @@ no_build_paths()
 
 install_tree
 tree=$work/tree
-for name in bin/diarkisd bin/diarkis-bot bin/diarkis-cli bin/diarkis-health-check libexec/health-check bin/diarkis-mars-stats \
+for name in bin/diarkisd bin/diarkis-bot bin/diarkis-cli bin/diarkis-health-check libexec/health-check bin/diarkis-mars-stats bin/diarkisctl \
 	lib/libdiarkis.so lib/diarkis/plugins/room.so include/diarkis/plugin.h \
 	include/diarkis/room.h lib/pkgconfig/diarkis.pc etc/diarkis/diarkis.conf \
 	etc/diarkis/cluster/mars.conf etc/diarkis/cluster/udp.conf etc/diarkis/cluster/mesh.inc; do

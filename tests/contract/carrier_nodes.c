@@ -9,9 +9,9 @@
 	R(struct probe, DK_VER_NODE, PROBE_NOTE, "probe.note", on_note, DK_INTERNAL, "written down", DK_IN(rest(note)), DK_OUT())  \
 	R(struct probe, DK_VER_NODE, PROBE_ECHO, "probe.echo", on_echo, DK_INTERNAL, "comes back", DK_IN(rest(any)),               \
 	  DK_OUT(rest(any)))                                                                                                       \
-	R(struct probe, DK_VER_NODE, PROBE_LATER, "probe.later", on_later, DK_INTERNAL, "comes back when the test says so",        \
+	R(struct probe, DK_VER_NODE, PROBE_LATER, "probe.later", on_later, DK_ADMIN, "comes back when the test says so",           \
 	  DK_IN(rest(any)), DK_OUT(rest(any)))                                                                                     \
-	X(struct probe, DK_VER_NODE, PROBE_BIG, "probe.big", on_big, DK_INTERNAL, "answers as many bytes", DK_IN(u32(bytes)),      \
+	X(struct probe, DK_VER_NODE, PROBE_BIG, "probe.big", on_big, DK_ADMIN, "answers as many bytes", DK_IN(u32(bytes)),         \
 	  DK_OUT(rest(all)))                                                                                                       \
 	X(struct probe, DK_VER_NODE, PROBE_TOOL, "probe.tool", on_tool, DK_ADMIN, "what a tool may ask", DK_IN(u8(a)),             \
 	  DK_OUT(u8(b)))
@@ -71,7 +71,9 @@ static int on_big(struct probe *p, struct dk_call *call, uint32_t bytes)
 
 static int on_tool(struct probe *p, struct dk_call *call, uint8_t a)
 {
-	(void)p;
+	p->tools++;
+	if (p->refuse)
+		return dk_refuse(call, p->refuse, "not today");
 	return on_tool_answer(call, (uint8_t)(a + 1));
 }
 

@@ -20,7 +20,7 @@ struct probe {
 	struct dk_carrier *carrier;
 	char got[65536]; /* what notes said, one line each: "PORT text" */
 	size_t got_n, got_bytes, got_count;
-	uint32_t echoes, laters, refuse;
+	uint32_t echoes, laters, tools, refuse;
 	dk_id later;
 	int links_up, links_down;
 	uint64_t deadline; /* of the last call of PROBE_ECHO, less its time */
