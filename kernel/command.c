@@ -124,7 +124,6 @@ static void collect_hooks(struct dk_kernel *k, struct entry *e, int when)
 static int prepare(struct dk_kernel *k, struct entry *e)
 {
 	char why[256];
-	size_t n;
 
 	if (typed_prepare(&e->row, &e->typed, why, sizeof(why)) < 0) {
 		log_kernel(k, DK_ERROR, "%s: command %s (%u, %u): %s", e->plugin->instance, e->row.name, e->row.ver, e->row.cmd,
@@ -133,16 +132,13 @@ static int prepare(struct dk_kernel *k, struct entry *e)
 	}
 	collect_hooks(k, e, DK_BEFORE);
 	collect_hooks(k, e, DK_AFTER);
-	n = e->hooks_n;
-	e->hooks = n ? calloc(n, sizeof(*e->hooks)) : NULL;
-	if (n && !e->hooks)
+	e->hooks = calloc(e->hooks_n + 1u, sizeof(*e->hooks));
+	if (!e->hooks)
 		return DK_EXIT_RUNTIME;
 	e->hooks_n = 0;
-	if (n) {
-		collect_hooks(k, e, DK_BEFORE);
-		e->before = e->hooks_n;
-		collect_hooks(k, e, DK_AFTER);
-	}
+	collect_hooks(k, e, DK_BEFORE);
+	e->before = e->hooks_n;
+	collect_hooks(k, e, DK_AFTER);
 	return 0;
 }
 
@@ -559,7 +555,7 @@ int dk_dispatch(void *self, const struct dk_incoming *in)
 	size_t mark = scratch_mark(k);
 	struct call *c;
 	dk_id id;
-	int rc;
+	int rc = 0;
 
 	if (!e || !may_call(&e->row, in->origin) || has_stopped(e->plugin))
 		return DK_NOT_FOUND;
@@ -579,10 +575,13 @@ int dk_dispatch(void *self, const struct dk_incoming *in)
 	c->entry = e;
 	c->owner = owner;
 	c->finish = in->finish;
+	if (in->origin == DK_FROM_ELSEWHERE) {
+		answer(c, DK_STATUS_OK, ((const struct dk_answered *)in)->body);
+		c->stage = e->before + 1;
+	}
 	if ((e->row.flags & DK_USER) && !in->user) {
 		dk_refuse(&c->pub, DK_E_PARAMS, "%s is called by a user, and this call has none", e->row.name);
 		finish(c);
-		rc = 0;
 	} else {
 		rc = run(c);
 	}

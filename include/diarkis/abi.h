@@ -5,7 +5,7 @@
  *
  *   1.0  first version
  *   1.1  nodes that call each other: dk_call.from, DK_VER_NODE, dk_set_taken, dk_mark_taken_if, dk_set_node_addr, dk_publish_file,
- *        dk_resolve, dk_id52_set_backup; services carrier and cluster
+ *        dk_resolve, dk_id52_set_backup, dk_answered; services carrier and cluster
  */
 #ifndef DIARKIS_ABI_H
 #define DIARKIS_ABI_H

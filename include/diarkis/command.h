@@ -97,8 +97,8 @@ enum dk_command_flag {
 /* The version of rows that only nodes call; <diarkis/carrier.h>. Numbers up to 10000 belong to the product's own modules. */
 #define DK_VER_NODE 254
 
-/* Who brought a call in. */
-enum dk_origin { DK_FROM_USER = 1, DK_FROM_CODE, DK_FROM_TASK, DK_FROM_ADMIN, DK_FROM_NODE };
+/* Who brought a call in. DK_FROM_ELSEWHERE: it ran on another node, and its user has come here; struct dk_answered. */
+enum dk_origin { DK_FROM_USER = 1, DK_FROM_CODE, DK_FROM_TASK, DK_FROM_ADMIN, DK_FROM_NODE, DK_FROM_ELSEWHERE };
 
 /* One invocation. The handler may read everything; across time it keeps `id` alone and finishes by it. */
 struct dk_call {
@@ -144,7 +144,7 @@ DK_API struct dk_call *dk_call_get(void *self, dk_id id);
 /* The handler's deferred return: rc as if returned. Stale ids are fine. */
 DK_API void dk_call_done(void *self, dk_id id, int rc);
 /* After DK_LATER: the call ends without an answer from here, and without AFTER hooks; the node that its user moves to answers,
- * say. Stale ids are fine. */
+ * say, and has them run: struct dk_answered. Stale ids are fine. */
 DK_API void dk_call_drop(void *self, dk_id id);
 
 /* private, for the answer functions that rows make */
@@ -195,6 +195,12 @@ struct dk_incoming {
 	uint64_t token; /* the caller's own; comes back in call->priv */
 	dk_finish_fn *finish; /* NULL: nobody wants to know */
 	struct dk_addr from; /* DK_FROM_NODE: who calls */
+};
+/* With origin DK_FROM_ELSEWHERE: the command was answered Ok with body by other means than its handler, so its AFTER hooks alone run;
+ * pass &a.in. What they say of the answer does not reach it any more. */
+struct dk_answered {
+	struct dk_incoming in;
+	dk_slice body; /* borrowed, as the payload is */
 };
 /* Returns 0 (finished: finish was called), DK_LATER, DK_NOT_FOUND (no such command; finish was not called) or DK_FULL. */
 DK_API int dk_dispatch(void *self, const struct dk_incoming *in);

@@ -13,7 +13,8 @@
 
 enum {
 	HOLD_MS = 2000, /* from the seat that is kept to the user that is here */
-	SWEEP_MS = 250
+	SWEEP_MS = 250,
+	ANSWER_MAX = 4 + 2 + DK_ID52_LEN
 };
 
 static const uint8_t note_magic[4] = { 'r', 'o', 'o', 'm' };
@@ -256,7 +257,7 @@ struct room_coming {
 	uint16_t cmd; /* by which it joins */
 	bool again; /* it is a member of a room of which there is a copy here */
 	uint32_t n;
-	uint8_t message[];
+	uint8_t payload[]; /* of that command; empty: it said none */
 };
 
 static struct room_coming **coming_find(struct rooms *s, dk_id user)
@@ -284,17 +285,17 @@ static void coming_free(struct rooms *s, struct room_coming *c)
 	dk_free(s, c, sizeof(*c) + c->n);
 }
 
-static struct room_coming *coming_add(struct rooms *s, dk_id user, dk_id room, const struct dk_id52 *id, dk_slice message)
+static struct room_coming *coming_add(struct rooms *s, dk_id user, dk_id room, const struct dk_id52 *id, dk_slice payload)
 {
-	struct room_coming **at = coming_find(s, user), *c = dk_alloc(s, sizeof(*c) + message.n);
+	struct room_coming **at = coming_find(s, user), *c = dk_alloc(s, sizeof(*c) + payload.n);
 
 	if (!c)
 		return NULL;
 	if (*at) /* what it came for before is no more */
 		coming_free(s, coming_take(s, user));
-	*c = (struct room_coming){ .user = user, .room = room, .id = *id, .cmd = ROOM_CMD_JOIN, .n = (uint32_t)message.n };
-	if (message.n)
-		memcpy(c->message, message.p, message.n);
+	*c = (struct room_coming){ .user = user, .room = room, .id = *id, .cmd = ROOM_CMD_JOIN, .n = (uint32_t)payload.n };
+	if (payload.n)
+		memcpy(c->payload, payload.p, payload.n);
 	c->next = *at;
 	*at = c;
 	s->coming_n++;
@@ -319,13 +320,23 @@ void room_arrive_fini(struct rooms *s)
 		}
 }
 
+static void encode_answer(const struct room *r, uint16_t cmd, struct dk_writer *w)
+{
+	if (cmd == ROOM_CMD_RAND_JOIN)
+		room_on_rand_join_encode(w, true, r->created_s, &r->id);
+	else if (cmd == ROOM_CMD_PUFFER_JOIN)
+		room_on_puffer_join_encode(w, r->created_s, dk_str_n(r->id.c, DK_ID52_LEN));
+	else
+		room_on_join_encode(w, r->created_s, &r->id);
+}
+
 /* It takes its seat. Its client is answered before anything that the room says reaches it. */
-static int sit(struct rooms *s, struct room *r, dk_id user, uint16_t cmd, dk_slice message)
+static int sit(struct rooms *s, struct room *r, dk_id user, uint16_t cmd, dk_slice payload)
 {
 	dk_str uid = s->user->uid(s->user, user);
-	struct room_coming *c = coming_add(s, user, r->handle, &r->id, message);
+	struct room_coming *c = coming_add(s, user, r->handle, &r->id, payload);
 	struct room_hold **hold = hold_find(s, r->handle, uid);
-	uint8_t buf[4 + 2 + DK_ID52_LEN];
+	uint8_t buf[ANSWER_MAX];
 	struct dk_writer w = dk_writer_on(buf, sizeof(buf));
 	dk_id owner = r->owner;
 	int rc = c ? 0 : -ENOMEM;
@@ -346,19 +357,14 @@ static int sit(struct rooms *s, struct room *r, dk_id user, uint16_t cmd, dk_sli
 	dk_timer_stop(&r->ttl);
 	room_touched(s, r);
 	c->cmd = cmd;
-	if (cmd == ROOM_CMD_RAND_JOIN)
-		room_on_rand_join_encode(&w, true, r->created_s, &r->id);
-	else if (cmd == ROOM_CMD_PUFFER_JOIN)
-		room_on_puffer_join_encode(&w, r->created_s, dk_str_n(r->id.c, DK_ID52_LEN));
-	else
-		room_on_join_encode(&w, r->created_s, &r->id);
+	encode_answer(r, cmd, &w);
 	s->n.random_joined += cmd == ROOM_CMD_RAND_JOIN;
 	s->user->respond(s->user, user, ROOM_VER, cmd, DK_STATUS_OK, dk_written(&w), DK_RELIABLE);
 	room_tell_added(s, r->handle, user, r->member_n);
 	return 0;
 }
 
-static void arrive_to_join(struct rooms *s, dk_id user, uint16_t cmd, const struct dk_id52 *id, dk_slice message)
+static void arrive_to_join(struct rooms *s, dk_id user, uint16_t cmd, const struct dk_id52 *id, dk_slice payload)
 {
 	struct room_coming *c;
 	struct dk_id52 now_called;
@@ -366,9 +372,9 @@ static void arrive_to_join(struct rooms *s, dk_id user, uint16_t cmd, const stru
 	int rc = find(s, id, &room, &now_called);
 
 	if (rc == 0 && room_any(s, room)->phase == ROOM_LIVE)
-		rc = sit(s, room_any(s, room), user, cmd, message);
+		rc = sit(s, room_any(s, room), user, cmd, payload);
 	else if (rc != DK_ROOM_GONE) { /* it moves, or has moved: when the client is here, the user goes after it */
-		c = coming_add(s, user, 0, &now_called, message);
+		c = coming_add(s, user, 0, &now_called, payload);
 		rc = c ? 0 : -ENOMEM;
 		if (c)
 			c->cmd = cmd;
@@ -435,14 +441,22 @@ void room_on_user_arrived(struct rooms *s, const struct dk_user_arrived *ev)
 
 static void joined(struct rooms *s, const struct room_coming *c)
 {
+	dk_slice payload = dk_slice_n(c->payload, c->n);
+	uint8_t buf[ANSWER_MAX];
+	struct dk_writer w = dk_writer_on(buf, sizeof(buf));
+
 	if (room_store_of(&s->store, c->user) != c->room)
 		return;
 	s->n.came_to_join++;
 	room_tell_joined(s, c->room, c->user, c->new_owner);
-	room_welcome(s, c->room, ROOM_VER, ROOM_CMD_JOIN, dk_slice_n(c->message, c->n), c->new_owner);
+	if (payload.n && room_store_of(&s->store, c->user) == c->room) {
+		encode_answer(room_any(s, c->room), c->cmd, &w);
+		room_answered(s, c->user, c->cmd, payload, dk_written(&w));
+	}
+	room_welcome(s, c->room, ROOM_VER, ROOM_CMD_JOIN, room_join_message(c->cmd, payload), c->new_owner);
 }
 
-void room_join_late(struct rooms *s, dk_id user, uint16_t cmd, const struct dk_id52 *id, dk_slice message)
+void room_join_late(struct rooms *s, dk_id user, uint16_t cmd, const struct dk_id52 *id, dk_slice payload)
 {
 	dk_id room = s->svc.find(&s->svc, id);
 	struct room *r = room_live(s, room);
@@ -450,9 +464,9 @@ void room_join_late(struct rooms *s, dk_id user, uint16_t cmd, const struct dk_i
 	int rc;
 
 	if (!room)
-		rc = room_remote_join(s, user, 0, cmd, id, message);
+		rc = room_remote_join(s, user, 0, cmd, id, payload);
 	else
-		rc = r ? sit(s, r, user, cmd, message) : room_why_not(s, room);
+		rc = r ? sit(s, r, user, cmd, payload) : room_why_not(s, room);
 	here = rc ? NULL : coming_take(s, user);
 	if (here) {
 		joined(s, here);
@@ -470,7 +484,7 @@ static void go_after(struct rooms *s, const struct room_coming *c)
 	if (copy && !s->svc.find(&s->svc, &c->id))
 		room_send_after(s, c->user, &c->id, &copy->owner);
 	else
-		room_join_late(s, c->user, c->cmd, &c->id, dk_slice_n(c->message, c->n));
+		room_join_late(s, c->user, c->cmd, &c->id, dk_slice_n(c->payload, c->n));
 }
 
 void room_left_behind(struct rooms *s, dk_id user, const struct dk_id52 *id)
@@ -502,7 +516,8 @@ bool room_never_came(struct rooms *s, dk_id user)
 
 	if (!c)
 		return false;
-	ask = (struct dk_room_join){ .room = c->room, .user = user, .message = dk_slice_n(c->message, c->n) };
+	ask = (struct dk_room_join){ .room = c->room, .user = user };
+	ask.message = room_join_message(c->cmd, dk_slice_n(c->payload, c->n));
 	ask.uid = s->user->uid(s->user, user);
 	if (c->room)
 		dk_emit(&s->svc.join_failed, &ask);

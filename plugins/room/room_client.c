@@ -7,6 +7,8 @@
 
 #include <errno.h>
 
+enum { HOOKS_MS = 10000 }; /* for hooks that take their time, behind an answer that was given */
+
 /* A join's notice, told after the reply to the one who joined: clients then know the room that they hear of. */
 struct room_notice {
 	struct room_notice *next;
@@ -198,6 +200,30 @@ static void welcome_later(struct rooms *s, dk_id room, dk_slice message, bool ne
 	s->notice_tail = &m->next;
 }
 
+dk_slice room_join_message(uint16_t cmd, dk_slice payload)
+{
+	struct dk_cursor c = dk_cursor_of(payload);
+
+	if (cmd == ROOM_CMD_RAND_JOIN) {
+		dk_rd_u32(&c); /* interval_ms, max_members */
+		dk_rd_u16(&c);
+	}
+	if (cmd == ROOM_CMD_RAND_JOIN || cmd == ROOM_CMD_PUFFER_JOIN)
+		return dk_rd_bytes16(&c);
+	dk_rd_take(&c, DK_ID52_LEN);
+	return dk_rd_rest(&c);
+}
+
+void room_answered(struct rooms *s, dk_id user, uint16_t cmd, dk_slice payload, dk_slice body)
+{
+	struct dk_answered a = {
+		.in = { .ver = ROOM_VER, .origin = DK_FROM_ELSEWHERE, .cmd = cmd, .user = user, .payload = payload }, .body = body
+	};
+
+	a.in.deadline = dk_now(s) + HOOKS_MS;
+	dk_dispatch(s, &a.in);
+}
+
 int room_on_join(struct rooms *s, struct dk_call *call, const struct dk_id52 *id, dk_slice message)
 {
 	dk_id room = s->svc.find(&s->svc, id);
@@ -211,7 +237,7 @@ int room_on_join(struct rooms *s, struct dk_call *call, const struct dk_id52 *id
 	else if (room_store_of(&s->store, call->user))
 		rc = room_store_of(&s->store, call->user) == room ? DK_EXISTS : DK_ROOM_IN_ANOTHER;
 	else if (!room)
-		rc = room_remote_join(s, call->user, call->id, call->cmd, id, message);
+		rc = room_remote_join(s, call->user, call->id, call->cmd, id, call->payload);
 	else if (room_any(s, room)->phase == ROOM_FROZEN)
 		rc = room_wait(s, room_any(s, room), call->id);
 	else

@@ -254,8 +254,11 @@ static void live(struct rooms *s, struct room_landing *l)
 	room_store_remember(&s->store, r, &old_id, room_unix_s(s) + ROOM_ALIAS_MS / 1000);
 	room_know_by_old_ids(s, r);
 	room_copies_start(s, r);
-	tell_clients(s, r, &old_id, by && room_store_of(&s->store, by) == room ? by : 0);
+	by = by && room_store_of(&s->store, by) == room ? by : 0;
+	tell_clients(s, r, &old_id, by);
 	room_tell_migrated(s, room, &old_id, false);
+	if (by && s->user->exists(s->user, by))
+		room_answered(s, by, ROOM_CMD_MIGRATE, dk_slice_n(NULL, 0), dk_slice_n(NULL, 0));
 }
 
 int room_on_landed(struct rooms *s, struct dk_call *call, const struct dk_id52 *id, bool commit)

@@ -44,7 +44,8 @@ struct room_journey {
 	struct dk_timer again; /* the user has hardly come itself */
 	unsigned tries;
 	uint32_t uid_n, n;
-	uint8_t words[]; /* the uid, then the message; of TO_CANCEL u16 count, {u16 length, uid}*; of TO_READ a name, or nothing */
+	uint8_t words
+		[]; /* the uid, then the command's payload; of TO_CANCEL u16 count, {u16 length, uid}*; of TO_READ a name, or nothing */
 };
 
 static dk_str uid_of(const struct room_journey *j)
@@ -52,24 +53,24 @@ static dk_str uid_of(const struct room_journey *j)
 	return dk_str_n((const char *)j->words, j->uid_n);
 }
 
-static dk_slice message_of(const struct room_journey *j)
+static dk_slice words_of(const struct room_journey *j)
 {
 	return dk_slice_n(j->words + j->uid_n, j->n);
 }
 
 static struct dk_list list_of(const struct room_journey *j)
 {
-	struct dk_cursor c = dk_cursor_of(message_of(j));
+	struct dk_cursor c = dk_cursor_of(words_of(j));
 	struct dk_list l = { .n = dk_rd_u16(&c) };
 
 	l.bytes = dk_rd_rest(&c);
 	return l;
 }
 
-static struct room_journey *journey_new(struct rooms *s, dk_id user, dk_id call, const struct dk_id52 *id, dk_slice message)
+static struct room_journey *journey_new(struct rooms *s, dk_id user, dk_id call, const struct dk_id52 *id, dk_slice words)
 {
 	dk_str uid = s->user->uid(s->user, user);
-	struct room_journey *j = dk_alloc(s, sizeof(*j) + uid.n + message.n);
+	struct room_journey *j = dk_alloc(s, sizeof(*j) + uid.n + words.n);
 
 	if (!j)
 		return NULL;
@@ -78,11 +79,11 @@ static struct room_journey *journey_new(struct rooms *s, dk_id user, dk_id call,
 	j->call = call;
 	j->id = *id;
 	j->uid_n = (uint32_t)uid.n;
-	j->n = (uint32_t)message.n;
+	j->n = (uint32_t)words.n;
 	if (uid.n)
 		memcpy(j->words, uid.p, uid.n);
-	if (message.n)
-		memcpy(j->words + uid.n, message.p, message.n);
+	if (words.n)
+		memcpy(j->words + uid.n, words.p, words.n);
 	j->next = s->journeys;
 	if (j->next)
 		j->next->link = &j->next;
@@ -207,11 +208,11 @@ static int ask(struct rooms *s, struct room_journey *j)
 	else if (j->why == TO_CANCEL)
 		room_on_cancel_pack(&w, &j->id, list_of(j));
 	else if (j->why == TO_READ && j->n)
-		room_on_read_prop_pack(&w, &j->id, dk_str_of(message_of(j)));
+		room_on_read_prop_pack(&w, &j->id, dk_str_of(words_of(j)));
 	else if (j->why == TO_READ)
 		room_on_read_props_pack(&w, &j->id);
 	else
-		room_on_enter_pack(&w, &j->id, uid_of(j), message_of(j));
+		room_on_enter_pack(&w, &j->id, uid_of(j), room_join_message(j->cmd, words_of(j)));
 	if (w.bad)
 		return -ENOMEM;
 	return s->carrier->request(s->carrier, s, &j->at, DK_VER_NODE, cmds[j->why], dk_written(&w), ASK_MS, answered, j,
@@ -306,7 +307,7 @@ static void go(struct rooms *s, struct room_journey *j)
 			j->cmd == ROOM_CMD_RAND_JOIN     ? ROOM_NOTE_RANDOM
 			: j->cmd == ROOM_CMD_PUFFER_JOIN ? ROOM_NOTE_PUFFER
 							 : ROOM_NOTE_JOIN,
-			&j->id, message_of(j));
+			&j->id, words_of(j));
 	rc = w.bad ? -ENOMEM : s->user->move(s->user, s, j->user, &j->at, dk_str_n(NULL, 0), dk_written(&w), moved, j);
 	if (rc == DK_USER_MOVING && j->tries++ < AGAIN_MAX) {
 		dk_timer_start(s, &j->again, AGAIN_MS, 0, go_again);
@@ -347,13 +348,13 @@ static void look_here(struct rooms *s, struct room_journey *j, dk_id room)
 	int rc;
 
 	if (j->why == TO_READ) {
-		rc = room_props_packed(s, room, dk_str_of(message_of(j)), &bytes);
+		rc = room_props_packed(s, room, dk_str_of(words_of(j)), &bytes);
 		told_props(s, j, rc, rc ? dk_slice_n(NULL, 0) : bytes);
 	} else if (j->why == TO_LOOK) {
 		s->svc.info(&s->svc, room, &info);
 		looked(s, j, info.members, info.max_members);
 	} else {
-		bytes = message_of(j);
+		bytes = words_of(j);
 		end(s, j, room_cancel(s, room, dk_slice_n(bytes.p + 2, bytes.n - 2)));
 	}
 }
@@ -374,7 +375,7 @@ static bool came_here(struct rooms *s, struct room_journey *j)
 	else if (j->call)
 		room_join_again(s, j->call);
 	else
-		room_join_late(s, j->user, j->cmd, &j->id, message_of(j));
+		room_join_late(s, j->user, j->cmd, &j->id, words_of(j));
 	journey_free(s, j);
 	return true;
 }
@@ -425,7 +426,7 @@ static void answered(void *self, void *arg, int err, int status, dk_slice body)
 		go(s, j);
 }
 
-static int set_out(struct rooms *s, const struct room_journey *from, const struct dk_id52 *id, dk_slice message)
+static int set_out(struct rooms *s, const struct room_journey *from, const struct dk_id52 *id, dk_slice payload)
 {
 	struct dk_id52 now_called;
 	struct room_journey *j;
@@ -434,7 +435,7 @@ static int set_out(struct rooms *s, const struct room_journey *from, const struc
 		return DK_ROOM_GONE;
 	if (room_alias_get(&s->aliases, id, dk_now(s), &now_called))
 		id = &now_called;
-	j = journey_new(s, from->user, from->call, id, message);
+	j = journey_new(s, from->user, from->call, id, payload);
 	if (!j)
 		return -ENOMEM;
 	j->why = from->why;
@@ -446,15 +447,15 @@ static int set_out(struct rooms *s, const struct room_journey *from, const struc
 	return DK_ROOM_GONE;
 }
 
-int room_remote_join(struct rooms *s, dk_id user, dk_id call, uint16_t cmd, const struct dk_id52 *id, dk_slice message)
+int room_remote_join(struct rooms *s, dk_id user, dk_id call, uint16_t cmd, const struct dk_id52 *id, dk_slice payload)
 {
-	return set_out(s, &(struct room_journey){ .user = user, .call = call, .cmd = cmd }, id, message);
+	return set_out(s, &(struct room_journey){ .user = user, .call = call, .cmd = cmd }, id, payload);
 }
 
-int room_remote_try(struct rooms *s, struct room_search *search, dk_id user, dk_id call, const struct dk_id52 *id, dk_slice message)
+int room_remote_try(struct rooms *s, struct room_search *search, dk_id user, dk_id call, const struct dk_id52 *id, dk_slice payload)
 {
 	return set_out(s, &(struct room_journey){ .user = user, .call = call, .cmd = ROOM_CMD_RAND_JOIN, .search = search }, id,
-		       message);
+		       payload);
 }
 
 int room_remote_look(struct rooms *s, dk_id call, const struct dk_id52 *id)

@@ -222,6 +222,10 @@ dk_id room_named(struct rooms *s, dk_str text);
 int room_as_member(struct rooms *s, const struct dk_call *call, dk_str id, dk_id *ret_room);
 /* An id that is not the one of the caller's room, or not its present one. Returns 0, DK_ROOM_NOT_MEMBER or DK_ROOM_GONE. */
 int room_by_other_id(struct rooms *s, dk_id room, const uint8_t *bytes);
+/* What the one who joins says to the members, in the payload of that command; empty: nothing, or it cannot be read. */
+dk_slice room_join_message(uint16_t cmd, dk_slice payload);
+/* A command of a user that has come here for it was answered Ok with body: hooks AFTER it run. */
+void room_answered(struct rooms *s, dk_id user, uint16_t cmd, dk_slice payload, dk_slice body);
 int room_create_by_command(struct rooms *s, struct dk_call *call, const struct dk_room_opts *o);
 void room_client_fini(struct rooms *s);
 
@@ -232,12 +236,12 @@ int room_puffer_join_again(struct rooms *s, struct dk_call *call);
 
 /* ---- room_remote.c ---- */
 
-/* A user of this node joins a room of another one by that command. Returns DK_LATER (the call, or where call is 0 the user, is
+/* A user of this node joins a room of another one by that command, with that payload. Returns DK_LATER (the call, or where call is 0 the user, is
  * answered), or as svc.join. */
-int room_remote_join(struct rooms *s, dk_id user, dk_id call, uint16_t cmd, const struct dk_id52 *id, dk_slice message);
+int room_remote_join(struct rooms *s, dk_id user, dk_id call, uint16_t cmd, const struct dk_id52 *id, dk_slice payload);
 /* The same for a random join: until the user is on its way, room_search_refused() hears of a refusal. */
 int room_remote_try(struct rooms *s, struct room_search *search, dk_id user, dk_id call, const struct dk_id52 *id,
-		    dk_slice message);
+		    dk_slice payload);
 /* How many members it has. Likewise. */
 int room_remote_look(struct rooms *s, dk_id call, const struct dk_id52 *id);
 void room_remote_init(struct rooms *s);
@@ -247,7 +251,7 @@ void room_remote_fini(struct rooms *s);
 
 /* What a user that comes from another node brings along for this plugin: {"room", u8 kind, id52, rest}. */
 enum room_note {
-	ROOM_NOTE_JOIN = 1, /* rest: the message */
+	ROOM_NOTE_JOIN = 1, /* rest: the command's payload */
 	ROOM_NOTE_MIGRATE, /* with a room that is landing; rest: u16, its place among the members */
 	ROOM_NOTE_TAKEOVER, /* made of a copy, by this node */
 	ROOM_NOTE_REJOIN, /* its room was taken over here, and its old node came back */
@@ -259,7 +263,7 @@ void room_note_write(struct dk_writer *w, enum room_note kind, const struct dk_i
 void room_on_user_arrived(struct rooms *s, const struct dk_user_arrived *ev);
 void room_on_user_connected(struct rooms *s, const struct dk_user_connected *ev);
 /* A user of this node, whose command has ended, joins the room by that command, wherever it is. */
-void room_join_late(struct rooms *s, dk_id user, uint16_t cmd, const struct dk_id52 *id, dk_slice message);
+void room_join_late(struct rooms *s, dk_id user, uint16_t cmd, const struct dk_id52 *id, dk_slice payload);
 /* Its room is about to leave without it, for its client is not here: it goes after the room when that comes. */
 void room_left_behind(struct rooms *s, dk_id user, const struct dk_id52 *id);
 /* It has a seat, and its client is on the way. */

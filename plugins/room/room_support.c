@@ -33,7 +33,7 @@ struct room_search {
 	uint8_t tried_n;
 	struct dk_id52 at, tried[DIRECTORY_TRIED_MAX];
 	uint32_t n;
-	uint8_t message[];
+	uint8_t payload[]; /* of the command */
 };
 
 /* ---- keys ---- */
@@ -190,17 +190,16 @@ static void search_free(struct rooms *s, struct room_search *q)
 	dk_free(s, q, sizeof(*q) + q->n);
 }
 
-static struct room_search *search_new(struct rooms *s, const struct dk_call *call, dk_slice message)
+static struct room_search *search_new(struct rooms *s, const struct dk_call *call)
 {
-	struct room_search *q = dk_alloc(s, sizeof(*q) + message.n);
+	struct room_search *q = dk_alloc(s, sizeof(*q) + call->payload.n);
 
 	if (!q)
 		return NULL;
 	q->user = call->user;
 	q->call = call->id;
-	q->n = (uint32_t)message.n;
-	if (message.n)
-		memcpy(q->message, message.p, message.n);
+	q->n = (uint32_t)call->payload.n;
+	memcpy(q->payload, call->payload.p, call->payload.n);
 	q->next = s->searches;
 	q->link = &s->searches;
 	if (q->next)
@@ -270,7 +269,7 @@ static void again(struct rooms *s, struct room_search *q)
 
 static void enter(struct rooms *s, struct room_search *q, struct dk_call *call, dk_id room)
 {
-	dk_slice message = dk_slice_n(q->message, q->n);
+	dk_slice message = room_join_message(ROOM_CMD_RAND_JOIN, dk_slice_n(q->payload, q->n));
 	struct dk_room_info info;
 	dk_id id = q->call;
 	bool new_owner;
@@ -337,7 +336,7 @@ static void sought(void *self, void *arg, int err, dk_slice body)
 	room = s->svc.find(&s->svc, &q->at);
 	if (room)
 		enter(s, q, call, room);
-	else if (room_remote_try(s, q, q->user, q->call, &q->at, dk_slice_n(q->message, q->n)) != DK_LATER)
+	else if (room_remote_try(s, q, q->user, q->call, &q->at, dk_slice_n(q->payload, q->n)) != DK_LATER)
 		again(s, q);
 }
 
@@ -396,7 +395,7 @@ int room_on_rand_join(struct rooms *s, struct dk_call *call, uint32_t interval_m
 	rc = check(s, call, interval_ms, max_members, message, ttl_s, &o);
 	if (rc)
 		return room_refuse(call, ROOM_E_JOIN, rc);
-	q = search_new(s, call, message);
+	q = search_new(s, call);
 	if (!q)
 		return -ENOMEM;
 	q->opts = o;
@@ -492,7 +491,7 @@ int room_on_find(struct rooms *s, struct dk_call *call, uint16_t limit, uint32_t
 		return room_refuse_hidden(call);
 	if (!limit)
 		return dk_refuse(call, DK_E_PARAMS, "a search is for 1 to %d rooms, and this one is for none", DIRECTORY_FIND_MAX);
-	q = search_new(s, call, dk_slice_n(NULL, 0));
+	q = search_new(s, call);
 	if (!q)
 		return -ENOMEM;
 	rc = listing_find(&s->listings, &key, limit, found, q);

@@ -554,6 +554,42 @@ START_TEST(dropped)
 }
 END_TEST
 
+/* Answered by other means: AFTER hooks alone run, see what they would have seen, and may wait. */
+START_TEST(answered_elsewhere)
+{
+	uint8_t body[] = { 0, 0, 0, 30, 0, 3, 'h', 'a', 't' };
+	struct dk_answered a = { .in = { .ver = 2, .cmd = 1, .origin = DK_FROM_ELSEWHERE, .user = 9, .finish = finished },
+				 .body = dk_slice_n(body, sizeof(body)) };
+
+	serve(config, NULL);
+	memset(&got, 0, sizeof(got));
+	ck_assert_int_eq(dk_dispatch(dk_app(n.k), &a.in), 0);
+	traced("price30 after");
+	ck_assert_int_eq(got.count, 1);
+	ck_assert_int_eq(got.status, DK_STATUS_OK);
+	ck_assert_uint_eq(got.body_n, sizeof(body));
+	plan.later = "after";
+	ck_assert_int_eq(dk_dispatch(dk_app(n.k), &a.in), DK_LATER);
+	memset(body, 0xee, sizeof(body));
+	traced("price30 after");
+	dk_call_done(the_shop, the_shop->waiting, 0);
+	ck_assert_int_eq(got.count, 2);
+	ck_assert_str_eq(got.body + 6, "hat");
+	a.in.cmd = 2; /* without hooks, and by a user alone */
+	plan.later = NULL;
+	ck_assert_int_eq(dk_dispatch(dk_app(n.k), &a.in), 0);
+	ck_assert_int_eq(got.count, 3);
+	ck_assert_int_eq(got.status, DK_STATUS_OK);
+	traced("");
+	a.in.user = 0;
+	ck_assert_int_eq(dk_dispatch(dk_app(n.k), &a.in), 0);
+	ck_assert_int_eq(got.status, DK_STATUS_BAD);
+	a.in.cmd = 99;
+	ck_assert_int_eq(dk_dispatch(dk_app(n.k), &a.in), DK_NOT_FOUND);
+	over();
+}
+END_TEST
+
 /* A call that waited goes on, and a later stage makes its user leave: the call is not pulled away under that stage. */
 START_TEST(user_gone_by_the_call_itself)
 {
@@ -740,5 +776,5 @@ END_TEST
 
 UNIT_MAIN("command", answered, refused_and_failed, structured_errors, codes_of_the_kernel, codes_of_16_bits, hostile_payloads,
 	  who_may_call, from_another_node, puffer_form, hooks_may_say_no, hooks_of_many, each_stage_may_wait, all_stages_wait,
-	  deadline, user_gone, dropped, user_gone_by_the_call_itself, waiting_at_the_end, of_a_plugin_that_stopped, answer_too_long,
-	  scratch_lasts, by_name, refused_tables, a_name_twice)
+	  deadline, user_gone, dropped, answered_elsewhere, user_gone_by_the_call_itself, waiting_at_the_end,
+	  of_a_plugin_that_stopped, answer_too_long, scratch_lasts, by_name, refused_tables, a_name_twice)

@@ -18,7 +18,8 @@ struct probe {
 	struct dk_room *room;
 };
 
-static unsigned veto; /* the node whose may_join says no, + 1 */
+static unsigned veto, condition_veto; /* the node whose filter says no, + 1 */
+static bool farewell; /* `discarding` has something to say */
 
 static const char *uid(struct probe *p, dk_id user)
 {
@@ -46,7 +47,7 @@ static void say_join(struct probe *p, const char *word, const struct dk_room_joi
 static int on_join_condition(struct probe *p, struct dk_room_join *ask)
 {
 	say_join(p, "condition", ask);
-	return 0;
+	return condition_veto == dk_node_addr(p)->ip[3];
 }
 
 static int on_may_join(struct probe *p, struct dk_room_join *ask)
@@ -62,7 +63,13 @@ static void on_join_failed(struct probe *p, const struct dk_room_join *ev)
 
 static int on_discarding(struct probe *p, struct dk_room_discard *ask)
 {
+	ck_assert(p->room->is_member(p->room, ask->room, ask->user));
 	fabric_event(p, "discarding %s %u.%u %zu bytes\n", uid(p, ask->user), ask->ver, ask->cmd, ask->message.n);
+	if (farewell) {
+		ask->ver = 2;
+		ask->cmd = 77;
+		ask->message = dk_slice_of(dk_str_c("gone"));
+	}
 	return 0;
 }
 
@@ -91,6 +98,11 @@ static void on_changed(struct probe *p, const struct dk_room_member_event *ev)
 		[DK_ROOM_MEMBER_ADDED] = "+", [DK_ROOM_MEMBER_REMOVED] = "-", [DK_ROOM_PROPERTIES_CHANGED] = "properties"
 	};
 
+	size_t n;
+
+	p->room->members(p->room, ev->room, &n);
+	ck_assert_uint_eq(n, ev->members);
+	ck_assert_int_eq(p->room->is_member(p->room, ev->room, ev->user), ev->change == DK_ROOM_MEMBER_ADDED);
 	fabric_event(p, "changed %s %s reason %d, %u\n", words[ev->change], uid(p, ev->user), ev->reason, ev->members);
 }
 
@@ -109,6 +121,10 @@ static void on_left(struct probe *p, const struct dk_room_member_event *ev)
 
 static void on_owner_changed(struct probe *p, const struct dk_room_owner_event *ev)
 {
+	struct dk_room_info info;
+
+	ck_assert_int_eq(p->room->info(p->room, ev->room, &info), 0);
+	ck_assert_uint_eq(info.owner, ev->owner);
 	fabric_event(p, "owner %s\n", uid(p, ev->owner));
 }
 
@@ -171,6 +187,8 @@ static struct {
 	uint16_t cmd;
 	unsigned before, after;
 	int status;
+	size_t n;
+	uint8_t payload[256]; /* as BEFORE saw it */
 } hooked[64];
 static bool refuse_all;
 
@@ -186,17 +204,28 @@ static unsigned hooked_at(uint16_t cmd)
 
 static int before(struct probe *p, struct dk_call *call)
 {
-	(void)p;
+	unsigned i = hooked_at(call->cmd);
+
+	fabric_event(p, "before %u of %s\n", call->cmd, uid(p, call->user));
 	ck_assert_int_eq(dk_call_status(call), 0);
-	hooked[hooked_at(call->cmd)].before++;
+	hooked[i].before++;
+	hooked[i].n = call->payload.n;
+	ck_assert_uint_le(call->payload.n, sizeof(hooked[i].payload));
+	memcpy(hooked[i].payload, call->payload.p, call->payload.n);
 	return refuse_all ? dk_refuse(call, 7, "the hook says no") : 0;
 }
 
 static int after(struct probe *p, struct dk_call *call)
 {
 	unsigned i = hooked_at(call->cmd);
+	dk_slice body = dk_call_body(call);
 
-	(void)p;
+	fabric_event(p, "after %u of %s, %d, %zu bytes%s\n", call->cmd, uid(p, call->user), dk_call_status(call), body.n,
+		     call->cmd != ROOM_CMD_RAND_JOIN ? ""
+		     : body.p[0]                     ? ", joined"
+						     : ", created"); /* as the reference's IsRandomRoomCreated() */
+	ck_assert_uint_eq(call->payload.n, hooked[i].n);
+	ck_assert_mem_eq(call->payload.p, hooked[i].payload, hooked[i].n);
 	ck_assert_uint_eq(hooked[i].after, hooked[i].before - 1);
 	hooked[i].after++;
 	hooked[i].status = dk_call_status(call);
@@ -237,10 +266,10 @@ static void setup(void)
 	static const struct dk_plugin_desc *const plugins[] = { &dk_plugin_probe, NULL };
 	struct dk_room_opts o = { .max_members = 3, .join = true, .ttl_s = 30, .replicas = 1 };
 
-	veto = 0;
-	refuse_all = false;
+	veto = condition_veto = 0;
+	refuse_all = farewell = false;
 	memset(hooked, 0, sizeof(hooked));
-	fabric_open(3, 1, "expose_puffer_commands = true", plugins, "probe = {}");
+	fabric_open(3, 1, "expose_puffer_commands = true; support = true; support_node_type = \"MEM\"", plugins, "probe = {}");
 	rooms = fabric[0].rooms;
 	ann = player_new(0, "ann");
 	bob = player_new(0, "bob");
@@ -288,6 +317,66 @@ static void join_refused(void)
 {
 	veto = 1;
 	join();
+}
+
+static void join_on_condition(void)
+{
+	condition_veto = 1;
+	join();
+}
+
+/* By all commands that join, from the node where it is and from another one; and who makes one. */
+static void join_puffer(struct player *p)
+{
+	uint8_t buf[128];
+	struct dk_writer w = dk_writer_on(buf, sizeof(buf));
+
+	dk_wr_bytes16(&w, bytes("hi"));
+	dk_wr_bytes16(&w, dk_slice_n(id.c, DK_ID52_LEN));
+	player_send(p, 1, ROOM_CMD_PUFFER_JOIN, dk_written(&w));
+	fabric_run(50);
+}
+
+static void join_puffer_here(void)
+{
+	join_puffer(player_new(0, "dan"));
+}
+
+static void join_puffer_far(void)
+{
+	join_puffer(cid);
+}
+
+static void join_random(struct player *p)
+{
+	uint8_t buf[128];
+	struct dk_writer w = dk_writer_on(buf, sizeof(buf));
+
+	dk_wr_u32(&w, 7);
+	dk_wr_u16(&w, 5);
+	dk_wr_bytes16(&w, bytes("hi"));
+	dk_wr_u16(&w, 3);
+	player_send(p, 1, ROOM_CMD_RAND_JOIN, dk_written(&w));
+	fabric_run(50);
+}
+
+static void random_made(void)
+{
+	join_random(cid);
+}
+
+static void random_here(void)
+{
+	join_random(player_new(0, "dan"));
+	fabric_events();
+	join_random(player_new(0, "eve"));
+}
+
+static void random_far(void)
+{
+	join_random(player_new(0, "dan"));
+	fabric_events();
+	join_random(cid);
 }
 
 static void join_full(void)
@@ -343,6 +432,24 @@ static void hangs_up(void)
 	fabric_run(10);
 }
 
+static void hangs_up_with_words(void)
+{
+	farewell = true;
+	player_heard(ann);
+	hangs_up();
+	ck_assert_str_eq(player_heard(ann), "77 push gone\n");
+}
+
+static void expires(void)
+{
+	struct dk_room_opts o = { .max_members = 3, .allow_empty = true, .ttl_s = 30 };
+
+	ck_assert_int_eq(rooms->create(rooms, 0, &o, &room), 0);
+	fabric_run(29000);
+	fabric_event(fabric_probe(0), "29 s later\n");
+	fabric_run(2000);
+}
+
 static void removed(void)
 {
 	ck_assert_int_eq(rooms->start_tick(rooms, dk_plugin_state(dk_harness_kernel(fabric[0].h), "probe"), room, on_stopped,
@@ -388,6 +495,23 @@ static void keeps(void)
 	ck_assert_int_eq(rooms->unset(rooms, room, dk_str_c("n")), 0);
 }
 
+static bool two_at_once(void *arg, struct dk_room *svc, dk_id in)
+{
+	struct dk_value seven = { .type = DK_V_INT, .as.i = 7 }, eight = { .type = DK_V_INT, .as.i = 8 };
+
+	ck_assert_int_eq(svc->set(svc, in, dk_str_c("m"), &seven), 0);
+	ck_assert_int_eq(svc->set(svc, in, dk_str_c("n"), &seven), 0);
+	ck_assert_int_eq(svc->set(svc, in, dk_str_c("n"), &eight), 0);
+	return arg != NULL;
+}
+
+static void updates(void)
+{
+	ck_assert_int_eq(rooms->update(rooms, room, two_at_once, NULL), 0);
+	fabric_event(fabric_probe(0), "it was taken back\n");
+	ck_assert_int_eq(rooms->update(rooms, room, two_at_once, &id), 0);
+}
+
 static const struct {
 	const char *name;
 	void (*act)(void);
@@ -405,49 +529,109 @@ static const struct {
 	  "1 joined dan 1 connected, 1\n"
 	  "1 owner dan\n" },
 	{ "join", join,
+	  "1 before 101 of dan\n"
 	  "1 condition dan dan 'hi'\n"
 	  "1 may dan dan 'hi'\n"
 	  "1 changed + dan reason 0, 3\n"
-	  "1 joined dan 1 connected, 3\n" },
+	  "1 joined dan 1 connected, 3\n"
+	  "1 after 101 of dan, 1, 56 bytes\n" },
+	{ "join on condition", join_on_condition,
+	  "1 before 101 of dan\n"
+	  "1 condition dan dan 'hi'\n"
+	  "1 failed dan dan 'hi'\n" },
 	{ "join refused", join_refused,
+	  "1 before 101 of dan\n"
 	  "1 condition dan dan 'hi'\n"
 	  "1 may dan dan 'hi'\n"
 	  "1 failed dan dan 'hi'\n" },
 	{ "join full", join_full,
+	  "1 before 101 of eve\n"
 	  "1 condition eve eve 'hi'\n"
 	  "1 may eve eve 'hi'\n"
 	  "1 failed eve eve 'hi'\n" },
+	{ "join in puffer form", join_puffer_here,
+	  "1 before 1101 of dan\n"
+	  "1 condition dan dan 'hi'\n"
+	  "1 may dan dan 'hi'\n"
+	  "1 changed + dan reason 0, 3\n"
+	  "1 joined dan 1 connected, 3\n"
+	  "1 after 1101 of dan, 1, 58 bytes\n" },
+	{ "random join of none", random_made,
+	  "3 before 106 of cid\n"
+	  "3 created\n"
+	  "3 changed + cid reason 0, 1\n"
+	  "3 joined cid 1 connected, 1\n"
+	  "3 after 106 of cid, 1, 57 bytes, created\n" },
+	{ "random join", random_here,
+	  "1 before 106 of eve\n"
+	  "1 condition eve eve 'hi'\n"
+	  "1 may eve eve 'hi'\n"
+	  "1 changed + eve reason 0, 2\n"
+	  "1 joined eve 1 connected, 2\n"
+	  "1 after 106 of eve, 1, 57 bytes, joined\n" },
 	{ "join far", join_far,
+	  "3 before 101 of cid\n"
 	  "1 condition cid away 'hi'\n"
 	  "1 may cid away 'hi'\n"
 	  "1 changed + cid reason 0, 3\n"
-	  "1 joined cid 1 connected, 3\n" },
+	  "1 joined cid 1 connected, 3\n"
+	  "1 after 101 of cid, 1, 56 bytes\n" },
+	{ "join far in puffer form", join_puffer_far,
+	  "3 before 1101 of cid\n"
+	  "1 condition cid away 'hi'\n"
+	  "1 may cid away 'hi'\n"
+	  "1 changed + cid reason 0, 3\n"
+	  "1 joined cid 1 connected, 3\n"
+	  "1 after 1101 of cid, 1, 58 bytes\n" },
+	{ "random join far", random_far,
+	  "3 before 106 of cid\n"
+	  "1 condition cid away 'hi'\n"
+	  "1 may cid away 'hi'\n"
+	  "1 changed + cid reason 0, 2\n"
+	  "1 joined cid 1 connected, 2\n"
+	  "1 after 106 of cid, 1, 57 bytes, joined\n" },
 	{ "join far refused", join_far_refused,
+	  "3 before 101 of cid\n"
 	  "1 condition cid away 'hi'\n"
 	  "1 may cid away 'hi'\n"
 	  "1 failed cid away 'hi'\n" },
 	{ "join far never", join_far_never,
+	  "3 before 101 of cid\n"
 	  "1 condition cid away ''\n"
 	  "1 may cid away ''\n"
 	  "1 changed + cid reason 0, 3\n"
 	  "1 failed cid cid ''\n"
 	  "1 changed - cid reason 4, 2\n" },
 	{ "leave", leave,
+	  "1 before 102 of bob\n"
 	  "1 changed - bob reason 1, 1\n"
-	  "1 left bob 2 reason 1, 1\n" },
+	  "1 left bob 2 reason 1, 1\n"
+	  "1 after 102 of bob, 1, 0 bytes\n" },
 	{ "owner leaves", owner_leaves,
+	  "1 before 102 of ann\n"
 	  "1 changed - ann reason 1, 1\n"
 	  "1 left ann 2 reason 1, 1\n"
-	  "1 owner bob\n" },
+	  "1 owner bob\n"
+	  "1 after 102 of ann, 1, 0 bytes\n" },
 	{ "last leaves", last_leaves,
+	  "1 before 102 of ann\n"
 	  "1 changed - ann reason 1, 0\n"
 	  "1 left ann 2 reason 1, 0\n"
 	  "1 owner nobody\n"
-	  "1 discarded\n" },
+	  "1 discarded\n"
+	  "1 after 102 of ann, 1, 0 bytes\n" },
 	{ "hangs up", hangs_up,
 	  "1 discarding bob 1.102 0 bytes\n"
 	  "1 changed - bob reason 1, 1\n"
 	  "1 left bob 2 reason 1, 1\n" },
+	{ "hangs up, with words", hangs_up_with_words,
+	  "1 discarding bob 1.102 0 bytes\n"
+	  "1 changed - bob reason 1, 1\n"
+	  "1 left bob 2 reason 1, 1\n" },
+	{ "expires", expires,
+	  "1 created\n"
+	  "1 29 s later\n"
+	  "1 discarded\n" },
 	{ "removed", removed,
 	  "1 changed - bob reason 5, 1\n"
 	  "1 left bob 2 reason 5, 1\n"
@@ -456,6 +640,7 @@ static const struct {
 	  "1 discarded\n"
 	  "1 clock stopped\n" },
 	{ "migrates", migrates,
+	  "1 before 12 of ann\n"
 	  "1 changed - bob reason 11, 1\n"
 	  "1 left bob 2 reason 11, 1\n"
 	  "1 changed - ann reason 11, 0\n"
@@ -466,7 +651,8 @@ static const struct {
 	  "2 joined ann 1 connected, 2\n"
 	  "2 changed + bob reason 0, 2\n"
 	  "2 joined bob 1 connected, 2\n"
-	  "2 migrated, id new\n" },
+	  "2 migrated, id new\n"
+	  "2 after 12 of ann, 1, 0 bytes\n" },
 	{ "node dies", node_dies,
 	  "2 created moved\n"
 	  "2 changed + ann reason 0, 2\n"
@@ -488,6 +674,11 @@ static const struct {
 	  "1 property n 9\n"
 	  "1 changed properties nobody reason 0, 2\n"
 	  "1 property n -1\n" },
+	{ "updates", updates,
+	  "1 it was taken back\n"
+	  "1 changed properties nobody reason 0, 2\n"
+	  "1 property m 7\n"
+	  "1 property n 8\n" },
 };
 
 START_TEST(once_and_in_order)
@@ -567,7 +758,8 @@ START_TEST(around_commands)
 	ck_assert_uint_eq(hooked[i].after, 0);
 	snprintf(want, sizeof(want), "%u bad the hook says no\n", row->cmd);
 	ck_assert_str_eq(player_heard(bob), want);
-	fabric_expect("");
+	snprintf(want, sizeof(want), "1 before %u of bob\n", row->cmd);
+	fabric_expect(want);
 	refuse_all = false;
 	hooked[i].before = 0;
 	player_send(bob, 1, row->cmd, dk_written(&w));
