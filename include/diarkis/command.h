@@ -196,8 +196,8 @@ struct dk_incoming {
 	dk_finish_fn *finish; /* NULL: nobody wants to know */
 	struct dk_addr from; /* DK_FROM_NODE: who calls */
 };
-/* With origin DK_FROM_ELSEWHERE: the command was answered Ok with body by other means than its handler, so its AFTER hooks alone run;
- * pass &a.in. What they say of the answer does not reach it any more. */
+/* With origin DK_FROM_ELSEWHERE: the command was answered Ok with body by other means than its handler, so its AFTER hooks alone
+ * run; pass &a.in. What they say of the answer does not reach it any more. */
 struct dk_answered {
 	struct dk_incoming in;
 	dk_slice body; /* borrowed, as the payload is */

@@ -44,8 +44,8 @@ struct room_journey {
 	struct dk_timer again; /* the user has hardly come itself */
 	unsigned tries;
 	uint32_t uid_n, n;
-	uint8_t words
-		[]; /* the uid, then the command's payload; of TO_CANCEL u16 count, {u16 length, uid}*; of TO_READ a name, or nothing */
+	/* The uid, then the command's payload; of TO_CANCEL u16 count, {u16 length, uid}*; of TO_READ a name, or nothing. */
+	uint8_t words[];
 };
 
 static dk_str uid_of(const struct room_journey *j)

@@ -236,8 +236,8 @@ int room_puffer_join_again(struct rooms *s, struct dk_call *call);
 
 /* ---- room_remote.c ---- */
 
-/* A user of this node joins a room of another one by that command, with that payload. Returns DK_LATER (the call, or where call is 0 the user, is
- * answered), or as svc.join. */
+/* A user of this node joins a room of another one by that command, with that payload. Returns DK_LATER (the call, or where call is
+ * 0 the user, is answered), or as svc.join. */
 int room_remote_join(struct rooms *s, dk_id user, dk_id call, uint16_t cmd, const struct dk_id52 *id, dk_slice payload);
 /* The same for a random join: until the user is on its way, room_search_refused() hears of a refusal. */
 int room_remote_try(struct rooms *s, struct room_search *search, dk_id user, dk_id call, const struct dk_id52 *id,
