@@ -93,16 +93,27 @@ calm='"max_lost_calm": 0, "max_rooms_lost": 0, "max_disconnected": 0, "max_doubl
 # lost ones, but lost_told.
 mixed load '{"howmany": '"$players"', "duration": 900, "reliable": true, "rate": '"$(either 0.5 0.25)"', "members": 6, "visitors": 10, "drain": 25,
 	"scenarios": [{"name": "room", '"$calm"'}, {"name": "group", "max_lost_calm": 0, "max_doubled_calm": 0},
-	{"name": "session", "max_lost_calm": 0, "max_doubled": '"$(either 400 50)"'}, {"name": "dm", '"${calm/calm\": 0/calm\": 20}"'}, {"name": "dive"}]}'
-began=$SECONDS lasts=$(either 600 60) kills=()
+	{"name": "session", "max_lost_calm": 0, "max_doubled": '"$(either 400 50)"'}, {"name": "dm", '"${calm/calm\": 0/calm\": 20}"'}, {"name": "dive"},
+	{"name": "notifier", "max_lost_calm": 0, "max_doubled_calm": 0}]}'
+began=$SECONDS lasts=$(either 600 60) kills=() notices=0
+
+# Notices are given on udp2, the node that is never stopped.
+notice()
+{
+	notices=$((notices + 1))
+	"$TEST_BUILDDIR/tools/diarkisctl" call "$(address mesh udp2)" notifier.notify "load-$notices" "" 600000 true "notice $notices"
+}
 
 one_round()
 {
 	seconds 3
+	claim "a notice before a node is drained" notice
 	claim "udp3 is drained and ends well" within 10 stop udp3
 	claim "it begins anew" cluster_node udp3 udp --set mesh.port=0 --set udp.port=0
 	claim "and is found" cluster_sees 3
+	claim "one while it comes back" notice
 	seconds 5
+	claim "and one just before another node is killed" notice
 	kills+=($((${EPOCHREALTIME/./} / 1000)))
 	killed udp1
 	seconds 8
@@ -132,7 +143,8 @@ at_kills()
 	done < <(grep -oE '"from_unix_ms": [0-9]+, "to_unix_ms": [0-9]+' "$work/load.figures" | sed -E 's/[^0-9]+/ /g')
 }
 claim "bots missed their nodes at the kills, and at no other time" at_kills
-grep -oE '"kind": "[a-z]+"|"(sent|lost|lost_calm|lost_told|duplicated|duplicated_calm|told|unknown|counted)": [0-9]+' "$work/load.figures" | tr '\n' ' ' | sed 's/"kind"/\n&/g'
+claim "all notices were heard" test "$(figure load notices)" -eq $notices
+grep -oE '"kind": "[a-z]+"|"(notices|heard|least|sent|lost|lost_calm|lost_told|duplicated|duplicated_calm|told|unknown|counted)": [0-9]+' "$work/load.figures" | tr '\n' ' ' | sed 's/"kind"/\n&/g'
 echo
 claim "all end well" cluster_end
 finish
