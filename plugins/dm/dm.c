@@ -190,7 +190,7 @@ static const struct dk_counter counters[] = {
 	DK_COUNTER(struct dms, full, "messages refused because too much waits, here or at the receiver's connection"),
 	DK_COUNTER(struct dms, too_long, "messages refused for their length"),
 	DK_COUNTER(struct dms, maybe, "messages of which it is not known whether they arrived"),
-	DK_COUNTER(struct dms, no_storage, "messages that failed because the storage did not answer"),
+	DK_COUNTER(struct dms, no_storage, "messages that failed because no node could say in time where the user is"),
 	DK_COUNTER(struct dms, refused, "messages refused for other reasons: empty, no such id possible, no memory"),
 	DK_COUNTER(struct dms, malformed, "messages of other nodes that cannot be read"),
 	DK_COUNTER(struct dms, replaced, "users disconnected because they logged in again, here or elsewhere"),

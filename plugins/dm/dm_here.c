@@ -111,6 +111,11 @@ static dk_slice node_bytes(const struct dk_addr *node, uint8_t buf[DM_NODE_SIZE]
 	return dk_written(&w);
 }
 
+static uint8_t result_of(int rc)
+{
+	return rc < 0 || rc >= DM_NOT_HERE ? DK_FULL : (uint8_t)rc;
+}
+
 int dm_on_find(struct dms *s, struct dk_call *call, dk_str from, dk_str to)
 {
 	const struct dm_order o = { .kind = DM_FIND, .from = from };
@@ -139,10 +144,10 @@ int dm_on_part(struct dms *s, struct dk_call *call, dk_str from, dk_str to, uint
 		return -EPROTO;
 	outcome = find(s, call, to, &user, &node);
 	if (!outcome) {
-		dm_hand_over(s, user, &o);
+		outcome = result_of(dm_hand_over(s, user, &o));
 		dm_way_forget(s, from);
 	}
-	return dm_on_part_answer(call, outcome, node_bytes(&node, buf));
+	return dm_on_part_answer(call, outcome == DK_GONE ? (uint8_t)DM_NOT_HERE : outcome, node_bytes(&node, buf));
 }
 
 /* One after the other, until the user is gone. */
@@ -168,7 +173,7 @@ int dm_on_deliver(struct dms *s, struct dk_call *call, dk_str to, dk_slice lette
 			outcome = find(s, call, to, &user, &node);
 			outcome = outcome ? outcome : DM_NOT_HERE;
 		} else {
-			results[n++] = rc < 0 || rc > UINT8_MAX ? DK_FULL : (uint8_t)rc;
+			results[n++] = result_of(rc);
 			if (!dk_str_eq(l.from, last))
 				dm_way_learn(s, l.from, &call->from, false);
 			last = l.from;

@@ -67,8 +67,10 @@ static struct dm_item *pop(struct dms *s, struct dm_way *w)
 	struct dm_item *it = w->head;
 
 	w->head = it->next;
-	if (!w->head)
+	if (!w->head) {
 		w->tail = &w->head;
+		w->lookups = w->hops = 0; /* what comes next is looked for anew */
+	}
 	w->bytes -= item_size(it);
 	s->n.waiting--;
 	s->n.waiting_bytes -= (int64_t)item_size(it);
@@ -370,8 +372,8 @@ static void pump(struct dms *s, struct dm_way *w)
 
 	w->pins++;
 	while (w->head && w->state == DM_IDLE) {
-		if (dk_now(s) >= w->head->until_ms) {
-			end_first(s, w, DK_NOT_FOUND);
+		if (dk_now(s) >= w->head->until_ms) { /* it was between two nodes all the time */
+			end_first(s, w, DK_DM_NO_STORAGE);
 			continue;
 		}
 		rc = dm_here(s, dm_way_uid(w), &user);

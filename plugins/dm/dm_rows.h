@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the plugin dm says to itself on other nodes, and the prototypes and encoders of all its rows: the handlers lie in several
- * files, the table in dm.c. outcome: 0 or enum dm_elsewhere; node: where the user is now, of DM_ELSEWHERE.
+ * files, the table in dm.c. outcome: 0, enum dm_elsewhere or, of a last word that the user's connection did not take, why; node:
+ * where the user is now, of DM_ELSEWHERE.
  */
 #ifndef DM_ROWS_H
 #define DM_ROWS_H
@@ -13,7 +14,7 @@
 enum dm_node_cmd { DM_NODE_CONNECT = 100, DM_NODE_SEND = 101, DM_NODE_DISCONNECT = 102, DM_NODE_REPLACE = 103, DM_NODE_HERE = 104 };
 
 enum dm_elsewhere {
-	DM_NOT_HERE = 1, /* it is not known where the user is */
+	DM_NOT_HERE = 240, /* it is not known where the user is */
 	DM_ELSEWHERE,
 	DM_ON_ITS_WAY /* it has just left for another node, or comes from one: ask again */
 };

@@ -13,6 +13,11 @@ check_PROGRAMS += %D%/tests/test_dm_nodes
 	plugins/room/tests/fabric.c plugins/room/tests/fabric.h
 %C%_tests_test_dm_nodes_CPPFLAGS = $(AM_CPPFLAGS)
 %C%_tests_test_dm_nodes_LDADD = $(harness_lib) $(kernel_lib) $(test_libs)
+check_PROGRAMS += %D%/tests/test_dm_errors
+%C%_tests_test_dm_errors_SOURCES = %D%/tests/test_dm_errors.c %D%/tests/dm_nodes.c %D%/tests/dm_nodes.h %D%/dm_pack.c %D%/dm_pack.h \
+	plugins/room/tests/fabric.c plugins/room/tests/fabric.h
+%C%_tests_test_dm_errors_CPPFLAGS = $(AM_CPPFLAGS)
+%C%_tests_test_dm_errors_LDADD = $(harness_lib) $(kernel_lib) $(test_libs)
 check_PROGRAMS += %D%/tests/test_dm_walk
 %C%_tests_test_dm_walk_SOURCES = %D%/tests/test_dm_walk.c %D%/tests/dm_nodes.c %D%/tests/dm_nodes.h \
 	plugins/room/tests/fabric.c plugins/room/tests/fabric.h plugins/room/tests/walk.c plugins/room/tests/walk.h

@@ -28,6 +28,7 @@ struct notifier_past {
 struct notifier_ear {
 	dk_id user;
 	uint64_t seq; /* has heard all up to this one */
+	uint64_t asked; /* the filters let this one through, and there was no room for it yet */
 	struct notifier_past *past; /* and these; NULL = none */
 };
 

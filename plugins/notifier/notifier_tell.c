@@ -105,7 +105,7 @@ static void on_keep_alive(struct notifiers *s, const struct dk_user_keep_alive *
 	while ((n = notices_after(&s->notices, e->seq, dk_now(s)))) {
 		seq = n->seq;
 		if (!heard_elsewhere(e, n->mark)) {
-			bool yes = wanted(s, ev->user, n);
+			bool yes = e->asked == seq || wanted(s, ev->user, n);
 
 			/* Whoever was asked may have deleted it, or ended the user. */
 			e = ear_of(s, ev->user);
@@ -114,6 +114,7 @@ static void on_keep_alive(struct notifiers *s, const struct dk_user_keep_alive *
 				return;
 			if (!n || n->seq != seq)
 				continue;
+			e->asked = seq;
 			if (!yes)
 				s->n.filtered++;
 			else if (!tell(s, ev, n))

@@ -34,15 +34,26 @@ static unsigned at(const struct probe *p)
 	return dk_node_addr(p)->ip[3];
 }
 
+static void noted(const struct probe *p, const char *what, const struct dk_dm_message *q)
+{
+	char kind[16] = "";
+
+	if (p->wordy)
+		snprintf(kind, sizeof(kind), " %u.%u", q->ver, q->cmd);
+	event("%u %s " DK_STR_FMT ">" DK_STR_FMT "%s " DK_STR_FMT "\n", at(p), what, DK_STR_ARG(q->from),
+	      DK_STR_ARG(p->user->uid(p->user, q->to)), kind, DK_STR_ARG(dk_str_of(q->message)));
+}
+
 static int on_receiving(struct probe *p, struct dk_dm_message *q)
 {
-	event("%u received " DK_STR_FMT ">" DK_STR_FMT " " DK_STR_FMT "\n", at(p), DK_STR_ARG(q->from),
-	      DK_STR_ARG(p->user->uid(p->user, q->to)), DK_STR_ARG(dk_str_of(q->message)));
+	noted(p, "received", q);
 	return p->veto;
 }
 
 static int on_rewriting(struct probe *p, struct dk_dm_message *q)
 {
+	if (p->wordy)
+		noted(p, "rewriting", q);
 	if (p->rewrite)
 		q->message = dk_slice_of(dk_str_c(p->rewrite));
 	return 0;
@@ -51,6 +62,8 @@ static int on_rewriting(struct probe *p, struct dk_dm_message *q)
 /* A second listener: whatever the first one made of it, the last one wins. */
 static int on_rewriting_last(struct probe *p, struct dk_dm_message *q)
 {
+	if (p->wordy)
+		noted(p, "rewriting last", q);
 	if (p->drop)
 		q->message.n = 0;
 	return 0;
@@ -58,8 +71,12 @@ static int on_rewriting_last(struct probe *p, struct dk_dm_message *q)
 
 static int on_parting(struct probe *p, struct dk_dm_parting *q)
 {
-	event("%u parting " DK_STR_FMT " from " DK_STR_FMT "\n", at(p), DK_STR_ARG(p->user->uid(p->user, q->user)),
-	      DK_STR_ARG(q->peer));
+	char kind[16] = "";
+
+	if (p->wordy)
+		snprintf(kind, sizeof(kind), " %u.%u", q->ver, q->cmd);
+	event("%u parting " DK_STR_FMT " from " DK_STR_FMT "%s\n", at(p), DK_STR_ARG(p->user->uid(p->user, q->user)),
+	      DK_STR_ARG(q->peer), kind);
 	q->message = dk_slice_of(dk_str_c(p->parting));
 	return 0;
 }

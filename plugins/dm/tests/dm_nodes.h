@@ -2,7 +2,8 @@
 /*
  * Nodes with the plugins dive and dm, in the cluster of plugins/room/tests/fabric.h, and a plugin of the test that listens on
  * each of them. What the service tells and asks there is written down, one line each: "NODE received FROM>TO text", "NODE cleared
- * UID of USER", "NODE parting USER from PEER", "NODE done ARG RC".
+ * UID of USER", "NODE parting USER from PEER", "NODE done ARG RC"; of a probe that is wordy also "NODE rewriting" and "NODE
+ * rewriting last" as received, and before the text of all of them VER.CMD.
  */
 #ifndef DM_NODES_H
 #define DM_NODES_H
@@ -17,6 +18,7 @@ struct probe {
 	struct dk_user *user;
 	struct dk_dm *dm;
 	bool veto, drop; /* what it answers */
+	bool wordy;
 	const char *rewrite, *parting;
 };
 

@@ -22,6 +22,8 @@ struct teller {
 	const char *deaf; /* "UID NAME": does not hear notices of that name */
 	const char *kill; /* id that is deleted when anybody is asked about */
 	unsigned loads, asked;
+	char saw[512]; /* what the filter was asked, */
+	uint32_t left_ms; /* last */
 };
 
 static int on_telling(struct teller *t, struct dk_notice_ask *q)
@@ -29,6 +31,12 @@ static int on_telling(struct teller *t, struct dk_notice_ask *q)
 	char who[128];
 
 	t->asked++;
+	snprintf(t->saw + strlen(t->saw), sizeof(t->saw) - strlen(t->saw),
+		 DK_STR_FMT ": " DK_STR_FMT " " DK_STR_FMT " %u.%u %.*s %s\n", DK_STR_ARG(t->user->uid(t->user, q->user)),
+		 DK_STR_ARG(q->notice->id), DK_STR_ARG(q->notice->name), q->notice->ver, q->notice->cmd,
+		 q->notice->message.n < 8 ? (int)q->notice->message.n : 8, (const char *)q->notice->message.p,
+		 q->notice->reliable ? "reliable" : "");
+	t->left_ms = q->notice->ttl_ms;
 	if (t->kill)
 		t->notifier->remove(t->notifier, dk_str_c(t->kill));
 	snprintf(who, sizeof(who), DK_STR_FMT " " DK_STR_FMT, DK_STR_ARG(t->user->uid(t->user, q->user)),
@@ -153,6 +161,11 @@ START_TEST(what_does_not_fit)
 	HEARS(ann, want);
 	ck_assert_int_eq(count(0, "pushed"), 2);
 	ck_assert_uint_eq(teller(0)->notifier->count(teller(0)->notifier), 5);
+	/* the filter, too, once each and in order, where there was no room at first */
+	ck_assert_str_eq(teller(0)->saw, "ann: 1 news 0.400 xxxxxxxx \nann: 2 news 0.400 small \nann: 3 news 0.400 xxxxxxxx \n"
+					 "ann: 4 news 0.400 yyyyyyyy reliable\nann: 5 news 2.7 sure reliable\n");
+	ck_assert_uint_gt(teller(0)->left_ms, 17000);
+	ck_assert_uint_lt(teller(0)->left_ms, 18000);
 	fabric_close();
 }
 END_TEST
@@ -317,6 +330,7 @@ END_TEST
 
 START_TEST(by_operators)
 {
+	static char id[DK_NOTICE_ID_MAX + 2];
 	struct dk_harness *h;
 	struct player *ann;
 
@@ -332,6 +346,15 @@ START_TEST(by_operators)
 	ck_assert_int_eq(dk_harness_call(h, "notifier.remove", "1").status, DK_STATUS_OK);
 	fabric_run(100);
 	ck_assert_int_eq(count(1, "live"), 0);
+	/* an id of 65 bytes; and more than a node keeps */
+	memset(id, 'i', sizeof(id) - 1);
+	ck_assert_int_eq(dk_harness_call(h, "notifier.notify", id, "news", "60000", "false", "x").status, DK_STATUS_BAD);
+	for (unsigned i = 0; i < 256; i++) {
+		snprintf(id, sizeof(id), "n%u", i);
+		ck_assert_int_eq(notify(0, id, "x", 60000, true), 0);
+	}
+	ck_assert_int_eq(dk_harness_call(h, "notifier.notify", "one more", "news", "60000", "false", "x").status, DK_STATUS_BAD);
+	ck_assert_int_eq(count(0, "full"), 1);
 	fabric_close();
 }
 END_TEST
