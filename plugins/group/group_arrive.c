@@ -103,6 +103,8 @@ static void ask_rejoin(struct groups *s, dk_id group, dk_id user)
 	struct dk_group_notice ask = { group, user, GROUP_VER, GROUP_CMD_JOIN, dk_slice_n(NULL, 0) };
 	struct group *g;
 
+	if (!group_store_seat(&s->store, user, group)) /* whoever heard that it came has taken it out */
+		return;
 	dk_ask(&s->svc.rejoining, &ask);
 	g = group_live(s, group);
 	if (g && ask.message.n && ask.message.n <= (size_t)group_conf(s)->max_message && group_store_seat(&s->store, user, group))
@@ -112,6 +114,7 @@ static void ask_rejoin(struct groups *s, dk_id group, dk_id user)
 /* What is logged and it has not heard goes to it, and it is a member like all others. g may be gone. */
 static void release(struct groups *s, struct group *g, dk_id user, bool sure)
 {
+	dk_id group = g->handle;
 	struct group_arrival *a;
 	struct group_said said;
 	dk_slice message;
@@ -132,8 +135,8 @@ static void release(struct groups *s, struct group *g, dk_id user, bool sure)
 	group_log_trim(s, g);
 	s->n.came++;
 	s->n.came_unsure += !sure;
-	group_tell_joined(s, g->handle, user, true);
-	ask_rejoin(s, g->handle, user);
+	group_tell_joined(s, group, user, true);
+	ask_rejoin(s, group, user);
 }
 
 static bool overdue(struct groups *s, struct group_arrival *a)

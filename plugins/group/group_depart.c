@@ -172,8 +172,8 @@ static void late(struct groups *s, const struct group *g, const struct dk_addr *
 	group_addr_write(&a, origin);
 	w = group_out(s, cap);
 	group_on_late_pack(&w, &g->id, member, dk_written(&a), number, hops, ver, cmd, message);
-	if (!w.bad)
-		s->carrier->send(s->carrier, to, DK_VER_NODE, GROUP_NODE_LATE, dk_written(&w), DK_RELIABLE);
+	if (w.bad || s->carrier->send(s->carrier, to, DK_VER_NODE, GROUP_NODE_LATE, dk_written(&w), DK_RELIABLE))
+		s->n.lost++;
 }
 
 void group_depart_late(struct groups *s, struct group *g, const struct group_node *from, uint64_t number, uint8_t ver, uint16_t cmd,

@@ -59,6 +59,13 @@ static void joiner_free(struct groups *s, struct group_joiner *j)
 	dk_free(s, j, sizeof(*j) + j->n);
 }
 
+static bool is_full(struct groups *s, dk_id user)
+{
+	const struct group_seats *seats = group_store_seats(&s->store, user);
+
+	return seats && group_conf(s)->max_per_user && seats->n >= (size_t)group_conf(s)->max_per_user;
+}
+
 static int admit(struct groups *s, const struct group_joiner *j)
 {
 	struct dk_group_join ask = { j->group, j->user, dk_slice_n(j->message, j->n) };
@@ -80,6 +87,8 @@ static int admit(struct groups *s, const struct group_joiner *j)
 		return DK_GROUP_GONE;
 	if (!s->user->exists(s->user, j->user))
 		return DK_GONE;
+	if (is_full(s, j->user))
+		return DK_FULL;
 	group_relay_flush(s, g);
 	rc = group_store_join(&s->store, g, j->user);
 	if (rc == 0)
@@ -261,7 +270,9 @@ static void answered(void *self, void *arg, int err, int status, dk_slice body)
 	uint8_t outcome = dk_rd_u8(&c);
 
 	q->request = 0;
-	if (err == 0 && status == DK_STATUS_OK && !c.bad && !outcome && group_merge(s, g, dk_rd_rest(&c)) == 0) {
+	if (err == 0 && status == DK_STATUS_OK && !c.bad && !outcome)
+		group_merge(s, g, dk_rd_rest(&c)); /* q is gone if that was it */
+	if (g->phase == GROUP_LIVE) {
 		group_join_look(s, g);
 		group_look(s, g);
 		return;
@@ -310,7 +321,6 @@ int group_join_begin(struct groups *s, void *self, const struct dk_id52 *id, dk_
 		     dk_slice message, dk_group_join_fn *fn, void *arg)
 {
 	struct group *g = group_store_find(&s->store, id);
-	const struct group_seats *seats = group_store_seats(&s->store, user);
 	struct group_joiner *j, **at;
 	int rc = 0;
 
@@ -318,7 +328,7 @@ int group_join_begin(struct groups *s, void *self, const struct dk_id52 *id, dk_
 		return DK_GONE;
 	if (message.n > (size_t)group_conf(s)->max_message)
 		return DK_TOO_LONG;
-	if (seats && group_conf(s)->max_per_user && seats->n >= (size_t)group_conf(s)->max_per_user)
+	if (is_full(s, user))
 		return DK_FULL;
 	j = dk_alloc(s, sizeof(*j) + message.n);
 	if (!j)

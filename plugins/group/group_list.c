@@ -89,7 +89,7 @@ int group_on_list(struct groups *s, struct dk_call *call, const struct dk_id52 *
 static void add(struct group_listing *l, uint32_t members, dk_slice uids)
 {
 	struct dk_cursor c = dk_cursor_of(uids);
-	size_t cap = l->uids_cap ? l->uids_cap : 1024;
+	size_t cap = l->uids_cap ? l->uids_cap : 1024, n = 0;
 	void *p;
 
 	l->members += members;
@@ -102,12 +102,11 @@ static void add(struct group_listing *l, uint32_t members, dk_slice uids)
 		l->uids = p;
 		l->uids_cap = cap;
 	}
-	while (dk_rd_left(&c)) {
+	for (; dk_rd_left(&c); n++)
 		dk_rd_bytes16(&c);
-		l->n += !c.bad;
-	}
 	if (c.bad || !uids.n)
 		return;
+	l->n += n;
 	memcpy(l->uids + l->uids_n, uids.p, uids.n);
 	l->uids_n += uids.n;
 }
@@ -167,7 +166,7 @@ static void answer(struct groups *s, const struct group_listing *l)
 	if (g)
 		rc = group_on_info_answer(call, l->members, group_id_text(g), list, l->nodes);
 	else
-		rc = group_refuse(call, GROUP_E_JOIN, DK_GROUP_GONE);
+		rc = group_refuse(call, DK_E_PARAMS, DK_GROUP_GONE);
 	dk_call_done(s, l->call, rc);
 }
 

@@ -45,7 +45,7 @@ struct group_node *group_node_of(struct groups *s, struct group *g, const struct
 static void outdate(struct groups *s, struct group *g, const struct group_entry *e)
 {
 	struct group_node *n = group_view_find(&g->view, &e->addr);
-	const struct dk_cluster_node *node = s->cluster->node(s->cluster, &e->addr);
+	const struct dk_cluster_node *node = s->cluster ? s->cluster->node(s->cluster, &e->addr) : NULL;
 
 	if (n && n != group_view_own(&g->view) && n->boot != e->boot && node && node->boot == e->boot)
 		n->version = 0;
@@ -73,7 +73,7 @@ int group_merge(struct groups *s, struct group *g, dk_slice bytes)
 	struct dk_addr writer = { .family = 0 };
 	struct group_state state;
 	struct group_entry e;
-	bool knows = false;
+	bool knows = false, out = true; /* out: whoever wrote it takes no part */
 	int rc;
 
 	if (!group_state_read(bytes, &state)) {
@@ -81,8 +81,10 @@ int group_merge(struct groups *s, struct group *g, dk_slice bytes)
 		return -EPROTO;
 	}
 	while (group_state_next(&state, &e)) {
-		if (!writer.family)
+		if (!writer.family) {
 			writer = e.addr;
+			out = (e.flags & GROUP_OUT) != 0;
+		}
 		knows |= dk_addr_eq(&e.addr, &own->addr) && e.boot == own->boot && (e.flags & GROUP_LISTENS) &&
 			 e.version >= g->listen_version;
 		outdate(s, g, &e);
@@ -101,7 +103,7 @@ int group_merge(struct groups *s, struct group *g, dk_slice bytes)
 		s->n.malformed++;
 	if (knows)
 		is_known(g, &writer, state.number);
-	if (g->phase == GROUP_SEEKING) {
+	if (g->phase == GROUP_SEEKING && !out) {
 		group_furnish(s, g, &state);
 		group_join_found(s, g);
 	}

@@ -97,8 +97,12 @@ static void hear(struct groups *s, struct group *g, struct group_node *from, uin
 	bool now;
 
 	if (number && group_log_wanted(g)) {
+		const struct dk_addr origin = from->addr;
+
 		group_log_add(s, g, from, number, ver, cmd, message);
-		if (!group_live(s, group)) /* somebody heard of an arrival, and ended it */
+		/* Somebody heard of an arrival: the group may have ended, or know other nodes now. */
+		from = group_live(s, group) ? group_view_find(&g->view, &origin) : NULL;
+		if (!from)
 			return;
 	}
 	if (number && g->departed)

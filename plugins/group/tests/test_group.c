@@ -23,7 +23,7 @@ struct probe {
 	struct dk_self base;
 	struct dk_user *user;
 	struct dk_group *group;
-	bool veto;
+	bool veto, stays_away; /* stays_away: whoever comes from another node is taken out at once */
 	const char *rejoined, *last_words; /* what is said of members that come, and that are cut off */
 };
 
@@ -93,6 +93,8 @@ static void on_joined(struct probe *p, const struct dk_group_member_event *ev)
 		event("moved here " DK_STR_FMT "\n", DK_STR_ARG(p->user->uid(p->user, ev->user)));
 	else
 		event("joined " DK_STR_FMT " %u\n", DK_STR_ARG(p->user->uid(p->user, ev->user)), ev->members);
+	if (ev->moved && p->stays_away)
+		ck_assert_int_eq(p->group->leave(p->group, ev->group, ev->user, 1, 112, bytes("")), 0);
 }
 
 static void on_left(struct probe *p, const struct dk_group_member_event *ev)
@@ -183,6 +185,24 @@ static void create(struct player *p, bool allow_empty, bool join, uint16_t ttl_s
 {
 	ask_create(p, allow_empty, join, ttl_s, interval_ms);
 	fabric_run(5);
+}
+
+static void ask_random(struct player *p, uint16_t ttl_s, const char *message)
+{
+	uint8_t buf[64];
+	struct dk_writer w = dk_writer_on(buf, sizeof(buf));
+
+	group_on_rand_join_pack(&w, true, 0, bytes(message), ttl_s);
+	player_send(p, 1, 114, dk_written(&w));
+}
+
+static void ask_info(struct player *p, bool exact, const struct dk_id52 *id)
+{
+	uint8_t buf[64];
+	struct dk_writer w = dk_writer_on(buf, sizeof(buf));
+
+	group_on_info_pack(&w, exact, dk_str_n(id->c, DK_ID52_LEN));
+	player_send(p, 1, 135, dk_written(&w));
 }
 
 static void ask_with_message(struct player *p, uint16_t cmd, const struct dk_id52 *id, const char *message)
@@ -377,6 +397,16 @@ START_TEST(every_refusal_has_its_code)
 	probe(0)->veto = true;
 	ask_with_message(bob, 111, &id, "");
 	ck_assert_uint_eq(refused(bob, 111), 3001);
+	/* nothing new on a node that goes */
+	dk_stop(dk_harness_kernel(fabric[0].h));
+	dk_sim_run(fabric_world, 5);
+	ask_create(bob, true, true, 20, 0);
+	ck_assert_uint_eq(refused(bob, 110), 3000);
+	ask_random(bob, 20, "");
+	ck_assert_uint_eq(refused(bob, 114), 3001);
+	player_leave(ann);
+	player_leave(bob);
+	fabric_run(5);
 	fabric_close();
 	fabric_env = NULL;
 }
@@ -560,6 +590,32 @@ START_TEST(rejoined)
 }
 END_TEST
 
+/* Whoever is taken out again when it has come, and the copy with it, is nothing to be told of any more. */
+START_TEST(comes_and_leaves)
+{
+	struct dk_group *there;
+	struct dk_id52 id = { "" };
+
+	open_nodes(2, "");
+	there = dk_harness_service(fabric[1].h, DK_GROUP_NAME);
+	create(ann, false, true, 20, 0);
+	latest(ann, &id);
+	with_message(bob, 111, &id, "");
+	fabric_run(20);
+	events[0] = '\0';
+	probe(1)->rejoined = "bob is elsewhere";
+	probe(1)->stays_away = true;
+	ck_assert_int_eq(fabric[0].users->move(fabric[0].users, fabric[0].state, player_user(bob), &fabric[1].addr,
+					       dk_str_n(NULL, 0), dk_slice_n(NULL, 0), moved, NULL),
+			 0);
+	fabric_run(200);
+	/* the number of members is what the other node told last */
+	heard("left bob 2 moved\nmoved here bob\nleft bob 2\ndiscarded\n");
+	ck_assert_int_eq(there->find(there, &id), 0);
+	fabric_close();
+}
+END_TEST
+
 struct list {
 	unsigned runs;
 	uint32_t members;
@@ -677,6 +733,80 @@ START_TEST(by_code)
 }
 END_TEST
 
+/* Joins that wait at once count, too. */
+START_TEST(no_more_than_allowed)
+{
+	struct dk_group_opts o = { .allow_empty = true, .ttl_s = 11 };
+	int err[4] = { -1, -1, -1, -1 };
+	struct dk_group_info info;
+	unsigned full = 0;
+	dk_id group;
+
+	open_nodes(1, "max_groups_per_user = 2;");
+	for (unsigned i = 0; i < 4; i++) {
+		ck_assert_int_eq(group_svc->create(group_svc, 0, &o, &group), 0);
+		ck_assert_int_eq(group_svc->info(group_svc, group, &info), 0);
+		ck_assert_int_eq(
+			group_svc->join(group_svc, probe(0), &info.id, player_user(ann), 2, 1, bytes(""), code_joined, &err[i]), 0);
+	}
+	fabric_run(5);
+	for (unsigned i = 0; i < 4; i++) {
+		ck_assert(err[i] == 0 || err[i] == DK_FULL);
+		full += err[i] == DK_FULL;
+	}
+	ck_assert_uint_eq(full, 2);
+	ck_assert_uint_eq(group_svc->of_user(group_svc, player_user(ann), 2), 0);
+	fabric_close();
+}
+END_TEST
+
+/* Codes of 114 and 135, which name no group of theirs. */
+START_TEST(other_refusals_have_their_codes)
+{
+	static const char *const env[] = { "DIARKIS_USE_STRUCT_ERR=TRUE", NULL };
+	struct dk_group_opts o = { .allow_empty = true, .join = true, .ttl_s = 20 };
+	struct dk_id52 id = { "" }, nowhere = { STATIC_ID };
+	struct dk_group *there;
+	struct dk_group_info info;
+	struct player *cid;
+	dk_id group;
+
+	fabric_env = env;
+	open_nodes(2, "max_message_bytes = 10; max_groups_per_user = 1;");
+	there = dk_harness_service(fabric[1].h, DK_GROUP_NAME);
+	cid = player_new(1, "cid");
+	ck_assert_int_eq(there->create(there, player_user(cid), &o, &group), 0);
+	ck_assert_int_eq(there->info(there, group, &info), 0);
+	id = info.id;
+	ask_random(ann, 10, ""); /* not above 10 s */
+	ck_assert_uint_eq(refused(ann, 114), 3001);
+	ask_random(ann, 20, "longer than it may be");
+	ck_assert_uint_eq(refused(ann, 114), 3001);
+	player_send(ann, 1, 114, dk_slice_n("\1", 1));
+	ck_assert_uint_eq(refused(ann, 114), DK_E_SHORT);
+	ask_info(ann, true, &nowhere);
+	ck_assert_uint_eq(refused(ann, 135), 1001);
+	with_message(ann, 111, &id, "");
+	fabric_run(20);
+	ask_random(ann, 20, ""); /* max_groups_per_user */
+	ck_assert_uint_eq(refused(ann, 114), 3001);
+	with_message(bob, 112, &id, "");
+	ask_info(bob, false, &id);
+	ck_assert_uint_eq(refused(bob, 135), 1001);
+	/* its copy goes while the others are asked */
+	fabric_cut(0, 1, true);
+	player_heard(ann);
+	ask_info(ann, true, &id);
+	fabric_run(10);
+	ck_assert_str_eq(player_heard(ann), "");
+	ck_assert_int_eq(group_svc->leave(group_svc, group_svc->find(group_svc, &id), player_user(ann), 1, 112, bytes("")), 0);
+	fabric_cut(0, 1, false);
+	ck_assert_uint_eq(refused(ann, 135), 1001);
+	fabric_close();
+	fabric_env = NULL;
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("group");
@@ -688,6 +818,7 @@ int main(void)
 	tcase_add_test(t, order_of_events);
 	tcase_add_test(t, refusals);
 	tcase_add_test(t, every_refusal_has_its_code);
+	tcase_add_test(t, other_refusals_have_their_codes);
 	tcase_add_test(t, hidden);
 	tcase_add_test(t, offline);
 	tcase_add_test(t, many_groups);
@@ -695,8 +826,10 @@ int main(void)
 	tcase_add_test(t, static_groups);
 	tcase_add_test(t, ticks);
 	tcase_add_test(t, rejoined);
+	tcase_add_test(t, comes_and_leaves);
 	tcase_add_test(t, who_is_in_it);
 	tcase_add_test(t, by_code);
+	tcase_add_test(t, no_more_than_allowed);
 	suite_add_tcase(s, t);
 	srunner_run_all(r, CK_ENV);
 	failed = srunner_ntests_failed(r);

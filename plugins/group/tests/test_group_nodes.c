@@ -357,6 +357,58 @@ START_TEST(empty_for_its_time)
 }
 END_TEST
 
+/* What node `from` says of a group of which it has no copy, to node `to`: that it is out. */
+static void deny(unsigned from, unsigned to, const struct dk_id52 *id)
+{
+	struct dk_carrier *c = dk_harness_service(fabric[from].h, DK_CARRIER_NAME);
+	uint8_t buf[256];
+	struct dk_writer w = dk_writer_on(buf, sizeof(buf));
+
+	dk_wr_slice(&w, dk_slice_n(id->c, DK_ID52_LEN));
+	dk_wr_u8(&w, 1); /* version */
+	dk_wr_u8(&w, 8); /* wants no answer */
+	dk_wr_slice(&w, dk_slice_n((const uint8_t[4 + 4 + 4 + 8 + 8]){ 0 }, 28));
+	dk_wr_u16(&w, 1);
+	dk_wr_u8(&w, 4);
+	dk_wr_slice(&w, dk_slice_n(fabric[from].addr.ip, 4));
+	dk_wr_u16(&w, fabric[from].addr.port);
+	dk_wr_u64(&w, fabric[from].boot);
+	dk_wr_u64(&w, UINT64_C(1) << 50); /* version of its entry */
+	dk_wr_u32(&w, 0);
+	dk_wr_u8(&w, 1); /* out */
+	dk_wr_u16(&w, 0);
+	ck_assert(!w.bad);
+	ck_assert_int_eq(c->send(c, &fabric[to].addr, DK_VER_NODE, 23, dk_written(&w), DK_RELIABLE), 0);
+}
+
+/* Somebody who was in it ends while it is sought: that is not where it is. */
+START_TEST(sought_and_denied)
+{
+	struct player *ann, *cid;
+	struct dk_id52 id;
+
+	open_nodes(3, 21, "");
+	ann = player_new(0, "ann");
+	cid = player_new(1, "cid");
+	make(cid, false, 0, &id);
+	fabric_cut(0, 1, true);
+	ask_join(ann, &id, "");
+	fabric_run(10);
+	deny(2, 0, &id);
+	fabric_run(100);
+	ck_assert_str_eq(player_heard(ann), "");
+	ck_assert_int_eq(groups(0)->find(groups(0), &id), 0);
+	fabric_cut(0, 1, false);
+	fabric_run(100);
+	ck_assert_uint_eq(times(player_heard(ann), "111 ok"), 1);
+	ck_assert_uint_eq(info_at(0, &id).members, 2);
+	say(cid, &id, "here");
+	fabric_run(20);
+	ck_assert_uint_eq(times(player_heard(ann), "here"), 1);
+	fabric_close();
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("groups over several nodes");
@@ -370,6 +422,7 @@ int main(void)
 	tcase_add_test(t, partition);
 	tcase_add_test(t, members_move);
 	tcase_add_test(t, empty_for_its_time);
+	tcase_add_test(t, sought_and_denied);
 	suite_add_tcase(s, t);
 	srunner_run_all(r, CK_ENV);
 	failed = srunner_ntests_failed(r);
