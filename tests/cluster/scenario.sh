@@ -30,6 +30,8 @@ claim "a file named by the environment" answers 0 'connected     2 of 2' -- env 
 	--endpoint "$url" --quiet
 claim "a bound in a file is kept to" runs 1 '{"howmany": 2, "duration": 1, "scenarios": [{"name": "room", "room_size": 2, "max_gap_ms": 0, "rate": 3}]}' \
 	'over the bound of 0.'
+claim "a minimum, too" runs 1 '{"howmany": 2, "duration": 1, "scenarios": [{"name": "notifier", "min_notices": 1}]}' \
+	'The number of notices that each bot heard is 0, under the bound of 1.' '"notices": 0, "reliable": 0, "heard": 0' -- --json
 claim "no JSON: where" runs 2 $'{"howmany": 1,\n]' 's.json:2:'
 claim "an unknown member is named" runs 2 '{"howmani": 1, "scenarios": ["room"]}' 's.json: howmani is no option'
 claim "an unknown scenario is named" runs 2 '{"scenarios": ["dance"]}' 'found dance'
