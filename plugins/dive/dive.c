@@ -131,6 +131,29 @@ static int svc_create(struct dk_dive *svc, dk_str name, dk_str type, uint32_t de
 	return rc;
 }
 
+/* Buckets that another node could take. */
+static uint64_t buckets_to_go(const struct dives *d)
+{
+	uint64_t n = 0;
+
+	for (const struct dive_storage *st = d->storages; st; st = st->next)
+		if (st->node_n > (st->mine ? 1 : 0))
+			n += st->owned;
+	return n;
+}
+
+static bool svc_ready(struct dk_dive *svc)
+{
+	return !buckets_to_go(dk_container_of(svc, struct dives, svc));
+}
+
+static int svc_ring_size(struct dk_dive *svc, dk_str storage, uint32_t size)
+{
+	if (!size)
+		return -EINVAL;
+	return dive_find(dk_container_of(svc, struct dives, svc), storage) ? 0 : DK_DIVE_NO_STORAGE;
+}
+
 /* ---- looking after them ---- */
 
 static void on_tick(void *self, struct dk_timer *t);
@@ -211,6 +234,8 @@ static int init(void *self)
 
 	dive_ask_init(d);
 	d->svc.create = svc_create;
+	d->svc.ready = svc_ready;
+	d->svc.ring_size = svc_ring_size;
 	for (size_t i = 0; i < g->n && rc == 0; i++)
 		rc = add_storage(d, dk_str_c(g->keys[i]), dk_str_c(c[i].type), &c[i]);
 	if (rc > 0)
@@ -250,17 +275,11 @@ static void offline(void *self)
 	dive_look(self);
 }
 
-/* Buckets that another node could take keep this one alive. */
+/* Those keep this node alive. */
 static uint64_t busy(void *self, const char **ret_what)
 {
-	struct dives *d = self;
-	uint64_t n = 0;
-
 	*ret_what = "buckets";
-	for (struct dive_storage *st = d->storages; st; st = st->next)
-		if (st->node_n > (st->mine ? 1 : 0))
-			n += st->owned;
-	return n;
+	return buckets_to_go(self);
 }
 
 /* Nothing is asked of other nodes any more, and nothing done for them. */

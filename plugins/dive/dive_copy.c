@@ -30,7 +30,7 @@ struct dive_copying {
 	uint16_t bucket;
 	uint32_t epoch, sent_epoch;
 	uint64_t version, sent; /* to be copied; of what was sent last */
-	uint64_t sent_ms;
+	uint64_t sent_ms, sent_wall_ns;
 	bool read; /* it changed nothing */
 	dk_id call, ask; /* who waits; both 0 = nobody does */
 	uint8_t *values;
@@ -102,6 +102,7 @@ static int send_bytes(struct dive_copying *c, enum dive_copy_kind kind, dk_slice
 
 	dive_on_copy_pack(&w, dk_str_c(c->st->name), c->bucket, c->epoch, c->sent, (uint8_t)kind, keys);
 	c->sent_ms = dk_now(d);
+	c->sent_wall_ns = dk_wall_ns(d);
 	c->sent_epoch = c->epoch;
 	if (!w.bad)
 		rc = d->carrier->request(d->carrier, d, &c->to, DK_VER_NODE, 642, dk_written(&w), ANSWER_MS, answered, c,
@@ -205,8 +206,10 @@ static bool has_copy(struct dive_copying *c)
 	b->former.family = 0;
 	b->copy = c->to;
 	b->copy_boot = c->boot;
-	if (b->leased_ms < c->sent_ms + LEASE_MS)
+	if (b->leased_ms < c->sent_ms + LEASE_MS) {
 		b->leased_ms = c->sent_ms + LEASE_MS;
+		b->leased_wall_ns = c->sent_wall_ns + LEASE_MS * UINT64_C(1000000);
+	}
 	c->d->n.copied++;
 	return true;
 }
@@ -324,6 +327,13 @@ int dive_copy_begin(struct dives *d, struct dive_storage *st, dk_str key, const 
 	return DK_LATER;
 }
 
+/* dk_now() stands still within a turn, and a machine may have been stopped in the middle of one; the wall clock runs on. That may
+ * be set, too, so each of them can only shorten the time. */
+static bool leased(struct dives *d, const struct dive_bucket *b)
+{
+	return dk_now(d) < b->leased_ms && dk_wall_ns(d) < b->leased_wall_ns;
+}
+
 int dive_copy_check(struct dives *d, struct dive_storage *st, uint16_t bucket, bool read, dk_id call, dk_id ask,
 		    struct dk_dive_list values)
 {
@@ -334,7 +344,7 @@ int dive_copy_check(struct dives *d, struct dive_storage *st, uint16_t bucket, b
 
 	if (!to)
 		return 0;
-	if (n && is_copied(b, to, n->boot, b->version) && dk_now(d) < b->leased_ms)
+	if (n && is_copied(b, to, n->boot, b->version) && leased(d, b))
 		return 0;
 	c = begin_for(d, st, bucket, call, ask, values);
 	if (!c)

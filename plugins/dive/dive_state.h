@@ -60,7 +60,8 @@ struct dive_bucket {
 	struct dk_addr copy; /* OWNED: who has a copy, and of which version; family 0 = nobody */
 	uint64_t copy_boot, copied;
 	uint32_t copying; /* OWNED: changes and reads that wait for the copy */
-	uint64_t leased_ms; /* OWNED: the copy will not be taken over before */
+	uint64_t leased_ms; /* OWNED: the copy will not be taken over before, */
+	uint64_t leased_wall_ns; /* and not before that by the other clock */
 	uint64_t promised_ms; /* COPY: it is not taken over before */
 	struct dk_addr keeper; /* NONE, COPY: who was heard to own it; family 0 = not known. LANDING: who sends it */
 };

@@ -101,6 +101,7 @@ void dive_view_refresh(struct dives *d, struct dive_storage *st)
 {
 	const struct dk_cluster_node *n;
 	uint64_t mark = mark_of(d, st);
+	struct dk_dive_nodes ev;
 	uint32_t slot = 0;
 
 	if (mark == st->mark)
@@ -118,6 +119,8 @@ void dive_view_refresh(struct dives *d, struct dive_storage *st)
 	st->claim_ms = 0;
 	st->calm = false;
 	st->mark = mark;
+	ev = (struct dk_dive_nodes){ dk_str_c(st->name), st->node_n };
+	dk_emit(&d->svc.nodes_changed, &ev);
 }
 
 bool dive_view_mine(const struct dive_storage *st, uint16_t bucket)

@@ -92,6 +92,12 @@ struct dk_dive_range {
 	struct dk_dive_list values;
 };
 
+/* Other nodes hold a storage than before. */
+struct dk_dive_nodes {
+	dk_str storage;
+	size_t n; /* as nodes() says */
+};
+
 struct dk_dive {
 	struct dk_service base;
 
@@ -115,6 +121,13 @@ struct dk_dive {
 	size_t (*local_keys)(struct dk_dive *d, dk_str storage, void (*fn)(void *arg, dk_str key), void *arg);
 	/* Nodes that hold the storage, this one included if it does; 0 = there is none, or no such storage. */
 	size_t (*nodes)(struct dk_dive *d, dk_str storage);
+
+	/* From now on resolve() may answer otherwise. SetOnNodeChange */
+	DK_SIGNAL(struct dk_dive_nodes) nodes_changed;
+	/* Nothing is here that another node could take over: this one may end. IsReadyToShutdown */
+	bool (*ready)(struct dk_dive *d);
+	/* UpdateRingSize: without effect, since there is no ring. Returns 0, -EINVAL (no size) or DK_DIVE_NO_STORAGE. */
+	int (*ring_size)(struct dk_dive *d, dk_str storage, uint32_t size);
 };
 
 /* The next value; false at the end. Text and bytes are borrowed from the list. dk_value_write() makes one. */

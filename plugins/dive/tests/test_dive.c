@@ -243,6 +243,11 @@ START_TEST(storages)
 	ck_assert_uint_eq(d->local_keys(d, dk_str_c("s"), note_key, &n), 2);
 	ck_assert_uint_eq(n, 5);
 	ck_assert_uint_eq(d->nodes(d, dk_str_c("s")), 1);
+	ck_assert(d->ready(d)); /* there is nobody who could take what is here */
+	ck_assert_int_eq(d->ring_size(d, dk_str_c("s"), 900), 0);
+	ck_assert_int_eq(d->ring_size(d, dk_str_c("s"), 0), -EINVAL);
+	ck_assert_int_eq(d->ring_size(d, dk_str_c("u"), 900), DK_DIVE_NO_STORAGE);
+	IS("1", GET("abc"));
 	apart();
 }
 END_TEST

@@ -130,6 +130,34 @@ START_TEST(the_rest_never_comes)
 }
 END_TEST
 
+/* An owner that began to hand over and goes on owning it: who keeps the copy hears that with the next change. */
+START_TEST(it_stays_after_all)
+{
+	uint64_t began;
+	char key[16];
+	unsigned at;
+
+	together(3, 62, "s = { copies = 1; };");
+	for (unsigned i = 0;; i++) {
+		snprintf(key, sizeof(key), "key%u", i);
+		if (owns(3, key))
+			break;
+	}
+	ck_assert_str_eq(asked(1, DK_DIVE_SET, key, 0, 0, 0, "1"), "");
+	run(6000);
+	at = count(1, "keys") ? 1 : 2;
+	ck_assert_int_eq(first_part(3, at, dive_hrw_bucket(dk_str_c(key)), 1), 0);
+	began = dk_sim_now(world);
+	ck_assert_str_eq(asked(3, DK_DIVE_INCR, key, 0, 1, 0, ""), "2");
+	ck_assert_uint_lt(dk_sim_now(world) - began, 200);
+	dk_harness_kill(nodes[3].h);
+	nodes[3].h = NULL;
+	run(6000);
+	ck_assert_str_eq(asked(1, DK_DIVE_GET, key, 0, 0, 0, ""), "2");
+	apart();
+}
+END_TEST
+
 /* Who keeps the copies is killed and there again at once, so nobody took it for dead. All has been quiet before. */
 START_TEST(back_before_it_was_missed)
 {
@@ -172,6 +200,7 @@ int main(void)
 	tcase_set_timeout(tc, 120);
 	tcase_add_loop_test(tc, dies_while_it_hands_over, 0, 30);
 	tcase_add_test(tc, the_rest_never_comes);
+	tcase_add_test(tc, it_stays_after_all);
 	tcase_add_test(tc, back_before_it_was_missed);
 	suite_add_tcase(suite, tc);
 	runner = srunner_create(suite);

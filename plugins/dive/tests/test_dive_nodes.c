@@ -630,6 +630,105 @@ START_TEST(what_stands_against_a_claim)
 }
 END_TEST
 
+static size_t told_n, told_times;
+
+static void on_nodes(struct asker *self, const struct dk_dive_nodes *ev)
+{
+	(void)self;
+	ck_assert(dk_str_eq(ev->storage, dk_str_c("s")));
+	told_n = ev->n;
+	told_times++;
+}
+
+START_TEST(nodes_are_told)
+{
+	together(2, 14, "s = { };");
+	told_times = 0;
+	ck_assert_int_eq(dk_connect(nodes[1].self, &nodes[1].dive->nodes_changed, on_nodes), 0);
+	ck_assert(!nodes[1].dive->ready(nodes[1].dive)); /* the other one could take what is here */
+	run(3000);
+	ck_assert_uint_eq(told_times, 0);
+	join(3);
+	run(500);
+	ck_assert_uint_eq(told_n, 3);
+	dk_harness_kill(nodes[2].h);
+	nodes[2].h = NULL;
+	run(5000);
+	ck_assert_uint_eq(told_n, 2);
+	apart();
+}
+END_TEST
+
+/* A storage that no node holds. */
+START_TEST(nobody_holds_it)
+{
+	struct dk_addr at;
+	uint64_t began;
+
+	together(2, 15, "s = { targetNodeType = \"TCP\"; };");
+	ck_assert_uint_eq(nodes[1].dive->nodes(nodes[1].dive, dk_str_c("s")), 0);
+	ck_assert_int_eq(nodes[1].dive->resolve(nodes[1].dive, dk_str_c("s"), dk_str_c("a"), &at), DK_DIVE_NO_NODE);
+	began = dk_sim_now(world);
+	ck_assert_int_eq(strtol(asked(1, DK_DIVE_SET, "a", 0, 0, 0, "1"), NULL, 10), DK_DIVE_NO_NODE);
+	ck_assert_uint_ge(dk_sim_now(world) - began, 5000);
+	apart();
+}
+END_TEST
+
+/* migration = false: what another node should have now is gone, and the rest is there. */
+START_TEST(nothing_moves)
+{
+	unsigned lost = 0;
+
+	together(2, 16, "s = { migration = false; };");
+	begin_counting();
+	join(3);
+	run(3000);
+	check_buckets();
+	for (unsigned i = 0; i < COUNTERS; i++) {
+		const char *text = asked(1 + i % 3, DK_DIVE_GET, key_of(i), 0, 0, 0, "");
+
+		ck_assert_msg(!strcmp(text, "0") || !strcmp(text, "4: "), "%s is %s", key_of(i), text);
+		lost += *text == '4';
+	}
+	ck_assert_uint_gt(lost, 2);
+	ck_assert_uint_lt(lost, COUNTERS / 2 + 5);
+	apart();
+}
+END_TEST
+
+/* A machine that is stopped in the middle of a turn: to this node it is still three seconds ago. */
+static int on_range(struct asker *self, struct dk_dive_range *ev)
+{
+	struct dk_clock *clock = (void *)(uintptr_t)((struct dk_self *)(void *)self)->clock;
+
+	(void)ev;
+	clock->ms -= 3000;
+	clock->us -= 3000000;
+	return 0;
+}
+
+/* It reads nothing without asking its copy, though its promise still holds by that clock. */
+START_TEST(stopped_in_the_middle_of_a_turn)
+{
+	int64_t before;
+	char key[16];
+
+	together(3, 17, "s = { copies = 1; };");
+	snprintf(key, sizeof(key), "%s", key_owned_by(3));
+	run(3000);
+	IS("", asked(3, DK_DIVE_RPUSH, key, 0, 0, 0, "1"));
+	before = count(3, "checked");
+	IS("1", asked(3, DK_DIVE_LRANGE, key, 0, 0, 0, ""));
+	ck_assert_int_eq(count(3, "checked"), before); /* it has just promised */
+	run(3000);
+	ck_assert_int_eq(dk_filter_add(nodes[3].self, &nodes[3].dive->ranging, on_range), 0);
+	IS("1", asked(3, DK_DIVE_LRANGE, key, 0, 0, 0, ""));
+	ck_assert_int_eq(count(3, "checked"), before + 1);
+	apart();
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("dive on several nodes");
@@ -652,6 +751,10 @@ int main(void)
 	tcase_add_test(tc, copies_are_compared);
 	tcase_add_test(tc, an_epoch_that_was_told_counts);
 	tcase_add_test(tc, what_stands_against_a_claim);
+	tcase_add_test(tc, nodes_are_told);
+	tcase_add_test(tc, nobody_holds_it);
+	tcase_add_test(tc, nothing_moves);
+	tcase_add_test(tc, stopped_in_the_middle_of_a_turn);
 	suite_add_tcase(suite, tc);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);
