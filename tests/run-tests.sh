@@ -50,10 +50,10 @@ run_one()
 		fi
 		[ "$checks" -gt 0 ] || { errors=1 checks=1 note=" (it ran no check)"; }
 	fi
-	left=$(find "$TMPDIR" -mindepth 1 -maxdepth 1 -printf '%f ')
+	left=$(find "$TMPDIR" -mindepth 1 -maxdepth 1 -printf '%f\n' | head -n 3 | tr '\n' ' ')
 	rm -rf "$TMPDIR"
 	if [ $((failures + errors)) -eq 0 ] && [ -n "$left" ]; then
-		errors=1 note=" (it leaves in TMPDIR: $left)"
+		errors=1 note=" (it leaves in TMPDIR: ${left% })"
 	fi
 	[ $rc -ne 124 ] || note=" (stopped after $DK_TEST_TIMEOUT s)"
 	{

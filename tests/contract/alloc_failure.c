@@ -13,6 +13,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <openssl/crypto.h>
 #include <signal.h>
 #include <stdio.h>
@@ -483,14 +484,26 @@ START_TEST(of_a_server)
 }
 END_TEST
 
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+	(void)st;
+	(void)type;
+	(void)at;
+	return remove(path);
+}
+
 int main(void)
 {
+	const char *parent = getenv("TMPDIR");
+	char folder[512]; /* of all nodes: those that end by a sentence do not clean up */
 	Suite *suite = suite_create("alloc_failure");
 	TCase *tc = tcase_create("alloc_failure");
 	SRunner *runner;
 	int failed;
 
-	if (!CRYPTO_set_mem_functions(crypto_malloc, crypto_realloc, crypto_free))
+	snprintf(folder, sizeof(folder), "%s/diarkis-alloc-XXXXXX", parent ? parent : "/tmp");
+	if (!CRYPTO_set_mem_functions(crypto_malloc, crypto_realloc, crypto_free) || !mkdtemp(folder) ||
+	    setenv("TMPDIR", folder, 1) != 0)
 		return 1;
 	tcase_set_timeout(tc, 300);
 	tcase_add_test(tc, of_the_kernel);
@@ -501,5 +514,6 @@ int main(void)
 	srunner_run_all(runner, CK_ENV);
 	failed = srunner_ntests_failed(runner);
 	srunner_free(runner);
+	nftw(folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
 	return failed != 0;
 }

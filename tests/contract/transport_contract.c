@@ -700,6 +700,7 @@ START_TEST(moved_and_back)
 	ck_assert_int_eq(stage_count(&s, "peers"), 1);
 	ck_assert_int_eq(dk_harness_stop(s.node), 0);
 	stage_expect(&s, "closed 1 shutdown\n");
+	end();
 }
 END_TEST
 
