@@ -234,6 +234,36 @@ START_TEST(room_moves)
 }
 END_TEST
 
+/* While it is frozen nothing runs: what was due then is passed over, and the next time is as if it had run. The way to the other node
+ * is cut, so five tries freeze the room: from 950 ms on for 100 ms, and the last one from 3.4 to 4.4 s or so. */
+START_TEST(frozen_room)
+{
+	unsigned frozen = 0, silent_seconds = 0, ticks = 0;
+
+	ck_assert_int_eq(clock_on(probe, "one", 1), 0);
+	fabric_run(950);
+	fabric_cut(0, 1, true);
+	player_send(ann, 1, ROOM_CMD_MIGRATE, dk_slice_n(NULL, 0));
+	for (unsigned ms = 951; ms <= 7900; ms++) {
+		bool was = rooms->change_ttl(rooms, room, 12) == DK_ROOM_MOVING, is;
+
+		fabric_run(1);
+		is = rooms->change_ttl(rooms, room, 12) == DK_ROOM_MOVING;
+		frozen += is;
+		silent_seconds += was && is && ms % 1000 == 0;
+		ck_assert(!was || !is || !events[0]);
+		ticks += events[0] != '\0';
+		if (events[0])
+			expect("one ");
+	}
+	ck_assert_uint_ge(silent_seconds, 2);
+	ck_assert_uint_eq(ticks + silent_seconds, 7); /* none was made up for */
+	ck_assert_uint_gt(frozen, 1000);
+	ck_assert_uint_eq(ann->node, 0);
+	fabric_cut(0, 1, false);
+}
+END_TEST
+
 /* The node ends: nobody is told, and nothing is left. */
 START_TEST(with_its_plugin)
 {
@@ -297,6 +327,7 @@ int main(void)
 	tcase_add_test(t, ends_itself);
 	tcase_add_test(t, with_its_room);
 	tcase_add_test(t, room_moves);
+	tcase_add_test(t, frozen_room);
 	tcase_add_test(t, with_its_plugin);
 	tcase_add_test(t, time_to_live);
 	tcase_add_test(t, looking);
