@@ -10,7 +10,10 @@
 
 #include "room_state.h"
 
-enum { SWEEP_MS = 1000 };
+enum {
+	SWEEP_MS = 1000,
+	LINES_BYTES = 64u << 10 /* of the texts that are behind a state: more than a room remembers */
+};
 
 static struct room_replica **bucket_of(struct rooms *s, const struct dk_id52 *id)
 {
@@ -51,6 +54,27 @@ static void state_free(struct rooms *s, struct room_replica *rep)
 	rep->state = dk_slice_n(NULL, 0);
 }
 
+static void line_free(struct rooms *s, struct room_replica *rep)
+{
+	struct room_replica_line *l = rep->lines;
+	size_t size = sizeof(*l) + l->uid_n + l->n;
+
+	rep->lines = l->next;
+	if (!rep->lines)
+		rep->last_line = &rep->lines;
+	rep->line_bytes -= size;
+	rep->bytes -= size;
+	s->n.copy_bytes -= (int64_t)size;
+	dk_free(s, l, size);
+}
+
+/* The state has them, or nobody wants them any more. */
+static void lines_free(struct rooms *s, struct room_replica *rep)
+{
+	while (rep->lines)
+		line_free(s, rep);
+}
+
 static void members_free(struct rooms *s, struct room_replica *rep)
 {
 	while (rep->members)
@@ -65,6 +89,7 @@ void room_replica_free(struct rooms *s, struct room_replica *rep)
 		return;
 	*at = rep->next;
 	members_free(s, rep);
+	lines_free(s, rep);
 	state_free(s, rep);
 	s->n.copies--;
 	dk_free(s, rep, sizeof(*rep));
@@ -156,6 +181,7 @@ static int accept_copy(struct rooms *s, const struct dk_addr *from, const struct
 		if (!rep)
 			return -ENOMEM;
 		rep->id = m->id;
+		rep->last_line = &rep->lines;
 	}
 	if (whole)
 		members_free(s, rep);
@@ -171,6 +197,7 @@ static int accept_copy(struct rooms *s, const struct dk_addr *from, const struct
 		s->n.copies++;
 	}
 	prune(s, rep, m->members);
+	lines_free(s, rep);
 	rep->epoch = m->epoch;
 	rep->version = m->version;
 	rep->owner = *from;
@@ -232,6 +259,35 @@ int room_on_copy_member(struct rooms *s, struct dk_call *call, const struct dk_i
 	memcpy(m->bytes + uid.n, user.p, user.n);
 	m->next = rep->members;
 	rep->members = m;
+	rep->bytes += size;
+	s->n.copy_bytes += (int64_t)size;
+	return 0;
+}
+
+int room_on_copy_line(struct rooms *s, struct dk_call *call, const struct dk_id52 *id, uint32_t epoch, uint64_t at_ms, dk_str uid,
+		      dk_str text)
+{
+	struct room_replica *rep = room_replica_find(s, id);
+	struct room_replica_line *l;
+	size_t size = sizeof(*l) + uid.n + text.n;
+
+	if (!rep || rep->epoch != epoch || !dk_addr_eq(&rep->owner, &call->from) || !text.n || uid.n > DK_UID_MAX || !fits(s, size))
+		return 0;
+	while (rep->lines && rep->line_bytes + size > LINES_BYTES)
+		line_free(s, rep);
+	l = dk_alloc(s, size);
+	if (!l)
+		return 0;
+	l->next = NULL;
+	l->at_ms = at_ms;
+	l->uid_n = (uint16_t)uid.n;
+	l->n = (uint16_t)text.n;
+	if (uid.n)
+		memcpy(l->bytes, uid.p, uid.n);
+	memcpy(l->bytes + uid.n, text.p, text.n);
+	*rep->last_line = l;
+	rep->last_line = &l->next;
+	rep->line_bytes += size;
 	rep->bytes += size;
 	s->n.copy_bytes += (int64_t)size;
 	return 0;

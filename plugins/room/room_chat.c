@@ -5,7 +5,8 @@
  * in the order of the room's broadcasts, and remembered.
  *
  * The history is bounded in lines and bytes, so that it fits one answer; the oldest lines go first. It moves with its room as a
- * part of it. A line alone is no reason to renew copies of the room, which have it within two seconds.
+ * part of it. Copies of the room are told each line by itself, and have it before its sender is answered, or nearly: nobody waits
+ * for that.
  *
  * How fast somebody speaks is kept by the slot of the user, for as long as the node lives, and forgotten with its next owner.
  */
@@ -79,8 +80,7 @@ static void forget_until(struct rooms *s, struct room_chat *c, uint32_t lines, u
 	}
 }
 
-/* Returns 0 or -ENOMEM. */
-static int remember(struct rooms *s, struct room *r, dk_str uid, dk_str text, uint64_t at_ms)
+int room_chat_remember(struct rooms *s, struct room *r, dk_str uid, dk_str text, uint64_t at_ms)
 {
 	struct room_chat *c = chat_of(s, r);
 	struct room_chat_line *l;
@@ -205,8 +205,9 @@ static int svc_chat(struct dk_room *svc, dk_id room, dk_id sender, dk_str text)
 	r = room_live(s, room);
 	ask.uid = s->user->uid(s->user, sender);
 	w = dk_writer_on(dk_scratch(s, cap), cap);
-	if (!w.start || remember(s, r, ask.uid, text, ask.at_ms))
+	if (!w.start || room_chat_remember(s, r, ask.uid, text, ask.at_ms))
 		return -ENOMEM;
+	room_copies_line(s, r, ask.uid, text, ask.at_ms);
 	s->n.chats++;
 	room_push_chat_encode(&w, text, ask.uid, ask.at_ms);
 	room_relay(s, r, ROOM_VER, ROOM_CMD_CHAT, dk_written(&w), true);
@@ -320,7 +321,7 @@ static int unpack(void *self, dk_id room, uint16_t version, dk_slice bytes)
 		dk_str uid = dk_str_of(dk_rd_bytes16(&c)), text = dk_str_of(dk_rd_bytes16(&c));
 
 		if (!c.bad && text.n && uid.n <= DK_UID_MAX)
-			rc = remember(s, r, uid, text, at_ms);
+			rc = room_chat_remember(s, r, uid, text, at_ms);
 		else
 			c.bad = true;
 	}

@@ -2,8 +2,8 @@
 /*
  * Copies of a room on other nodes, from the side of its owner. A room that wants them names one or two other nodes in its id when
  * it is made, and sends them its state whenever that has changed: at once, then at most every 50 ms; and each member, packed by
- * the plugin user, when it is new, and when it has changed, for which all are looked at every two seconds. Nobody waits for a
- * copy: what was changed in the last moment before a node dies is lost with it.
+ * the plugin user, when it is new, and when it has changed, for which all are looked at every two seconds. Texts of chat go by
+ * themselves, each at once. Nobody waits for a copy: what was changed in the last moment before a node dies is lost with it.
  *
  * One copy is on its way to a node at a time; what changed meanwhile goes with the next one. A node that dies, or does not
  * answer, is replaced. The members' clients are told where the copies are, once they are there.
@@ -20,6 +20,7 @@ enum {
 	EVERY_MS = 50,
 	LOOK_MS = 2000, /* at what nobody says of itself that it has changed */
 	ANSWER_MS = 2000,
+	NODE_COPY_LINE = 24,
 	TEXT_MAX = 262 + 8 /* "[host]:port" */
 };
 
@@ -310,6 +311,17 @@ void room_copies_thawed(struct rooms *s, struct room *r)
 	for (uint8_t i = 0; i < r->backup_n; i++)
 		r->copies->at[i].confirms = false;
 	room_copies_dirty(s, r);
+}
+
+void room_copies_line(struct rooms *s, const struct room *r, dk_str uid, dk_str text, uint64_t at_ms)
+{
+	size_t cap = DK_ID52_LEN + 4 + 8 + 2 + uid.n + 2 + text.n;
+	struct dk_writer w = dk_writer_on(r->copies ? dk_scratch(s, cap) : NULL, r->copies ? cap : 0);
+
+	room_on_copy_line_pack(&w, &r->id, r->epoch, at_ms, uid, text);
+	for (uint8_t i = 0; r->copies && i < r->backup_n && !w.bad; i++)
+		if (!r->copies->at[i].whole) /* else it comes with everything */
+			s->carrier->send(s->carrier, &r->backups[i], DK_VER_NODE, NODE_COPY_LINE, dk_written(&w), DK_RELIABLE);
 }
 
 /* ---- when ---- */

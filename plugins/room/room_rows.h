@@ -29,6 +29,8 @@ enum room_elsewhere {
 	  DK_IN(id52(room), u32(epoch), u64(version), flag(whole), rest(state)), DK_OUT(u8(outcome), u32(epoch), rest(owner)))     \
 	X(struct rooms, DK_VER_NODE, 14, "room.copy_end", room_on_copy_end, DK_INTERNAL, "a copy is of no use any more",           \
 	  DK_IN(id52(room), u32(epoch)), DK_OUT())                                                                                 \
+	X(struct rooms, DK_VER_NODE, 24, "room.copy_line", room_on_copy_line, DK_INTERNAL,                                         \
+	  "a text of chat, behind what was copied", DK_IN(id52(room), u32(epoch), u64(at_ms), str16(uid), str16(text)), DK_OUT())  \
 	X(struct rooms, DK_VER_NODE, 15, "room.land", room_on_land, DK_INTERNAL, "makes a room that comes from another node",      \
 	  DK_IN(id52(room), str16(asker), rest(state)), DK_OUT(u8(outcome), id52(room)))                                           \
 	X(struct rooms, DK_VER_NODE, 16, "room.look", room_on_look, DK_INTERNAL, "how many members a room has", DK_IN(id52(room)), \

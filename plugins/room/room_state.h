@@ -64,6 +64,13 @@ struct room_replica_member {
 	uint16_t uid_n;
 	uint8_t bytes[]; /* the uid, then as user.pack made it */
 };
+/* A text of chat that was said since the state was sent. */
+struct room_replica_line {
+	struct room_replica_line *next;
+	uint64_t at_ms;
+	uint16_t uid_n, n;
+	char bytes[]; /* the uid, then the text */
+};
 struct room_replica {
 	struct room_replica *next;
 	struct dk_id52 id;
@@ -73,6 +80,8 @@ struct room_replica {
 	struct dk_addr owner;
 	dk_slice state;
 	struct room_replica_member *members;
+	struct room_replica_line *lines, **last_line;
+	size_t line_bytes; /* of lines */
 	size_t bytes;
 };
 
@@ -326,6 +335,8 @@ int room_copies_start(struct rooms *s, struct room *r);
 /* end: the copies are of no use any more. */
 void room_copies_stop(struct rooms *s, struct room *r, bool end);
 void room_copies_dirty(struct rooms *s, struct room *r);
+/* A text of chat goes to those who have a copy, at once and alone: a room is much, and people talk. */
+void room_copies_line(struct rooms *s, const struct room *r, dk_str uid, dk_str text, uint64_t at_ms);
 static inline void room_touched(struct rooms *s, struct room *r)
 {
 	if (r->copies)
@@ -430,6 +441,8 @@ void room_send_init(struct rooms *s);
 /* ---- room_chat.c ---- */
 
 int room_chat_init(struct rooms *s);
+/* Into the history, and nobody hears it. Returns 0 or -ENOMEM. */
+int room_chat_remember(struct rooms *s, struct room *r, dk_str uid, dk_str text, uint64_t at_ms);
 void room_chat_free(struct rooms *s, struct room *r);
 void room_chat_fini(struct rooms *s);
 

@@ -239,6 +239,8 @@ static void take_over(struct rooms *s, struct room_replica *rep, const struct ro
 	r->epoch = image->epoch + 1 + index;
 	keep_backups(s, r, image);
 	fill_with_members(s, r, rep, image);
+	for (const struct room_replica_line *l = rep->lines; l; l = l->next)
+		room_chat_remember(s, r, dk_str_n(l->bytes, l->uid_n), dk_str_n(l->bytes + l->uid_n, l->n), l->at_ms);
 	r->phase = ROOM_LIVE;
 	if (!r->member_n)
 		room_arm_ttl(s, r, r->ttl_left_ms ? r->ttl_left_ms : r->ttl_s * 1000);

@@ -303,14 +303,46 @@ START_TEST(is_taken_over)
 
 	again(3, "", 2);
 	say(ann, "one");
-	fabric_run(2500); /* copies have it by now */
+	fabric_run(2500); /* copies have it by now, with all of the room */
+	say(ann, "two");
+	say(ann, "three");
+	fabric_run(3); /* and these, by themselves */
 	fabric_kill(0);
 	for (unsigned i = 1; i < 3; i++)
 		fabric_believe(i, 0, DK_DEAD);
 	fabric_run(1000);
 	at = where(&room);
 	ck_assert_uint_ne(at, 0);
-	ck_assert_str_eq(history(at, room), "ann one|");
+	ck_assert_str_eq(history(at, room), "ann one|ann two|ann three|");
+}
+END_TEST
+
+/* Whenever the node dies: copies have each text that was answered a moment ago, once, and in order. */
+START_TEST(is_taken_over_whenever)
+{
+	for (unsigned ms = 0; ms < 40; ms++) {
+		char want[600] = "", text[16];
+		unsigned at;
+
+		again(3, "chat_rate = 0", 2);
+		fabric_run(ms * 7 % 60);
+		for (unsigned i = 0; i < 20; i++) {
+			snprintf(text, sizeof(text), "%u", i);
+			say(ann, text);
+			snprintf(want + strlen(want), sizeof(want) - strlen(want), "ann %u|", i);
+			fabric_run(1 + ms);
+			if (i == 7) /* the room is sent as a whole between two of them */
+				rooms->touch(rooms, room);
+		}
+		fabric_run(3);
+		fabric_kill(0);
+		for (unsigned i = 1; i < 3; i++)
+			fabric_believe(i, 0, DK_DEAD);
+		fabric_run(200);
+		at = where(&room);
+		ck_assert_uint_ne(at, 0);
+		ck_assert_str_eq(history(at, room), want);
+	}
 }
 END_TEST
 
@@ -330,6 +362,7 @@ int main(void)
 	tcase_add_test(t, with_the_tick);
 	tcase_add_test(t, moves_with_its_room);
 	tcase_add_test(t, is_taken_over);
+	tcase_add_test(t, is_taken_over_whenever);
 	suite_add_tcase(suite, t);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);
