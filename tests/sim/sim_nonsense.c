@@ -3,8 +3,9 @@
  * Every command that clients have, with every kind of nonsense: a node with all modules, and users who send it what its rows say in
  * shape and hardly ever mean anything: limits of numbers, ids of others and of nobody, texts that are none, lists that end too
  * early, bytes that were changed, cut off or never asked for. Now and then one of them makes sense, by the names of parameters and
- * with its own room, so that there are rooms with properties, states and objects to be wrong about. Whatever they send, two others in a room, a group and a session of
- * their own hear each other all the while, the node keeps its promise about memory, and it ends with nothing left behind.
+ * with its own room, so that there are rooms with properties, states and objects to be wrong about. Whatever they send, two others
+ * in a room, a group and a session of their own hear each other all the while, the node keeps its promise about memory, and it ends
+ * with nothing left behind.
  *
  *   sim_nonsense                the seeds of make check
  *   sim_nonsense FIRST LAST     these seeds
@@ -429,7 +430,7 @@ int main(int argc, char **argv)
 {
 	Suite *s = suite_create("nonsense");
 	TCase *t = tcase_create("nonsense");
-	int first = argc == 3 ? atoi(argv[1]) : 1, last = argc == 3 ? atoi(argv[2]) : SEEDS;
+	int first = argc == 3 ? (int)strtol(argv[1], NULL, 10) : 1, last = argc == 3 ? (int)strtol(argv[2], NULL, 10) : SEEDS;
 	SRunner *r;
 	int failed;
 

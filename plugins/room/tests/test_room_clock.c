@@ -234,8 +234,8 @@ START_TEST(room_moves)
 }
 END_TEST
 
-/* While it is frozen nothing runs: what was due then is passed over, and the next time is as if it had run. The way to the other node
- * is cut, so five tries freeze the room: from 950 ms on for 100 ms, and the last one from 3.4 to 4.4 s or so. */
+/* While it is frozen nothing runs: what was due then is passed over, and the next time is as if it had run. The way to the other
+ * node is cut, so five tries freeze the room: from 950 ms on for 100 ms, and the last one from 3.4 to 4.4 s or so. */
 START_TEST(frozen_room)
 {
 	unsigned frozen = 0, silent_seconds = 0, ticks = 0;
