@@ -85,6 +85,7 @@ refused()
 # listen NAME TYPE: bots that hear all that comes, until bots_end; returns when they do.
 listen()
 {
+	: >"$work/$1.log"
 	timeout 300 "${bot[@]}" notifier --endpoint "$cluster_url" --type "$2" --prefix "$1-" --bots 40 --echo 300 --seconds 250 --json \
 		--min-notices 4 --max-lost 0 --max-doubled 0 --max-disconnected 0 >"$work/$1.figures" 2>"$work/$1.log" </dev/null &
 	pid[$1]=$!
