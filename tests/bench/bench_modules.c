@@ -5,23 +5,29 @@
  * the clients, which are diarkis-bot, have core 1. "Between two": the members of groups and sessions, and the two who write to each
  * other, are on both nodes in turn; half of dive's keys belong to the other node.
  *
+ * Then the operations of dive by themselves, asked for by a plugin on the first node (diver.c), 64 at a time, without clients: of
+ * keys that the node has, and of keys that the other one has.
+ *
  *   bench_modules [SECONDS=5] [BOTS=256] [--json]
  */
+#include "diver.h"
 #include "rig.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define MODULES                                                                                                                    \
 	"user = {}; room = { state_interval_ms = 17; }; group = {}; session = {}; dm = { storageTargetNodeType = \"\"; };\n"       \
-	"dive = { storages = { tally = { copies = %d; }; }; }; tally = { file = \"%s\"; };\n"
+	"dive = { storages = { tally = { copies = %d; }; diver = { copies = %d; }; }; }; tally = { file = \"%s\"; };\n"
 #define CLUSTER                                                                                                                    \
 	"mesh = { port = %d; marsAddress = \"127.0.0.1\"; marsPort = 16779;\n"                                                     \
 	"	key = \"00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\"; };\n"
 
-static char tally[512];
+static char tally[512], diver[512]; /* diver: its section; "" = it is not there */
 
 struct load {
 	const char *what, *scenario, *args;
@@ -42,24 +48,24 @@ static const struct load loads[] = {
 /* One that does everything, of a cluster when others may come. */
 static void start_first(struct rig_node *n, bool cluster, int copies)
 {
-	char config[4096], mesh[512] = "", modules[1024];
+	char config[4096], mesh[512] = "", modules[2048];
 
 	if (cluster)
 		snprintf(mesh, sizeof(mesh), CLUSTER "mars = { serve = true; address = \"127.0.0.1\"; port = 16779; };\n", 18000);
-	snprintf(modules, sizeof(modules), MODULES, copies, tally);
+	snprintf(modules, sizeof(modules), MODULES, copies, copies, tally);
 	snprintf(config, sizeof(config),
 		 "log = { level = \"warn\"; };\nplugins = { http = { port = 17000; }; endpoint = {}; udp = { port = 17100; "
-		 "};\n%s%s};\n",
-		 mesh, modules);
+		 "};\n%s%s%s};\n",
+		 mesh, modules, diver);
 	rig_node_start(n, config);
 }
 
 static void start_second(struct rig_node *n, int copies)
 {
-	char config[4096], mesh[512], modules[1024];
+	char config[4096], mesh[512], modules[2048];
 
 	snprintf(mesh, sizeof(mesh), CLUSTER "mars = {};\n", 18010);
-	snprintf(modules, sizeof(modules), MODULES, copies, tally);
+	snprintf(modules, sizeof(modules), MODULES, copies, copies, tally);
 	snprintf(config, sizeof(config), "log = { level = \"warn\"; };\nplugins = { udp = { port = 17200; };\n%s%s};\n", mesh,
 		 modules);
 	rig_node_start(n, config);
@@ -154,6 +160,100 @@ static void measure(const struct rig_node *n, unsigned nodes, const struct load 
 	fflush(stdout);
 }
 
+/* ---- dive by itself ---- */
+
+static struct diver_share *share;
+static char share_file[] = "/tmp/bench-diver-XXXXXX";
+
+static void open_share(void)
+{
+	int fd = mkstemp(share_file);
+
+	if (fd < 0 || ftruncate(fd, sizeof(*share)))
+		rig_die("cannot make %s", share_file);
+	share = mmap(NULL, sizeof(*share), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	close(fd);
+	if (share == MAP_FAILED)
+		rig_die("cannot map %s", share_file);
+	setenv("BENCH_DIVER_FILE", share_file, 1);
+}
+
+static void await_diver(void)
+{
+	uint64_t until = rig_now_us() + 30000000;
+
+	while (!share->ready) {
+		if (rig_now_us() > until)
+			rig_die("the keys of dive were not there within 30 s");
+		usleep(10000);
+	}
+}
+
+static void operations(const struct rig_node *n, unsigned nodes, const char *where, unsigned secs, bool json)
+{
+	static const char *const names[DIVER_STEPS] = { NULL, "set", "get", "increment", "push, pop", "range of 10" };
+
+	await_diver();
+	for (uint32_t step = DIVER_SET; step < DIVER_STEPS; step++) {
+		uint64_t began, done, failed;
+		double used, us;
+
+		share->step = step;
+		usleep(300000);
+		began = rig_now_us();
+		done = share->done;
+		failed = share->failed;
+		used = cpu_us(n, nodes);
+		sleep(secs);
+		done = share->done - done;
+		used = cpu_us(n, nodes) - used;
+		us = (double)(rig_now_us() - began);
+		share->step = DIVER_WAITS;
+		usleep(100000);
+		if (!done || share->failed > failed)
+			fprintf(stderr, "dive %s, %s: %llu operations failed\n", names[step], where,
+				(unsigned long long)(share->failed - failed));
+		if (json)
+			printf("{\"bench\":\"modules\",\"what\":\"dive %s\",\"where\":\"%s\",\"in_flight\":%d,\"per_s\":%.0f,"
+			       "\"cpu_us\":%.3f,\"core_per_s\":%.0f}\n",
+			       names[step], where, DIVER_FLIGHTS, (double)done / us * 1e6, used / (double)done,
+			       (double)done / used * 1e6);
+		else
+			printf("dive %-13s %-24s %9.0f/s %9.2f us %11.0f/s a core\n", names[step], where, (double)done / us * 1e6,
+			       used / (double)done, (double)done / used * 1e6);
+		fflush(stdout);
+	}
+}
+
+static void dive_by_itself(unsigned secs, bool json)
+{
+	struct rig_node n[2];
+
+	open_share();
+	for (int round = 0; round < 4; round++) {
+		bool cluster = round > 0;
+		int copies = round > 1;
+
+		snprintf(diver, sizeof(diver), "diver = { file = \"%s/../../tests/bench/.libs/diver.so\"; remote = %s; };\n",
+			 getenv("BENCH_PLUGINS"), round % 2 ? "true" : "false");
+		memset(share, 0, sizeof(*share));
+		start_first(&n[0], cluster, copies);
+		diver[0] = '\0';
+		if (cluster)
+			start_second(&n[1], copies);
+		operations(n, 1 + cluster,
+			   !cluster    ? "here, one node"
+			   : !copies   ? "on the other node"
+			   : round % 2 ? "on the other, copies"
+				       : "here, copies",
+			   secs, json);
+		if (cluster)
+			rig_node_stop(&n[1]);
+		rig_node_stop(&n[0]);
+	}
+	unlink(share_file);
+}
+
 int main(int argc, char **argv)
 {
 	bool json = argc > 1 && !strcmp(argv[argc - 1], "--json");
@@ -194,5 +294,6 @@ int main(int argc, char **argv)
 		rig_node_stop(&n[1]);
 		rig_node_stop(&n[0]);
 	}
+	dive_by_itself(secs > 2 ? 2 : secs, json);
 	return 0;
 }

@@ -23,7 +23,11 @@ bench_programs += %D%/bench_mesh
 %C%_bench_mesh_SOURCES = %D%/bench_mesh.c %D%/rig.c %D%/rig.h
 %C%_bench_mesh_LDADD = $(kernel_lib)
 bench_programs += %D%/bench_modules
-%C%_bench_modules_SOURCES = %D%/bench_modules.c %D%/rig.c %D%/rig.h
+%C%_bench_modules_SOURCES = %D%/bench_modules.c %D%/diver.h %D%/rig.c %D%/rig.h
+noinst_LTLIBRARIES += %D%/diver.la
+%C%_diver_la_SOURCES = %D%/diver.c %D%/diver.h
+%C%_diver_la_LIBADD = $(kernel_lib)
+%C%_diver_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared -rpath /nowhere
 ## A group on three nodes beside rooms, above the sockets.
 bench_programs += %D%/bench_group
 %C%_bench_group_SOURCES = %D%/bench_group.c
