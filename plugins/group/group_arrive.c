@@ -344,6 +344,10 @@ static int arrive(struct groups *s, const struct dk_id52 *id, dk_id user, dk_sli
 		group_furnish(s, g, &state);
 	}
 	group_merge(s, g, bytes);
+	if (g->phase == GROUP_SEEKING) { /* a member of it is a good reason */
+		group_furnish(s, g, &state);
+		group_join_found(s, g);
+	}
 	a = dk_alloc(s, sizeof(*a));
 	if (!a)
 		return -ENOMEM;

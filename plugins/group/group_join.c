@@ -162,7 +162,7 @@ static void make_ready(struct groups *s, struct group *g, struct group_joiner *j
 		s->ready_tail = &s->ready;
 	*s->ready_tail = j;
 	s->ready_tail = &j->next;
-	if (first && dk_defer(s, run_ready, 0) < 0)
+	if (first && !s->listed.stopped && dk_defer(s, run_ready, 0) < 0)
 		run_ready(s, 0);
 }
 

@@ -3,10 +3,11 @@
 plugin_includes += -I$(top_srcdir)/%D%
 diarkisinclude_HEADERS += %D%/diarkis/group.h %D%/diarkis/group_commands.h
 plugin_LTLIBRARIES += plugins/group.la
-plugins_group_la_SOURCES = %D%/group.c %D%/group_arrive.c %D%/group_client.c %D%/group_depart.c %D%/group_join.c %D%/group_list.c \
+group_sources = %D%/group.c %D%/group_arrive.c %D%/group_client.c %D%/group_depart.c %D%/group_join.c %D%/group_list.c \
 	%D%/group_log.c %D%/group_merge.c %D%/group_relay.c %D%/group_rows.h %D%/group_service.c %D%/group_state.h %D%/group_store.c %D%/group_store.h \
 	%D%/group_sync.c %D%/group_tick.c %D%/group_view.c %D%/group_view.h plugins/gather.c plugins/gather.h
-plugins_group_la_SOURCES += %D%/group_support.c plugins/directory.c plugins/directory.h plugins/listing.c plugins/listing.h
+group_sources += %D%/group_support.c plugins/directory.c plugins/directory.h plugins/listing.c plugins/listing.h
+plugins_group_la_SOURCES = $(group_sources)
 plugins_group_la_LIBADD = $(kernel_lib)
 plugins_group_la_LDFLAGS = $(plugin_ldflags)
 EXTRA_DIST += %D%/README.md %D%/group.conf

@@ -56,6 +56,13 @@ fuzz_programs += %D%/fuzz_group
 %C%_fuzz_group_LDADD = $(kernel_objects) $(fuzz_libs)
 %C%_fuzz_group_LDFLAGS = $(fuzz_ldflags)
 EXTRA_DIST += %D%/corpus/group
+fuzz_programs += %D%/fuzz_groups
+%C%_fuzz_groups_SOURCES = %D%/fuzz_groups.c $(group_sources) $(fuzz_main)
+## Its own objects: those of the plugin are made by libtool.
+%C%_fuzz_groups_CPPFLAGS = $(AM_CPPFLAGS)
+%C%_fuzz_groups_LDADD = $(harness_lib) $(kernel_lib) $(fuzz_libs)
+%C%_fuzz_groups_LDFLAGS = $(fuzz_ldflags)
+EXTRA_DIST += %D%/corpus/groups
 fuzz_programs += %D%/fuzz_http
 %C%_fuzz_http_SOURCES = %D%/fuzz_http.c $(fuzz_main)
 %C%_fuzz_http_CPPFLAGS = $(AM_CPPFLAGS) $(LLHTTP_CFLAGS)
