@@ -93,6 +93,22 @@ int dkc_room_leave(struct dkc_client *c, const struct dk_id52 *room, dk_slice me
 	return client_room_request(c, ROOM_CMD_LEAVE, &s, &w, fn, arg);
 }
 
+static void on_left(void *arg, struct dkc_client *c, const struct dkc_reply *reply)
+{
+	(void)arg; /* whatever came of it: the join says the rest */
+	(void)c;
+	(void)reply;
+}
+
+int dkc_room_change(struct dkc_client *c, const struct dk_id52 *room, dk_slice leave_message, dk_slice message, dkc_reply_fn *fn,
+		    void *arg)
+{
+	struct dk_id52 now;
+	int rc = dkc_room_current(c, &now) ? dkc_room_leave(c, &now, leave_message, on_left, NULL) : 0;
+
+	return rc ? rc : dkc_room_join(c, room, message, fn, arg);
+}
+
 int dkc_room_broadcast(struct dkc_client *c, const struct dk_id52 *room, dk_slice message, bool reliable)
 {
 	struct client_space s;

@@ -28,6 +28,9 @@ DK_API int dkc_room_create(struct dkc_client *c, const struct dkc_room_opts *opt
 /* message: told to all members as an event, unless it is empty. */
 DK_API int dkc_room_join(struct dkc_client *c, const struct dk_id52 *room, dk_slice message, dkc_reply_fn *fn, void *arg);
 DK_API int dkc_room_leave(struct dkc_client *c, const struct dk_id52 *room, dk_slice message, dkc_reply_fn *fn, void *arg);
+/* Leaves the room that one is in, if any, and joins another one; answered as join, and in none if that is refused. */
+DK_API int dkc_room_change(struct dkc_client *c, const struct dk_id52 *room, dk_slice leave_message, dk_slice message,
+			   dkc_reply_fn *fn, void *arg);
 /* To all members, this one included. Both ways are reliable or both are not. Answered only when refused, as DKC_RESPONSE. */
 DK_API int dkc_room_broadcast(struct dkc_client *c, const struct dk_id52 *room, dk_slice message, bool reliable);
 /* To some members, by their uids. Answered only when refused. */

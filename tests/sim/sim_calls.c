@@ -317,6 +317,39 @@ START_TEST(chat)
 }
 END_TEST
 
+/* From one room to another one, in one call; and from none. */
+START_TEST(changing_rooms)
+{
+	const struct dkc_room_opts o = { .max_members = 3, .allow_empty = true, .join = true, .ttl_s = 30 };
+	struct player *one = _i ? &bob : &ann, *two = _i ? &ann : &bob;
+	struct dkc_client *a = one->client, *b = two->client;
+	struct dk_id52 first, second, now;
+
+	answers(dkc_room_create(a, &o, on_joined, one), one, "ok");
+	first = one->room;
+	answers(dkc_room_change(b, &first, bytes("bye"), bytes("hi"), on_joined, two), two, "ok");
+	hears(one, "joined hi\n");
+	answers(dkc_room_leave(a, &first, bytes(""), on_done, one), one, "ok");
+	answers(dkc_room_create(a, &o, on_joined, one), one, "ok");
+	second = one->room;
+	two->heard[0] = '\0';
+	one->heard[0] = '\0';
+	answers(dkc_room_change(a, &first, bytes("bye"), bytes("hi"), on_joined, one), one, "ok");
+	hears(two, "joined hi\n");
+	ck_assert(dkc_room_current(a, &now));
+	ck_assert_mem_eq(now.c, first.c, DK_ID52_LEN);
+	one->heard[0] = '\0';
+	answers(dkc_room_change(b, &second, bytes("bye"), bytes(""), on_joined, two), two, "ok");
+	hears(one, "left bye\n");
+	ck_assert(dkc_room_current(b, &now));
+	ck_assert_mem_eq(now.c, second.c, DK_ID52_LEN);
+	answers(dkc_room_leave(b, &second, bytes(""), on_done, two), two, "ok");
+	memset(second.c, '0', DK_ID52_LEN);
+	answers(dkc_room_change(a, &second, bytes(""), bytes(""), on_joined, one), one, "no there is no such room");
+	ck_assert(!dkc_room_current(a, &now));
+}
+END_TEST
+
 /* The second set, each call over UDP and over TCP. The client knows its room as after the first set. */
 START_TEST(puffer_set)
 {
@@ -459,6 +492,7 @@ int main(void)
 	tcase_add_loop_test(t, finding, 0, 2);
 	tcase_add_test(t, relays);
 	tcase_add_test(t, chat);
+	tcase_add_loop_test(t, changing_rooms, 0, 2);
 	tcase_add_loop_test(t, puffer_set, 0, 2);
 	tcase_add_test(t, profile_of_the_way);
 	tcase_add_test(t, relays_of_plugins);
