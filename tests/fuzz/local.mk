@@ -112,6 +112,13 @@ fuzz_programs += %D%/fuzz_rudp
 %C%_fuzz_rudp_LDADD = $(wire_lib) $(fuzz_libs)
 %C%_fuzz_rudp_LDFLAGS = $(fuzz_ldflags)
 EXTRA_DIST += %D%/corpus/rudp
+fuzz_programs += %D%/fuzz_session
+%C%_fuzz_session_SOURCES = %D%/fuzz_session.c plugins/session/session_pack.c plugins/session/session_pack.h $(fuzz_main)
+## Its own objects: those of the plugin are made by libtool.
+%C%_fuzz_session_CPPFLAGS = $(AM_CPPFLAGS)
+%C%_fuzz_session_LDADD = $(fuzz_libs)
+%C%_fuzz_session_LDFLAGS = $(fuzz_ldflags)
+EXTRA_DIST += %D%/corpus/session
 fuzz_programs += %D%/fuzz_split
 %C%_fuzz_split_SOURCES = %D%/fuzz_split.c $(fuzz_main)
 %C%_fuzz_split_LDADD = $(wire_lib) $(fuzz_libs)
