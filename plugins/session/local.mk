@@ -25,6 +25,11 @@ check_PROGRAMS += %D%/tests/test_session_walk
 	plugins/room/tests/fabric.h
 %C%_tests_test_session_walk_CPPFLAGS = $(AM_CPPFLAGS)
 %C%_tests_test_session_walk_LDADD = $(harness_lib) $(kernel_lib) $(test_libs)
+check_PROGRAMS += %D%/tests/test_session_stalls
+%C%_tests_test_session_stalls_SOURCES = %D%/tests/test_session_stalls.c %D%/tests/kit.c %D%/tests/kit.h plugins/room/tests/fabric.c \
+	plugins/room/tests/fabric.h
+%C%_tests_test_session_stalls_CPPFLAGS = $(AM_CPPFLAGS)
+%C%_tests_test_session_stalls_LDADD = $(harness_lib) $(kernel_lib) $(test_libs)
 check_PROGRAMS += %D%/tests/sim_session
 %C%_tests_sim_session_SOURCES = %D%/tests/sim_session.c $(sim_pair)
 %C%_tests_sim_session_LDADD = $(harness_lib) $(client_lib) $(kernel_lib) $(test_libs)

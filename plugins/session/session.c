@@ -46,33 +46,7 @@ static void drain(void *self, struct dk_step *step)
 	session_drain(self, step);
 }
 
-static void stopped(struct sessions *s)
-{
-	struct dk_step *step = s->stop_step;
-
-	s->stop_step = NULL;
-	dk_timer_stop(&s->stop_timer);
-	dk_step_done(step, 0);
-}
-
-static void stop_canceled(void *arg)
-{
-	struct sessions *s = arg;
-
-	s->stop_step = NULL;
-	dk_timer_stop(&s->stop_timer);
-}
-
-static void stop_look(void *self, struct dk_timer *t)
-{
-	struct sessions *s = self;
-
-	(void)t;
-	if (!session_claim_waits(s) || dk_now(s) - s->stop_ms >= SESSION_STOP_MS)
-		stopped(s);
-}
-
-/* What no other node took is lost, and whoever is in it hears so. What still comes for users who have gone is sent after them. */
+/* What no other node took is lost, and whoever is in it hears so. */
 static void stop(void *self, struct dk_step *step)
 {
 	struct sessions *s = self;
@@ -82,10 +56,7 @@ static void stop(void *self, struct dk_step *step)
 
 	while ((ss = dk_table_next(&s->store.table, &slot, &id)))
 		session_end(s, ss, DK_SESSION_LOST);
-	s->stop_step = step;
-	s->stop_ms = dk_now(s);
-	dk_step_on_cancel(step, stop_canceled, s);
-	dk_timer_start(s, &s->stop_timer, 0, SESSION_STOP_LOOK_MS, stop_look);
+	dk_step_done(step, 0);
 }
 
 static void fini(void *self)

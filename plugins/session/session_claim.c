@@ -156,6 +156,7 @@ int session_on_moved_on(struct sessions *s, struct dk_call *call, dk_str session
 	if (!seat || !hears(seat) || seat->to.family)
 		return 0;
 	session_seat_over(seat, &to);
+	seat->over_ms = dk_now(s);
 	seat->from = since;
 	seat->until = until;
 	seat->sure = true;
@@ -268,7 +269,8 @@ bool session_claim_waits(struct sessions *s)
 
 	while (s->seats.away_n && (k = session_known_next(&s->seats, &slot)))
 		for (const struct session_seat *seat = k->seats; seat; seat = seat->in_known)
-			if (seat->state == SEAT_AWAY && !seat->to.family)
+			if (seat->state == SEAT_AWAY && (seat->to.family ? dk_now(s) - seat->over_ms < SESSION_LINGER_MS
+									 : dk_now(s) - seat->away_ms < SESSION_STOP_MS))
 				return true;
 	return false;
 }

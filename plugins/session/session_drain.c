@@ -301,10 +301,22 @@ static bool goes_on(const struct sessions *s, const struct session *ss)
 		choose((struct sessions *)(uintptr_t)s, ss, ss->move ? ss->move : &(struct session_move){ .next = NULL }, &to));
 }
 
+/* Its users go, and what is still to come for them has to go after them. */
+static bool users_go(struct sessions *s)
+{
+	const struct dk_cluster_node *node;
+	uint32_t slot = 0;
+
+	while (s->seats.seat_n && (node = s->cluster->next(s->cluster, &slot)))
+		if (node->health == DK_ALIVE && node->state != DK_OFFLINE)
+			return true;
+	return session_claim_waits(s);
+}
+
 static void on_look(void *self, struct dk_timer *t)
 {
 	struct sessions *s = self;
-	unsigned moving = 0, waits = 0;
+	unsigned moving = 0, waits = users_go(s);
 	struct session *ss;
 	uint32_t slot = 0;
 	dk_id id;

@@ -32,6 +32,7 @@ struct session_seat {
 	struct session_known *known;
 	dk_id user; /* 0: AWAY */
 	uint64_t token, away_ms;
+	uint64_t over_ms; /* when `to` became known */
 	uint64_t from, until;
 	struct dk_addr to; /* who has what comes after `until`; family 0: nobody else */
 	uint16_t hops;

@@ -34,8 +34,8 @@ enum {
 	SESSION_LOST_MS = 10000, /* a home that does not confirm a session for so long has lost it */
 	SESSION_LAPSE_MS = 20000, /* a node that does not confirm its members for so long has none */
 	SESSION_AWAY_MS = 15000, /* for how long what comes late for a user waits, and is sent after it */
-	SESSION_STOP_MS = 5000, /* for how long a node that ends waits for word of users who went from it */
-	SESSION_STOP_LOOK_MS = 10,
+	SESSION_STOP_MS = 3000, /* for how long a node that ends waits for word of users who went from it */
+	SESSION_LINGER_MS = 250, /* and for what the node has for them that they were on before */
 	SESSION_ALIAS_MS = 600000, /* for how long a former home knows where a session went */
 	SESSION_SETTLED_MS = 10000, /* older than any question that still may come */
 	SESSION_HOPS_JOINING = UINT16_MAX /* in place of a number of hops: its home may not have heard of it yet */
@@ -66,9 +66,7 @@ struct sessions {
 	struct dk_timer roll_timer, drain_timer;
 	uint64_t roll_n;
 	struct session_roll *rolls; /* session_roll.c: that wait for an answer */
-	struct dk_step *drain_step, *stop_step;
-	uint64_t stop_ms;
-	struct dk_timer stop_timer;
+	struct dk_step *drain_step;
 	struct session_former *former[SESSION_FORMER_BUCKETS];
 	struct session_move *moves;
 	struct session_inquiry *inquiries; /* session_look.c: questions to nodes of members */
