@@ -22,6 +22,13 @@ const struct scenario *scenario_named(const char *name)
 	return NULL;
 }
 
+void scenarios_names(FILE *out)
+{
+	for (size_t i = 0; i < DK_ARRAY_LEN(scenarios); i++)
+		fprintf(out, "%s %s", i ? "," : "", scenarios[i]->name);
+	fputc('\n', out);
+}
+
 void scenarios_help(FILE *out)
 {
 	for (size_t i = 0; i < DK_ARRAY_LEN(scenarios); i++)

@@ -90,6 +90,7 @@ struct scenario {
 
 /* By name; NULL = there is none. */
 const struct scenario *scenario_named(const char *name);
+void scenarios_names(FILE *out); /* all in one line */
 void scenarios_help(FILE *out); /* a line for each */
 extern const struct scenario scenario_room, scenario_state, scenario_group, scenario_session, scenario_dm, scenario_dive,
 	scenario_notifier, scenario_find, scenario_idle;

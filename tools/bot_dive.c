@@ -101,9 +101,18 @@ static void on_added(void *arg, struct dkc_client *client, const struct dkc_repl
 	hist_record(&s->latency, now - a->asked_ns[(a->at - a->open) % OPEN_MAX]);
 	a->open--;
 	if (!dkc_ok(reply) || cursor.bad) {
-		dkc_reply_error(reply, &code);
+		dk_str why = dkc_reply_error(reply, &code);
+
 		if (reply->status && code == TALLY_E_FAILED) {
 			s->failed++;
+			return;
+		}
+		if (!s->added && (reply->status == DK_STATUS_BAD || reply->status == 40)) {
+			char text[256];
+
+			snprintf(text, sizeof(text), DK_STR_FMT "; expected the plugin tally of examples/tally on the server",
+				 DK_STR_ARG(why));
+			run_fail(s->part->run, "the first increment was refused", text);
 			return;
 		}
 		c->unknown++;

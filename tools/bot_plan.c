@@ -90,11 +90,15 @@ static bool read_part(struct plan *p, const char *where, json_t *entry)
 	json_t *v;
 
 	if (p->run.part_n == PARTS_MAX || !scenario) {
+		if (scenario) {
+			fprintf(stderr, "diarkis-bot: %sscenarios: %s is one too many\n", where, name);
+			return false;
+		}
 		fprintf(stderr,
-			scenario ? "diarkis-bot: %sscenarios: %s is one too many\n"
-				 : "diarkis-bot: %sscenarios: expected names of scenarios, or objects with one as \"name\"; found "
-				   "%s\n",
+			"diarkis-bot: %sscenarios: expected names of scenarios, or objects with one as \"name\"; found %s, there "
+			"are",
 			where, name ? name : "something else");
+		scenarios_names(stderr);
 		return false;
 	}
 	*o = p->o;

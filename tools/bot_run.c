@@ -186,7 +186,10 @@ static void on_endpoint(void *arg, uint32_t i, const struct dkc_endpoint *endpoi
 		return;
 	}
 	if (!endpoint) {
-		run_fail(r, "no endpoint", why);
+		char what[300];
+
+		snprintf(what, sizeof(what), "no endpoint from %s", r->o->endpoint);
+		run_fail(r, what, why);
 		return;
 	}
 	dkc_opts_default(&opts);

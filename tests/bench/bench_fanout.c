@@ -958,5 +958,7 @@ int main(int argc, char **argv)
 		       "deliveries/s at %.0f %% of a core\n",
 		       n, rig_median(ratio, n), rig_median(datagram, n), rig_median(ours, n), rig_median(theirs, n),
 		       rig_median(user, n) * 100, rig_median(rate, n), rig_median(cpu, n) * 100);
+	if (g.o.nop)
+		unlink(getenv("BENCH_NOP_FILE"));
 	return 0;
 }

@@ -142,6 +142,7 @@ expect "options in the environment" 0 env DIARKIS_BOT_ROOM_SIZE=4 DIARKIS_BOT_RE
 	--bots 4 --messages 3 --quiet <<<"sent          12 "
 expect "a wrong one" 2 env DIARKIS_BOT_ROOM_SIZE=0 $bot room --endpoint "$url" <<<"room-size 0: expected a whole number from 1 to 1000"
 expect "no scenario" 2 $bot dance --endpoint "$url" <<<"the first word is no scenario"
+expect "nobody there" 1 $bot room --endpoint http://127.0.0.1:1 --bots 1 <<<"no endpoint from http://127.0.0.1:1: "
 expect "no room id" 2 $bot room --endpoint "$url" --join nowhere <<<"expected 52 hexadecimal digits"
 
 for type in UDP TCP; do

@@ -34,7 +34,9 @@ claim "a minimum, too" runs 1 '{"howmany": 2, "duration": 1, "scenarios": [{"nam
 	'The number of notices that each bot heard is 0, under the bound of 1.' '"notices": 0, "reliable": 0, "heard": 0' -- --json
 claim "no JSON: where" runs 2 $'{"howmany": 1,\n]' 's.json:2:'
 claim "an unknown member is named" runs 2 '{"howmani": 1, "scenarios": ["room"]}' 's.json: howmani is no option'
-claim "an unknown scenario is named" runs 2 '{"scenarios": ["dance"]}' 'found dance'
+claim "an unknown scenario is named" runs 2 '{"scenarios": ["dance"]}' 'found dance, there are room, state,'
+claim "a node that does not count is told at once" runs 1 '{"howmany": 2, "duration": 30, "scenarios": ["dive"]}' \
+	'refused: clients have no such command here; expected the plugin tally'
 claim "no scenario at all" runs 2 '{"howmany": 1}' 'scenarios: expected a list'
 claim "a number out of its range" runs 2 '{"scenarios": [{"name": "room", "size": 5}]}' \
 	's.json: room: size 5: expected a whole number from 16 to 60000'
