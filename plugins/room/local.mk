@@ -82,7 +82,7 @@ check_PROGRAMS += %D%/tests/sim_migrate
 %C%_tests_sim_migrate_SOURCES = %D%/tests/sim_migrate.c $(sim_town)
 %C%_tests_sim_migrate_CPPFLAGS = $(AM_CPPFLAGS)
 %C%_tests_sim_migrate_LDADD = $(harness_lib) $(client_lib) $(kernel_lib) $(test_libs)
-plugins_room_la_SOURCES += %D%/room_log.c %D%/room_log.h %D%/room_record.c %D%/room_http.c %D%/room_support.c plugins/directory.c plugins/directory.h plugins/listing.c \
+plugins_room_la_SOURCES += %D%/room_dump.c %D%/room_dump.h %D%/room_log.c %D%/room_log.h %D%/room_play.c %D%/room_play.h %D%/room_record.c %D%/room_http.c %D%/room_support.c plugins/directory.c plugins/directory.h plugins/listing.c \
 	plugins/listing.h
 check_PROGRAMS += %D%/tests/test_room_support
 %C%_tests_test_room_support_SOURCES = %D%/tests/test_room_support.c %D%/tests/fabric.c %D%/tests/fabric.h

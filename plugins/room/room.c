@@ -34,6 +34,7 @@ static int init(void *self)
 	room_props_init(s);
 	room_clock_init(s);
 	room_carry_init(s);
+	room_play_init(s);
 	rc = room_record_init(s);
 	if (rc == 0)
 		rc = room_sync_init(s);
@@ -62,6 +63,7 @@ static void reload(void *self, const void *old)
 {
 	(void)old;
 	room_support_reload(self);
+	room_record_reload(self);
 }
 
 static void offline(void *self)
@@ -82,6 +84,7 @@ static void stop(void *self, struct dk_step *step)
 	struct room *r;
 	dk_id room;
 
+	room_record_fini(s);
 	while ((r = dk_table_next(&s->store.table, &slot, &room))) {
 		room_relay_flush(s, r);
 		room_sync_flush(s, r);
@@ -98,6 +101,7 @@ static void fini(void *self)
 
 	s->listings.stopped = true;
 	room_record_fini(s);
+	room_play_fini(s);
 	while ((r = dk_table_next(&s->store.table, &slot, &room)))
 		room_strip(s, r);
 	room_client_fini(s);
@@ -119,7 +123,9 @@ static void fini(void *self)
 
 /* ---- what the plugin is ---- */
 
-static const struct dk_provide provides[] = { DK_PROVIDE(struct rooms, svc, DK_ROOM), { 0 } };
+static const struct dk_provide provides[] = { DK_PROVIDE(struct rooms, svc, DK_ROOM),
+					      DK_PROVIDE(struct rooms, playing, DK_ROOM_PLAY),
+					      { 0 } };
 static const struct dk_need needs[] = { DK_NEED(struct rooms, user, DK_USER),
 					DK_WANT(struct rooms, carrier, DK_CARRIER),
 					DK_WANT(struct rooms, cluster, DK_CLUSTER),
@@ -151,6 +157,8 @@ static const struct dk_option options[] = {
 	DK_STR(struct room_conf, record_dir, "record_dir", NULL, "the folder for them"),
 	DK_INT(struct room_conf, record_bytes, "record_bytes", "4194304", 1048576, 1 << 30,
 	       "size of such a file; there are two of a room", .unit = "bytes"),
+	DK_INT(struct room_conf, record_max, "record_max_bytes", "1073741824", 1048576, INT64_MAX,
+	       "all of them together, those that were left there before included", .unit = "bytes"),
 	DK_INT(struct room_conf, record_rooms, "record_rooms", "64", 1, 10000, "rooms that are recorded at a time"),
 	DK_BOOL(struct room_conf, record_keep, "record_keep", "false", "files of rooms that ended well are kept too"),
 	DK_BOOL(struct room_conf, http_create, "http_create", "false",
@@ -204,6 +212,8 @@ static const struct dk_counter counters[] = {
 	DK_GAUGE(struct rooms, recordings, "rooms that are recorded"),
 	DK_COUNTER(struct rooms, record_rounds, "recordings that were full and began anew"),
 	DK_COUNTER(struct rooms, record_skipped, "rooms that are not recorded because there are record_rooms already"),
+	DK_COUNTER(struct rooms, record_full, "rooms that are not recorded because record_dir holds record_max_bytes already"),
+	DK_GAUGE(struct rooms, record_bytes, "bytes of the files in record_dir"),
 	DK_COUNTER(struct rooms, record_failed, "recordings that came to nothing; the log says why"),
 	DK_COUNTER(struct rooms, http_created, "rooms asked for over HTTP here, and made here or on another node"),
 	DK_COUNTER(struct rooms, http_refused, "such requests that came to nothing"),

@@ -77,6 +77,8 @@ static void hold_drop(struct rooms *s, struct room_hold **at)
 
 	if (r)
 		room_store_unhold(&s->store, r, dk_str_n(h->uid, h->n));
+	if (r && r->recorded)
+		room_record(s, r, &(struct room_log_event){ .kind = ROOM_LOG_UNHOLD, .uid = dk_str_n(h->uid, h->n) });
 	hold_free(s, at);
 }
 
@@ -96,7 +98,7 @@ static void sweep(void *self, struct dk_timer *t)
 		dk_timer_stop(t);
 }
 
-static int keep_seat(struct rooms *s, struct room *r, dk_str uid)
+int room_keep_seat(struct rooms *s, struct room *r, dk_str uid)
 {
 	struct room_hold **at = hold_find(s, r->handle, uid), *h = *at;
 	int rc;
@@ -130,6 +132,14 @@ bool room_holds(const struct rooms *s, dk_id room)
 	return h != NULL;
 }
 
+void room_give_back(struct rooms *s, dk_id room, dk_str uid)
+{
+	struct room_hold **at = hold_find(s, room, uid);
+
+	if (*at)
+		hold_drop(s, at);
+}
+
 /* ---- what other nodes ask ---- */
 
 /* A room of this node by any of its ids. Returns 0, DK_ROOM_GONE, or ROOM_MOVED: *ret_id says how it is called now. */
@@ -161,9 +171,12 @@ static int enter(struct rooms *s, dk_id room, dk_str uid, dk_slice message, cons
 		rc = DK_ROOM_VETOED;
 	} else {
 		r = room_live(s, room);
-		rc = r ? keep_seat(s, r, uid) : room_why_not(s, room);
+		rc = r ? room_keep_seat(s, r, uid) : room_why_not(s, room);
 		s->n.full += rc == DK_ROOM_IS_FULL;
 	}
+	r = room_any(s, room);
+	if (r && r->recorded)
+		room_record(s, r, &(struct room_log_event){ .kind = ROOM_LOG_HOLD, .uid = uid, .outcome = rc });
 	if (rc)
 		dk_emit(&s->svc.join_failed, &ask);
 	return rc;
@@ -239,11 +252,8 @@ int room_on_read_props(struct rooms *s, struct dk_call *call, const struct dk_id
 
 int room_on_stay_away(struct rooms *s, struct dk_call *call, const struct dk_id52 *id, dk_str uid)
 {
-	struct room_hold **at = hold_find(s, s->svc.find(&s->svc, id), uid);
-
 	(void)call;
-	if (*at)
-		hold_drop(s, at);
+	room_give_back(s, s->svc.find(&s->svc, id), uid);
 	return 0;
 }
 
@@ -330,8 +340,20 @@ static void encode_answer(const struct room *r, uint16_t cmd, struct dk_writer *
 		room_on_join_encode(w, r->created_s, &r->id);
 }
 
+static int record_seat(struct rooms *s, struct room *r, dk_id user, uint16_t cmd, dk_slice message, int rc)
+{
+	room_record(s, r,
+		    &(struct room_log_event){ .kind = ROOM_LOG_SEAT,
+					      .uid = s->user->uid(s->user, user),
+					      .number = room_pace_ahead(s, user),
+					      .cmd = cmd,
+					      .bytes = message,
+					      .outcome = rc });
+	return rc;
+}
+
 /* It takes its seat. Its client is answered before anything that the room says reaches it. */
-static int sit(struct rooms *s, struct room *r, dk_id user, uint16_t cmd, dk_slice payload)
+int room_sit(struct rooms *s, struct room *r, dk_id user, uint16_t cmd, dk_slice payload)
 {
 	dk_str uid = s->user->uid(s->user, user);
 	struct room_coming *c = coming_add(s, user, r->handle, &r->id, payload);
@@ -351,7 +373,7 @@ static int sit(struct rooms *s, struct room *r, dk_id user, uint16_t cmd, dk_sli
 		room_store_unhold(&s->store, r, uid);
 		if (c)
 			coming_free(s, coming_take(s, user));
-		return rc;
+		return r->recorded ? record_seat(s, r, user, cmd, payload, rc) : rc;
 	}
 	c->new_owner = r->owner != owner;
 	dk_timer_stop(&r->ttl);
@@ -359,6 +381,8 @@ static int sit(struct rooms *s, struct room *r, dk_id user, uint16_t cmd, dk_sli
 	c->cmd = cmd;
 	encode_answer(r, cmd, &w);
 	s->n.random_joined += cmd == ROOM_CMD_RAND_JOIN;
+	if (r->recorded)
+		record_seat(s, r, user, cmd, payload, 0);
 	s->user->respond(s->user, user, ROOM_VER, cmd, DK_STATUS_OK, dk_written(&w), DK_RELIABLE);
 	room_tell_added(s, r->handle, user, r->member_n);
 	return 0;
@@ -372,7 +396,7 @@ static void arrive_to_join(struct rooms *s, dk_id user, uint16_t cmd, const stru
 	int rc = find(s, id, &room, &now_called);
 
 	if (rc == 0 && room_any(s, room)->phase == ROOM_LIVE)
-		rc = sit(s, room_any(s, room), user, cmd, payload);
+		rc = room_sit(s, room_any(s, room), user, cmd, payload);
 	else if (rc != DK_ROOM_GONE) { /* it moves, or has moved: when the client is here, the user goes after it */
 		c = coming_add(s, user, 0, &now_called, payload);
 		rc = c ? 0 : -ENOMEM;
@@ -441,13 +465,16 @@ void room_on_user_arrived(struct rooms *s, const struct dk_user_arrived *ev)
 
 static void joined(struct rooms *s, const struct room_coming *c)
 {
+	struct room *r = room_any(s, c->room);
 	dk_slice payload = dk_slice_n(c->payload, c->n);
 	uint8_t buf[ANSWER_MAX];
 	struct dk_writer w = dk_writer_on(buf, sizeof(buf));
 
-	if (room_store_of(&s->store, c->user) != c->room)
+	if (!r || room_store_of(&s->store, c->user) != c->room)
 		return;
 	s->n.came_to_join++;
+	if (r->recorded)
+		room_record(s, r, &(struct room_log_event){ .kind = ROOM_LOG_TOLD, .uid = s->user->uid(s->user, c->user) });
 	room_tell_joined(s, c->room, c->user, c->new_owner);
 	if (payload.n && room_store_of(&s->store, c->user) == c->room) {
 		encode_answer(room_any(s, c->room), c->cmd, &w);
@@ -466,7 +493,7 @@ void room_join_late(struct rooms *s, dk_id user, uint16_t cmd, const struct dk_i
 	if (!room)
 		rc = room_remote_join(s, user, 0, cmd, id, payload);
 	else
-		rc = r ? sit(s, r, user, cmd, payload) : room_why_not(s, room);
+		rc = r ? room_sit(s, r, user, cmd, payload) : room_why_not(s, room);
 	here = rc ? NULL : coming_take(s, user);
 	if (here) {
 		joined(s, here);
@@ -523,4 +550,69 @@ bool room_never_came(struct rooms *s, dk_id user)
 		dk_emit(&s->svc.join_failed, &ask);
 	coming_free(s, c);
 	return true;
+}
+
+/* ---- for recordings ---- */
+
+void room_arrived(struct rooms *s, dk_id user)
+{
+	struct room_coming *c = s->coming_n ? coming_take(s, user) : NULL;
+
+	if (!c)
+		return;
+	joined(s, c);
+	coming_free(s, c);
+}
+
+/* u16 count, {u16 length, uid, u32 ms}* of seats that are kept; {u16 place among the members, u16 command, u8 it owns the room
+ * since, u32 length, message}* of those whose clients are on the way. */
+void room_coming_dump(struct rooms *s, const struct room *r, struct dk_writer *w)
+{
+	uint64_t now = dk_now(s);
+	uint16_t n = 0;
+
+	for (const struct room_hold *h = s->holds; h; h = h->next)
+		n = (uint16_t)(n + (h->room == r->handle));
+	dk_wr_u16(w, n);
+	for (const struct room_hold *h = s->holds; h; h = h->next) {
+		if (h->room != r->handle)
+			continue;
+		dk_wr_bytes16(w, dk_slice_n(h->uid, h->n));
+		dk_wr_u32(w, (uint32_t)(h->until_ms > now ? h->until_ms - now : 0));
+	}
+	for (uint16_t i = 0; i < r->member_n && s->coming_n; i++) {
+		const struct room_coming *c = *coming_find(s, r->members[i]);
+
+		if (!c)
+			continue;
+		dk_wr_u16(w, i);
+		dk_wr_u16(w, c->cmd);
+		dk_wr_u8(w, c->new_owner);
+		dk_wr_bytes32(w, dk_slice_n(c->payload, c->n));
+	}
+}
+
+int room_coming_restore(struct rooms *s, struct room *r, struct dk_cursor *c)
+{
+	for (uint16_t n = dk_rd_u16(c); n && !c->bad; n--) {
+		dk_str uid = dk_str_of(dk_rd_bytes16(c));
+		uint32_t left = dk_rd_u32(c);
+
+		if (c->bad || !uid.n || room_keep_seat(s, r, uid))
+			return -EPROTO;
+		(*hold_find(s, r->handle, uid))->until_ms = dk_now(s) + left;
+	}
+	while (dk_rd_left(c) && !c->bad) {
+		uint16_t at = dk_rd_u16(c), cmd = dk_rd_u16(c);
+		bool new_owner = dk_rd_u8(c) != 0;
+		dk_slice message = dk_rd_bytes32(c);
+		struct room_coming *in =
+			c->bad || at >= r->member_n ? NULL : coming_add(s, r->members[at], r->handle, &r->id, message);
+
+		if (!in)
+			return -EPROTO;
+		in->cmd = cmd;
+		in->new_owner = new_owner;
+	}
+	return c->bad ? -EPROTO : 0;
 }

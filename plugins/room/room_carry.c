@@ -82,6 +82,15 @@ static int unpack_bytes(struct rooms *s, const struct room *r, const struct room
 	return 0;
 }
 
+int room_unpack_part(struct rooms *s, const struct room *r, dk_str name, uint16_t version, dk_slice bytes)
+{
+	struct room_carried *c = find_part(s, name);
+
+	if (!c)
+		return DK_NOT_FOUND;
+	return c->part->attachment ? unpack_bytes(s, r, c, version, bytes) : c->part->unpack(c->self, r->handle, version, bytes);
+}
+
 /* One part; what cannot be packed is a sentence in the log, and the room stays. */
 static int pack_part(struct rooms *s, const struct room *r, const struct room_carried *c, struct dk_writer *w)
 {
@@ -162,6 +171,7 @@ static int pack(struct rooms *s, const struct room *r, struct dk_writer *w)
 	at = room_section_begin(w, ROOM_SEC_PARTS);
 	for (uint16_t i = 0; i < s->part_n && rc == 0; i++)
 		rc = pack_part(s, r, s->parts[i], w);
+	room_play_pack_parts(s, w);
 	room_section_end(w, at);
 	pack_former(s, r, w);
 	return rc;
@@ -214,18 +224,17 @@ static int unpack_parts(struct rooms *s, const struct room *r, dk_slice list)
 	struct room_image_part p;
 
 	while (room_image_part(&list, &p)) {
-		struct room_carried *c = find_part(s, p.name);
-		int rc;
+		int rc = room_unpack_part(s, r, p.name, p.version, p.bytes);
 
-		if (!c) {
+		if (rc == DK_NOT_FOUND && room_play_keep_part(s, &p) == 0)
+			continue;
+		if (rc == DK_NOT_FOUND) {
 			dk_log(s, DK_WARN,
 			       "a room came with a part " DK_STR_FMT ", which no plugin of this node keeps; nodes that share rooms "
 			       "load the same plugins",
 			       DK_STR_ARG(p.name));
 			return DK_REFUSED;
 		}
-		rc = c->part->attachment ? unpack_bytes(s, r, c, p.version, p.bytes)
-					 : c->part->unpack(c->self, r->handle, p.version, p.bytes);
 		if (rc)
 			return rc < 0 ? rc : DK_REFUSED;
 	}

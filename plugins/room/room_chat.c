@@ -158,6 +158,48 @@ static int keep_pace(struct rooms *s, dk_id user)
 	return 0;
 }
 
+uint32_t room_pace_ahead(struct rooms *s, dk_id user)
+{
+	uint32_t slot = dk_id_slot(user);
+	const struct room_pace *p = user && slot < s->pace_n ? &s->paces[slot] : NULL;
+
+	return p && p->user == user && p->spoken_until_ms > dk_now(s) ? (uint32_t)(p->spoken_until_ms - dk_now(s)) : 0;
+}
+
+void room_pace_set(struct rooms *s, dk_id user, uint32_t ahead_ms)
+{
+	struct room_pace *p = room_pace_ahead(s, user) == ahead_ms ? NULL : pace_of(s, user);
+
+	if (p)
+		p->spoken_until_ms = dk_now(s) + ahead_ms;
+}
+
+/* {u16 place among the members, u32 ms}* */
+void room_pace_dump(struct rooms *s, const struct room *r, struct dk_writer *w)
+{
+	for (uint16_t i = 0; i < r->member_n; i++) {
+		uint32_t ahead = room_pace_ahead(s, r->members[i]);
+
+		if (!ahead)
+			continue;
+		dk_wr_u16(w, i);
+		dk_wr_u32(w, ahead);
+	}
+}
+
+int room_pace_restore(struct rooms *s, struct room *r, struct dk_cursor *c)
+{
+	while (dk_rd_left(c) && !c->bad) {
+		uint16_t at = dk_rd_u16(c);
+		uint32_t ahead = dk_rd_u32(c);
+
+		if (c->bad || at >= r->member_n || ahead > 60000)
+			return -EPROTO;
+		room_pace_set(s, r->members[at], ahead);
+	}
+	return c->bad ? -EPROTO : 0;
+}
+
 void room_chat_fini(struct rooms *s)
 {
 	dk_free(s, s->paces, (size_t)s->pace_n * sizeof(*s->paces));
@@ -172,9 +214,22 @@ static int may_speak(const struct rooms *s, dk_id room, dk_id sender)
 	return sender && room_store_of(&s->store, sender) != room ? DK_ROOM_NOT_MEMBER : 0;
 }
 
-static int svc_chat(struct dk_room *svc, dk_id room, dk_id sender, dk_str text)
+/* Of one that is too long it is known that it was. */
+static void record_chat(struct rooms *s, struct room *r, dk_id sender, dk_str text, uint64_t at_ms, int rc)
 {
-	struct rooms *s = rooms_of(svc);
+	size_t most = (size_t)room_conf(s)->max_chat + 1;
+
+	room_record(s, r,
+		    &(struct room_log_event){ .kind = ROOM_LOG_CHAT,
+					      .uid = s->user->uid(s->user, sender),
+					      .how = sender != 0,
+					      .name = dk_str_n(text.p, text.n < most ? text.n : most),
+					      .at_ms = at_ms,
+					      .outcome = rc });
+}
+
+static int chat(struct rooms *s, dk_id room, dk_id sender, dk_str text)
+{
 	struct dk_room_chat ask = { .room = room, .sender = sender, .text = text };
 	size_t cap = 2 + text.n + 2 + DK_UID_MAX + 8;
 	struct dk_writer w;
@@ -194,7 +249,7 @@ static int svc_chat(struct dk_room *svc, dk_id room, dk_id sender, dk_str text)
 	if (rc)
 		return rc;
 	ask.uid = s->user->uid(s->user, sender);
-	ask.at_ms = dk_wall_ns(s) / 1000000u;
+	ask.at_ms = room_unix_ms(s);
 	if (dk_ask(&s->svc.chatting, &ask)) {
 		s->n.chat_refused++;
 		return DK_ROOM_VETOED;
@@ -209,14 +264,26 @@ static int svc_chat(struct dk_room *svc, dk_id room, dk_id sender, dk_str text)
 		return -ENOMEM;
 	room_copies_line(s, r, ask.uid, text, ask.at_ms);
 	s->n.chats++;
+	if (r->recorded)
+		record_chat(s, r, sender, text, ask.at_ms, 0);
 	room_push_chat_encode(&w, text, ask.uid, ask.at_ms);
 	room_relay(s, r, ROOM_VER, ROOM_CMD_CHAT, dk_written(&w), true);
 	return 0;
 }
 
-static int svc_chat_limit(struct dk_room *svc, dk_id room, uint32_t lines)
+static int svc_chat(struct dk_room *svc, dk_id room, dk_id sender, dk_str text)
 {
 	struct rooms *s = rooms_of(svc);
+	int rc = chat(s, room, sender, text);
+	struct room *r = rc ? room_any(s, room) : NULL;
+
+	if (r && r->recorded)
+		record_chat(s, r, sender, text, room_unix_ms(s), rc);
+	return rc;
+}
+
+static int chat_limit(struct rooms *s, dk_id room, uint32_t lines)
+{
 	struct room *r = room_live(s, room);
 	struct room_chat *c;
 
@@ -231,6 +298,13 @@ static int svc_chat_limit(struct dk_room *svc, dk_id room, uint32_t lines)
 	forget_until(s, c, c->limit, HISTORY_BYTES);
 	room_touched(s, r);
 	return 0;
+}
+
+static int svc_chat_limit(struct dk_room *svc, dk_id room, uint32_t lines)
+{
+	struct rooms *s = rooms_of(svc);
+
+	return room_record_number(s, room, ROOM_LOG_CHAT_LIMIT, lines, chat_limit(s, room, lines));
 }
 
 static bool svc_next_chat(struct dk_room *svc, dk_id room, const void **at, struct dk_room_chat *ret_line)

@@ -346,7 +346,7 @@ int room_as_member(struct rooms *s, const struct dk_call *call, dk_str id, dk_id
 	if (!room)
 		return id.n == DK_ID52_LEN ? DK_ROOM_GONE : ROOM_NO_ID;
 	if (!s->svc.is_member(&s->svc, room, call->user))
-		return DK_ROOM_NOT_MEMBER;
+		return room_record_refusal(s, room, call->user, ROOM_REFUSED_MEMBER, DK_ROOM_NOT_MEMBER);
 	*ret_room = room;
 	return 0;
 }

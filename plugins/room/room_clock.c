@@ -19,9 +19,34 @@ struct room_clock {
 	dk_room_clock_fn *tick, *stopped;
 	dk_id room;
 	struct dk_timer timer;
-	uint8_t n; /* of the name; 0: the tick */
+	uint32_t every_s;
+	uint16_t n; /* of the name; 0: the tick */
 	char name[];
 };
+
+/* ---- for recordings: whose it is, as a number ---- */
+
+static uint8_t number_of(struct rooms *s, void *owner)
+{
+	uint8_t i = 0;
+
+	while (i < ROOM_CLOCK_OWNERS_MAX - 1 && s->clock_owners[i] && s->clock_owners[i] != owner)
+		i++;
+	if (!s->clock_owners[i])
+		s->clock_owners[i] = owner;
+	return i;
+}
+
+static int record_clock(struct rooms *s, dk_id room, enum room_log_kind kind, void *owner, dk_str name, uint32_t every_s, int rc)
+{
+	struct room *r = room_any(s, room);
+
+	if (r && r->recorded)
+		room_record(s, r,
+			    &(struct room_log_event){
+				    .kind = kind, .how = number_of(s, owner), .name = name, .number = every_s, .outcome = rc });
+	return rc;
+}
 
 static struct room_clock **find(struct room *r, const void *owner, dk_str name)
 {
@@ -52,6 +77,7 @@ static void drop(void *self, void *arg)
 	while (*at != c)
 		at = &(*at)->next;
 	take_out(at);
+	record_clock(s, c->room, ROOM_LOG_CLOCK_STOP, c->owner, dk_str_n(c->name, c->n), 0, 0);
 	dk_free(s, c, sizeof(*c) + c->n);
 }
 
@@ -72,8 +98,15 @@ static void on_tick(void *self, struct dk_timer *t)
 {
 	struct room_clock *c = dk_container_of(t, struct room_clock, timer);
 	struct rooms *s = self;
+	struct room *r = room_any(s, c->room);
 
-	if (!room_live(s, c->room))
+	if (r->recorded)
+		room_record(s, r,
+			    &(struct room_log_event){ .kind = ROOM_LOG_TIMER,
+						      .how = ROOM_TIMER_CLOCK,
+						      .number = number_of(s, c->owner),
+						      .name = dk_str_n(c->name, c->n) });
+	if (r->phase != ROOM_LIVE)
 		return;
 	s->n.clock_ticks++;
 	c->tick(c->owner, c->arg, c->room); /* may end the clock, and the room */
@@ -98,7 +131,8 @@ static int start(struct rooms *s, void *owner, dk_id room, dk_str name, uint32_t
 	if (!c)
 		return -ENOMEM;
 	*c = (struct room_clock){ .rooms = s, .owner = owner, .arg = arg, .tick = tick, .stopped = stopped, .room = room };
-	c->n = (uint8_t)name.n;
+	c->every_s = every_s;
+	c->n = (uint16_t)name.n;
 	if (name.n)
 		memcpy(c->name, name.p, name.n);
 	if (dk_own(owner, drop, c, "clock of a room") < 0) {
@@ -119,7 +153,8 @@ static int stop(struct rooms *s, void *owner, dk_id room, dk_str name)
 	if (!r)
 		return DK_ROOM_GONE;
 	if (!*at)
-		return DK_NOT_FOUND;
+		return record_clock(s, room, ROOM_LOG_CLOCK_STOP, owner, name, 0, DK_NOT_FOUND);
+	record_clock(s, room, ROOM_LOG_CLOCK_STOP, owner, name, 0, 0);
 	end(at);
 	return 0;
 }
@@ -127,9 +162,11 @@ static int stop(struct rooms *s, void *owner, dk_id room, dk_str name)
 static int svc_start_clock(struct dk_room *svc, void *self, dk_id room, dk_str name, uint32_t every_s, dk_room_clock_fn *tick,
 			   dk_room_clock_fn *stopped, void *arg)
 {
-	if (!name.n || name.n > NAME_MAX_BYTES || !every_s || every_s > EVERY_MAX_S)
-		return DK_ROOM_BAD_PARAMS;
-	return start(rooms_of(svc), self, room, name, every_s, tick, stopped, arg);
+	struct rooms *s = rooms_of(svc);
+	bool bad = !name.n || name.n > NAME_MAX_BYTES || !every_s || every_s > EVERY_MAX_S;
+	int rc = bad ? DK_ROOM_BAD_PARAMS : start(s, self, room, name, every_s, tick, stopped, arg);
+
+	return record_clock(s, room, ROOM_LOG_CLOCK, self, name, every_s, rc);
 }
 
 static int svc_stop_clock(struct dk_room *svc, void *self, dk_id room, dk_str name)
@@ -139,7 +176,11 @@ static int svc_stop_clock(struct dk_room *svc, void *self, dk_id room, dk_str na
 
 static int svc_start_tick(struct dk_room *svc, void *self, dk_id room, dk_room_clock_fn *tick, dk_room_clock_fn *stopped, void *arg)
 {
-	return start(rooms_of(svc), self, room, dk_str_n(NULL, 0), DK_ROOM_TICK_S, tick, stopped, arg);
+	struct rooms *s = rooms_of(svc);
+	dk_str none = dk_str_n(NULL, 0);
+
+	return record_clock(s, room, ROOM_LOG_CLOCK, self, none, 0,
+			    start(s, self, room, none, DK_ROOM_TICK_S, tick, stopped, arg));
 }
 
 static int svc_stop_tick(struct dk_room *svc, void *self, dk_id room)
@@ -151,6 +192,90 @@ void room_clocks_end(struct room *r)
 {
 	while (r->clocks)
 		end(&r->clocks);
+}
+
+/* ---- played again: one owner, whose number is the first byte of the name ---- */
+
+static void no_tick(void *self, void *arg, dk_id room)
+{
+	(void)self;
+	(void)arg;
+	(void)room;
+}
+
+static dk_str numbered(struct rooms *s, uint8_t owner, dk_str name)
+{
+	char *p = dk_scratch(s, name.n + 1);
+
+	if (!p)
+		return dk_str_n(NULL, 0);
+	*p = (char)owner;
+	if (name.n)
+		memcpy(p + 1, name.p, name.n);
+	return dk_str_n(p, name.n + 1);
+}
+
+int room_clock_play(struct rooms *s, dk_id room, uint8_t owner, dk_str name, uint32_t every_s)
+{
+	bool tick = !name.n && !every_s;
+
+	if (!tick && (!name.n || name.n > NAME_MAX_BYTES || !every_s || every_s > EVERY_MAX_S))
+		return DK_ROOM_BAD_PARAMS;
+	return start(s, s, room, numbered(s, owner, name), tick ? DK_ROOM_TICK_S : every_s, no_tick, NULL, NULL);
+}
+
+int room_clock_play_stop(struct rooms *s, dk_id room, uint8_t owner, dk_str name)
+{
+	return stop(s, s, room, numbered(s, owner, name));
+}
+
+struct dk_timer *room_clock_timer(struct rooms *s, struct room *r, uint8_t owner, dk_str name)
+{
+	struct room_clock *c = *find(r, s, numbered(s, owner, name));
+
+	return c ? &c->timer : NULL;
+}
+
+/* {u8 owner, u16 length, name, u32 seconds, u32 ms until it runs}*, the latest first. */
+void room_clocks_dump(struct rooms *s, const struct room *r, struct dk_writer *w)
+{
+	for (const struct room_clock *c = r->clocks; c; c = c->next) {
+		dk_str name = dk_str_n(c->name, c->n);
+		uint64_t now = dk_now(s);
+
+		dk_wr_u8(w, s->play ? (uint8_t)*c->name : number_of(s, c->owner));
+		dk_wr_bytes16(w, dk_slice_of(s->play ? dk_str_n(name.p + 1, name.n - 1) : name));
+		dk_wr_u32(w, c->every_s);
+		dk_wr_u32(w, (uint32_t)(c->timer.due_ms > now ? c->timer.due_ms - now : 0));
+	}
+}
+
+static int restore(struct rooms *s, struct room *r, struct dk_cursor *c)
+{
+	uint8_t owner;
+	dk_str name;
+	uint32_t every_s, left;
+	int rc = 0;
+
+	if (!dk_rd_left(c))
+		return 0;
+	owner = dk_rd_u8(c);
+	name = dk_str_of(dk_rd_bytes16(c));
+	every_s = dk_rd_u32(c);
+	left = dk_rd_u32(c);
+	if (c->bad || name.n > NAME_MAX_BYTES || !every_s || every_s > EVERY_MAX_S)
+		return -EPROTO;
+	rc = restore(s, r, c); /* the list grows at its head */
+	if (rc == 0)
+		rc = start(s, s, r->handle, numbered(s, owner, name), every_s, no_tick, NULL, NULL);
+	if (rc == 0)
+		dk_timer_start(s, &r->clocks->timer, left, every_s * 1000u, on_tick);
+	return rc ? -EPROTO : 0;
+}
+
+int room_clocks_restore(struct rooms *s, struct room *r, struct dk_cursor *c)
+{
+	return restore(s, r, c);
 }
 
 void room_clock_init(struct rooms *s)

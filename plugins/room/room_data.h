@@ -11,6 +11,13 @@
 /* ---- room_props.c ---- */
 
 void room_props_init(struct rooms *s);
+/* An update under way, on somebody's stack. */
+struct room_edit {
+	struct props before;
+	bool copied; /* something has changed since */
+};
+int room_update_begin(struct rooms *s, dk_id room, struct room_edit *e);
+int room_update_end(struct rooms *s, dk_id room, struct room_edit *e, bool yes);
 /* One property, or without a name all, as a packed capsule in scratch; empty where there is none of that name. 0, DK_ROOM_GONE or
  * -ENOMEM. */
 int room_props_packed(struct rooms *s, dk_id room, dk_str name, dk_slice *ret_capsule);
@@ -29,6 +36,9 @@ void room_sync_left(struct rooms *s, struct room *r, dk_id user);
 /* The room came from another node, and lives here now, with its members. */
 void room_sync_resume(struct rooms *s, struct room *r);
 void room_sync_free(struct rooms *s, struct room *r);
+/* For recordings: what waits for the window's end, and who is to hear all states. */
+void room_window_dump(struct rooms *s, const struct room *r, struct dk_writer *w);
+int room_window_restore(struct rooms *s, struct room *r, struct dk_cursor *c);
 
 /* ---- room_object.c ---- */
 

@@ -27,6 +27,21 @@ static int reserve_check(struct rooms *s, dk_id room, dk_id by, const dk_str *ui
 	return 0;
 }
 
+static int record_seats(struct rooms *s, dk_id room, enum room_log_kind kind, dk_id by, const dk_str *uids, size_t n,
+			bool must_be_owner, int rc)
+{
+	struct room *r = room_any(s, room);
+
+	if (r && r->recorded)
+		room_record(s, r,
+			    &(struct room_log_event){ .kind = kind,
+						      .uid = s->user->uid(s->user, by),
+						      .uids = room_record_uids(s, uids, n),
+						      .how = must_be_owner,
+						      .outcome = rc });
+	return rc;
+}
+
 static int svc_reserve(struct dk_room *svc, dk_id room, dk_id by, const dk_str *uids, size_t n, bool must_be_owner)
 {
 	struct rooms *s = rooms_of(svc);
@@ -36,7 +51,7 @@ static int svc_reserve(struct dk_room *svc, dk_id room, dk_id by, const dk_str *
 	int rc = reserve_check(s, room, by, uids, n, must_be_owner, &r);
 
 	if (rc)
-		return rc;
+		return record_seats(s, room, ROOM_LOG_RESERVE, by, uids, n, must_be_owner, rc);
 	absent = dk_scratch(s, n * sizeof(*absent));
 	if (!absent)
 		return -ENOMEM;
@@ -46,7 +61,7 @@ static int svc_reserve(struct dk_room *svc, dk_id room, dk_id by, const dk_str *
 	rc = room_store_reserve(&s->store, r, absent, absent_n);
 	if (rc == 0)
 		room_touched(s, r);
-	return rc;
+	return record_seats(s, room, ROOM_LOG_RESERVE, by, uids, n, must_be_owner, rc);
 }
 
 static int svc_cancel_reservation(struct dk_room *svc, dk_id room, dk_id by, const dk_str *uids, size_t n, bool must_be_owner)
@@ -59,7 +74,7 @@ static int svc_cancel_reservation(struct dk_room *svc, dk_id room, dk_id by, con
 		rc = room_store_cancel(&s->store, r, uids, n);
 	if (rc == 0)
 		room_touched(s, r);
-	return rc;
+	return record_seats(s, room, ROOM_LOG_CANCEL, by, uids, n, must_be_owner, rc);
 }
 
 int room_cancel(struct rooms *s, dk_id room, dk_slice list)

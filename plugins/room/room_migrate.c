@@ -202,11 +202,8 @@ static void thaw(struct rooms *s, struct room *r, struct room_move *m)
 	tell_end(s, m, false);
 	for (uint16_t i = 0; i < r->member_n; i++)
 		s->user->move_abort(s->user, r->members[i]);
-	r->phase = ROOM_LIVE;
 	r->waiting = NULL;
-	if (r->ttl_left_ms)
-		room_arm_ttl(s, r, r->ttl_left_ms);
-	r->ttl_left_ms = 0;
+	room_go_on(s, r);
 	s->n.thawed++;
 	room_copies_thawed(s, r);
 	room_let_in(s, list);
@@ -352,6 +349,27 @@ static void too_long(void *self, struct dk_timer *t)
 
 /* ---- freezing ---- */
 
+void room_stand_still(struct rooms *s, struct room *r)
+{
+	room_relay_flush(s, r);
+	room_sync_flush(s, r);
+	r->phase = ROOM_FROZEN;
+	r->ttl_left_ms = dk_timer_armed(&r->ttl) ? (uint32_t)(r->ttl.due_ms - dk_now(s)) + 1 : 0;
+	dk_timer_stop(&r->ttl);
+	if (r->recorded)
+		room_record(s, r, &(struct room_log_event){ .kind = ROOM_LOG_FREEZE });
+}
+
+void room_go_on(struct rooms *s, struct room *r)
+{
+	r->phase = ROOM_LIVE;
+	if (r->ttl_left_ms)
+		room_arm_ttl(s, r, r->ttl_left_ms);
+	r->ttl_left_ms = 0;
+	if (r->recorded)
+		room_record(s, r, &(struct room_log_event){ .kind = ROOM_LOG_THAW });
+}
+
 static int send_state(struct rooms *s, struct room *r, struct room_move *m)
 {
 	dk_str asker = s->user->uid(s->user, m->asker);
@@ -395,14 +413,10 @@ static void freeze(struct rooms *s, struct room *r, struct room_move *m)
 	dk_id room = r->handle;
 	int rc;
 
-	room_relay_flush(s, r);
-	room_sync_flush(s, r);
-	r->phase = ROOM_FROZEN;
+	room_stand_still(s, r);
 	m->frozen_us = dk_now_us(s);
 	m->made = false;
 	m->id = r->id;
-	r->ttl_left_ms = dk_timer_armed(&r->ttl) ? (uint32_t)(r->ttl.due_ms - dk_now(s)) + 1 : 0;
-	dk_timer_stop(&r->ttl);
 	dk_timer_start(s, &m->timer, limits_ms[m->tries], 0, too_long);
 	rc = send_state(s, r, m);
 	if (rc == 0)

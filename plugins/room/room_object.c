@@ -74,17 +74,49 @@ void room_objects_joined(struct rooms *s, struct room *r, dk_id user)
 
 /* ---- changing and looking ---- */
 
+/* before: the fields as they came. */
+static int record_update(struct rooms *s, struct room *r, enum dk_room_object_mode mode, dk_str name,
+			 const struct dk_room_field *before, size_t n, bool reliable, int rc)
+{
+	size_t cap = 0;
+	struct dk_writer w;
+
+	for (size_t i = 0; i < n; i++)
+		cap += 2 + before[i].name.n + 8;
+	w = dk_writer_on(dk_scratch(s, cap + 1), cap);
+	for (size_t i = 0; i < n; i++) {
+		dk_wr_bytes16(&w, dk_slice_of(before[i].name));
+		dk_wr_f64(&w, before[i].value);
+	}
+	room_record(s, r,
+		    &(struct room_log_event){ .kind = ROOM_LOG_OBJECT,
+					      .name = name,
+					      .how = (uint8_t)mode,
+					      .bytes = dk_written(&w),
+					      .more = reliable ? dk_slice_n("", 1) : dk_slice_n("", 0),
+					      .outcome = rc });
+	return rc;
+}
+
 /* fields end as what they are. */
 static int update(struct rooms *s, struct room *r, enum dk_room_object_mode mode, dk_str name, struct dk_room_field *fields,
 		  size_t n, bool reliable)
 {
+	struct dk_room_field *before = NULL;
 	int rc;
 
 	if (!r->objects)
 		r->objects = dk_alloc(s, sizeof(*r->objects));
 	if (!r->objects)
 		return -ENOMEM;
+	if (r->recorded && n) {
+		before = dk_scratch(s, n * sizeof(*before));
+		if (before)
+			memcpy(before, fields, n * sizeof(*before));
+	}
 	rc = room_objects_update(s, r->objects, mode, name, fields, n);
+	if (r->recorded)
+		record_update(s, r, mode, name, before ? before : fields, n, reliable, rc);
 	if (rc) {
 		s->n.objects_refused++;
 		return rc;
@@ -104,10 +136,12 @@ static int svc_update_object(struct dk_room *svc, dk_id room, enum dk_room_objec
 	struct dk_room_field copy[DK_ROOM_FIELDS_MAX];
 	char text[DK_ROOM_OBJECT_NAME_MAX]; /* it may be the name of the very object that goes */
 
-	if (!r)
-		return room_why_not(s, room);
-	if (n > DK_ROOM_FIELDS_MAX || name.n > sizeof(text))
-		return -EINVAL;
+	if (!r || n > DK_ROOM_FIELDS_MAX || name.n > sizeof(text)) {
+		int rc = r ? -EINVAL : room_why_not(s, room);
+
+		r = room_any(s, room);
+		return r && r->recorded ? record_update(s, r, mode, name, fields, n, reliable, rc) : rc;
+	}
 	if (name.n)
 		memcpy(text, name.p, name.n);
 	if (n)

@@ -16,12 +16,6 @@
 static const struct props_limits most = { DK_ROOM_PROPS_MAX, DK_ROOM_PROP_BYTES_MAX };
 static const struct props_limits no_limits = { UINT32_MAX, UINT32_MAX };
 
-/* An update under way, on the stack of svc_update(). */
-struct room_edit {
-	struct props before;
-	bool copied; /* something has changed since */
-};
-
 /* ---- telling ---- */
 
 static bool tell_of_change(struct rooms *s, dk_id room)
@@ -64,9 +58,33 @@ static int about_to_change(struct rooms *s, struct room *r)
 	return rc;
 }
 
-static int refused(struct rooms *s, int rc)
+static void record_change(struct rooms *s, struct room *r, enum room_log_kind kind, dk_str name, const struct dk_value *value,
+			  int64_t delta, int rc)
+{
+	struct room_log_event e = { .kind = kind, .name = name, .delta = delta, .outcome = rc };
+
+	if (value)
+		e.value = *value;
+	room_record(s, r, &e);
+}
+
+/* What came of an attempt to change one. */
+static int outcome(struct rooms *s, struct room *r, enum room_log_kind kind, dk_str name, const struct dk_value *value,
+		   int64_t delta, int rc)
 {
 	s->n.props_refused += rc == DK_FULL || rc == DK_REFUSED || rc == -EINVAL;
+	if (r->recorded)
+		record_change(s, r, kind, name, value, delta, rc);
+	return rc;
+}
+
+static int not_live(struct rooms *s, dk_id room, enum room_log_kind kind, dk_str name, const struct dk_value *value, int64_t delta)
+{
+	struct room *r = room_any(s, room);
+	int rc = room_why_not(s, room);
+
+	if (r && r->recorded)
+		record_change(s, r, kind, name, value, delta, rc);
 	return rc;
 }
 
@@ -77,12 +95,12 @@ static int svc_set(struct dk_room *svc, dk_id room, dk_str name, const struct dk
 	int rc;
 
 	if (!r)
-		return room_why_not(s, room);
+		return not_live(s, room, ROOM_LOG_SET, name, value, 0);
 	rc = about_to_change(s, r);
 	if (rc == 0)
 		rc = props_set(s, &r->props, &most, name, value);
-	if (rc || r->edit)
-		return refused(s, rc);
+	if (outcome(s, r, ROOM_LOG_SET, name, value, 0, rc) || r->edit)
+		return rc;
 	room_touched(s, r);
 	if (tell_of_change(s, room))
 		tell_of_property(s, room, name, value);
@@ -97,16 +115,17 @@ static int svc_incr(struct dk_room *svc, dk_id room, dk_str name, int64_t delta,
 	int rc;
 
 	if (!r)
-		return room_why_not(s, room);
+		return not_live(s, room, ROOM_LOG_INCR, name, NULL, delta);
 	rc = about_to_change(s, r);
 	if (rc == 0)
 		rc = props_incr(s, &r->props, &most, name, delta, &v.as.i);
-	if (rc)
-		return refused(s, rc);
+	if (rc == 0 && !r->edit)
+		room_refresh(s, r);
+	if (outcome(s, r, ROOM_LOG_INCR, name, NULL, delta, rc))
+		return rc;
 	*ret_value = v.as.i;
 	if (r->edit)
 		return 0;
-	room_refresh(s, r);
 	room_touched(s, r);
 	if (tell_of_change(s, room))
 		tell_of_property(s, room, name, &v);
@@ -120,11 +139,11 @@ static int svc_unset(struct dk_room *svc, dk_id room, dk_str name)
 	int rc;
 
 	if (!r)
-		return room_why_not(s, room);
+		return not_live(s, room, ROOM_LOG_UNSET, name, NULL, 0);
 	rc = about_to_change(s, r);
 	if (rc == 0)
 		rc = props_unset(s, &r->props, name);
-	if (rc || r->edit)
+	if (outcome(s, r, ROOM_LOG_UNSET, name, NULL, 0, rc) || r->edit)
 		return rc;
 	room_touched(s, r);
 	if (tell_of_change(s, room))
@@ -231,6 +250,12 @@ static void tell_of_all(struct rooms *s, dk_id room, dk_slice names)
 	}
 }
 
+static void record_updated(struct rooms *s, struct room *r, bool yes)
+{
+	if (r->recorded)
+		room_record(s, r, &(struct room_log_event){ .kind = ROOM_LOG_UPDATED, .how = yes });
+}
+
 /* It changes for good: room for the names of all that there was, and is. */
 static int conclude(struct rooms *s, struct room *r, struct props *before)
 {
@@ -245,6 +270,7 @@ static int conclude(struct rooms *s, struct room *r, struct props *before)
 	write_differences(&r->props, before, true, &w);
 	write_differences(before, &r->props, false, &w);
 	props_clear(s, before);
+	record_updated(s, r, true);
 	if (dk_written(&w).n) {
 		room_touched(s, r);
 		if (tell_of_change(s, room))
@@ -256,44 +282,57 @@ static int conclude(struct rooms *s, struct room *r, struct props *before)
 
 static void take_back(struct rooms *s, struct room *r, struct room_edit *e)
 {
-	if (!e->copied)
-		return;
-	props_clear(s, &r->props);
-	r->props = e->before;
+	if (e->copied) {
+		props_clear(s, &r->props);
+		r->props = e->before;
+	}
+	record_updated(s, r, false);
+}
+
+int room_update_begin(struct rooms *s, dk_id room, struct room_edit *e)
+{
+	struct room *r = room_live(s, room);
+	int rc = !r ? room_why_not(s, room) : r->edit ? -EDEADLK : 0;
+
+	*e = (struct room_edit){ .copied = false };
+	room_record_number(s, room, ROOM_LOG_UPDATE, 0, rc);
+	if (rc == 0)
+		r->edit = e;
+	return rc;
+}
+
+int room_update_end(struct rooms *s, dk_id room, struct room_edit *e, bool yes)
+{
+	struct room *r = room_any(s, room);
+	int rc;
+
+	if (!r) { /* it took the room away */
+		props_clear(s, &e->before);
+		return DK_ROOM_GONE;
+	}
+	r->edit = NULL;
+	if (!yes) {
+		take_back(s, r, e);
+		return 0;
+	}
+	if (!e->copied) {
+		room_refresh(s, r);
+		record_updated(s, r, true);
+		return 0;
+	}
+	rc = conclude(s, r, &e->before);
+	if (rc)
+		take_back(s, r, e);
+	return rc;
 }
 
 static int svc_update(struct dk_room *svc, dk_id room, dk_room_update_fn *fn, void *arg)
 {
 	struct rooms *s = rooms_of(svc);
-	struct room *r = room_live(s, room);
-	struct room_edit e = { .copied = false };
-	bool yes;
-	int rc;
+	struct room_edit e;
+	int rc = room_update_begin(s, room, &e);
 
-	if (!r)
-		return room_why_not(s, room);
-	if (r->edit)
-		return -EDEADLK;
-	r->edit = &e;
-	yes = fn(arg, svc, room);
-	r = room_any(s, room);
-	if (!r) { /* it took the room away */
-		props_clear(s, &e.before);
-		return DK_ROOM_GONE;
-	}
-	r->edit = NULL;
-	if (!yes) {
-		take_back(s, r, &e);
-		return 0;
-	}
-	if (!e.copied) {
-		room_refresh(s, r);
-		return 0;
-	}
-	rc = conclude(s, r, &e.before);
-	if (rc)
-		take_back(s, r, &e);
-	return rc;
+	return rc ? rc : room_update_end(s, room, &e, fn(arg, svc, room));
 }
 
 /* ---- commands of clients: bytes by name ---- */
@@ -359,7 +398,7 @@ int room_on_update_props(struct rooms *s, struct dk_call *call, struct dk_list n
 	r = sync ? room_live(s, room) : NULL;
 	if (r) {
 		room_push_props_encode(&w, names, dk_str_n(r->id.c, DK_ID52_LEN), values);
-		room_relay(s, r, ROOM_VER, ROOM_CMD_PROPS_SYNC, dk_written(&w), true);
+		room_relay_own(s, r, ROOM_CMD_PROPS_SYNC, dk_written(&w), true);
 	}
 	return room_on_update_props_answer(call);
 }
@@ -382,7 +421,7 @@ int room_on_incr_prop(struct rooms *s, struct dk_call *call, int64_t delta, dk_s
 	r = sync ? room_live(s, room) : NULL;
 	if (r) {
 		room_push_incr_encode(&w, name, dk_str_n(r->id.c, DK_ID52_LEN), value);
-		room_relay(s, r, ROOM_VER, ROOM_CMD_INCR_PROP, dk_written(&w), true);
+		room_relay_own(s, r, ROOM_CMD_INCR_PROP, dk_written(&w), true);
 	}
 	return room_on_incr_prop_answer(call, value);
 }

@@ -42,6 +42,8 @@ static int svc_relay(struct dk_room *svc, dk_id room, dk_id sender, uint8_t ver,
 	const struct room *r;
 	size_t at = 0, took;
 
+	if (s->recordings)
+		room_record_send(s, room, sender, NULL, 0, ver, cmd, message, reliable, rc);
 	if (rc)
 		return rc;
 	r = room_any(s, room);
@@ -60,6 +62,8 @@ static int svc_relay_to(struct dk_room *svc, dk_id room, dk_id sender, const dk_
 	int rc = check(s, room, sender, message);
 	size_t sent = 0, took = 0;
 
+	if (s->recordings)
+		room_record_send(s, room, sender, to, n, ver, cmd, message, reliable, rc);
 	if (rc)
 		return rc;
 	for (size_t i = 0; i < n; i++) {
@@ -197,6 +201,8 @@ int room_on_relay_profile(struct rooms *s, struct dk_call *call, dk_slice messag
 	if (room_hidden(s, call))
 		return room_refuse_hidden(call);
 	rc = check(s, room, call->user, message);
+	if (s->recordings)
+		room_record_send(s, room, call->user, NULL, 0, ROOM_VER, ROOM_CMD_RELAY_PROFILE, message, reliable, rc);
 	if (rc)
 		return room_refuse_named(call, ROOM_E_OTHER, rc, id);
 	r = room_any(s, room);

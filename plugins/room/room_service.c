@@ -30,6 +30,11 @@ static void end_room(struct rooms *s, struct room *r, enum dk_reason reason)
 	struct dk_room_event ev = { room, &r->id, reason == DK_REASON_MOVED };
 	struct room_waiting *waiting = r->waiting;
 
+	if (r->recorded)
+		room_record_end(s, r, reason == DK_REASON_MOVED		  ? ROOM_END_MOVED
+				      : r->expired			  ? ROOM_END_EXPIRED
+				      : r->member_n || r->allow_empty ? ROOM_END_REMOVED
+								      : ROOM_END_EMPTY);
 	r->phase = ROOM_DYING;
 	r->waiting = NULL;
 	while (r->member_n) {
@@ -86,15 +91,14 @@ static int svc_change_ttl(struct dk_room *svc, dk_id room, uint32_t ttl_s)
 {
 	struct rooms *s = rooms_of(svc);
 	struct room *r = room_live(s, room);
+	int rc = !r ? room_why_not(s, room) : ttl_s ? 0 : DK_ROOM_BAD_PARAMS;
 
-	if (!r)
-		return room_why_not(s, room);
-	if (!ttl_s)
-		return DK_ROOM_BAD_PARAMS;
-	r->ttl_s = ttl_s < DK_ROOM_TTL_MIN_S ? DK_ROOM_TTL_MIN_S : ttl_s;
-	room_refresh(s, r);
-	room_touched(s, r);
-	return 0;
+	if (rc == 0) {
+		r->ttl_s = ttl_s < DK_ROOM_TTL_MIN_S ? DK_ROOM_TTL_MIN_S : ttl_s;
+		room_refresh(s, r);
+		room_touched(s, r);
+	}
+	return room_record_number(s, room, ROOM_LOG_TTL, ttl_s, rc);
 }
 
 /* ---- coming ---- */
@@ -148,27 +152,25 @@ static int create_check(struct rooms *s, dk_id user, const struct dk_room_opts *
 	return user && room_store_of(&s->store, user) ? DK_ROOM_IN_ANOTHER : 0;
 }
 
-static int svc_create(struct dk_room *svc, dk_id user, const struct dk_room_opts *o, dk_id *ret_room)
+int room_make(struct rooms *s, dk_id user, const struct dk_room_opts *o, struct room **ret_room)
 {
-	struct rooms *s = rooms_of(svc);
 	uint8_t least = (uint8_t)room_conf(s)->replicas, replicas = o->replicas > least ? o->replicas : least, backup_n;
 	struct dk_addr backups[ROOM_BACKUPS_MAX] = { { .family = 0 } };
 	struct dk_id52 id;
 	struct room *r;
-	dk_id room;
 	int rc = create_check(s, user, o);
 
 	if (rc)
-		goto refused;
+		return rc;
 	dk_id52_new(s, &id);
 	backup_n = room_choose_backups(s, user, replicas, &id, backups);
 	rc = room_store_add(&s->store, &id, o->max_members, &r);
 	if (rc)
-		goto refused;
+		return rc;
 	rc = room_sync_by_option(s, r);
 	if (rc) {
 		room_store_remove(&s->store, r);
-		goto refused;
+		return rc;
 	}
 	r->replicas = replicas;
 	r->backup_n = backup_n;
@@ -179,11 +181,27 @@ static int svc_create(struct dk_room *svc, dk_id user, const struct dk_room_opts
 	r->created_s = room_unix_s(s);
 	r->owner = user;
 	r->epoch = 1;
-	room = r->handle;
 	if (!o->join)
 		room_arm_ttl(s, r, (uint64_t)r->ttl_s * 1000);
 	s->n.created++;
 	room_count(s);
+	*ret_room = r;
+	return 0;
+}
+
+static int svc_create(struct dk_room *svc, dk_id user, const struct dk_room_opts *o, dk_id *ret_room)
+{
+	struct rooms *s = rooms_of(svc);
+	struct dk_id52 id;
+	struct room *r;
+	dk_id room;
+	int rc = room_make(s, user, o, &r);
+
+	if (rc)
+		goto refused;
+	id = r->id;
+	room = r->handle;
+	s->making = o;
 	dk_emit(&s->svc.created, &((struct dk_room_event){ room, &r->id, false }));
 	r = o->join ? room_live(s, room) : NULL;
 	if (r) {
@@ -229,6 +247,19 @@ static int ask_and_sit(struct rooms *s, dk_id room, dk_id user, struct dk_room_j
 	return rc;
 }
 
+static int refused_join(struct rooms *s, dk_id room, dk_id user, int rc)
+{
+	struct room *r = room_any(s, room);
+
+	if (r && r->recorded)
+		room_record(s, r,
+			    &(struct room_log_event){ .kind = ROOM_LOG_JOIN,
+						      .uid = s->user->uid(s->user, user),
+						      .number = room_pace_ahead(s, user),
+						      .outcome = rc });
+	return rc;
+}
+
 int room_enter(struct rooms *s, dk_id room, dk_id user, dk_slice message, bool *ret_new_owner)
 {
 	struct dk_room_join ask = { .room = room, .user = user, .message = message };
@@ -238,15 +269,16 @@ int room_enter(struct rooms *s, dk_id room, dk_id user, dk_slice message, bool *
 	int rc;
 
 	if (!r)
-		return room_why_not(s, room);
+		return refused_join(s, room, user, room_why_not(s, room));
 	if (!s->user->exists(s->user, user))
-		return DK_GONE;
+		return refused_join(s, room, user, DK_GONE);
 	in = room_store_of(&s->store, user);
 	if (in)
-		return in == room ? DK_EXISTS : DK_ROOM_IN_ANOTHER;
+		return refused_join(s, room, user, in == room ? DK_EXISTS : DK_ROOM_IN_ANOTHER);
 	ask.uid = s->user->uid(s->user, user);
 	rc = ask_and_sit(s, room, user, &ask, &owner);
 	if (rc) {
+		refused_join(s, room, user, rc);
 		dk_emit(&s->svc.join_failed, &ask);
 		return rc;
 	}
@@ -326,15 +358,28 @@ static void go(struct rooms *s, struct room *r, dk_id user, enum dk_reason reaso
 		discard(s, r);
 }
 
+static int refused_to_go(struct rooms *s, dk_id room, dk_id user, int rc)
+{
+	struct room *r = room_any(s, room);
+
+	if (r && r->recorded)
+		room_record(s, r,
+			    &(struct room_log_event){ .kind = ROOM_LOG_LEAVE,
+						      .uid = s->user->uid(s->user, user),
+						      .how = DK_REASON_CLIENT,
+						      .outcome = rc });
+	return rc;
+}
+
 static int svc_leave(struct dk_room *svc, dk_id room, dk_id user, uint8_t ver, uint16_t cmd, dk_slice message)
 {
 	struct rooms *s = rooms_of(svc);
 	struct room *r = room_live(s, room);
 
 	if (!r)
-		return room_why_not(s, room);
+		return refused_to_go(s, room, user, room_why_not(s, room));
 	if (room_store_of(&s->store, user) != room)
-		return DK_ROOM_NOT_MEMBER;
+		return refused_to_go(s, room, user, DK_ROOM_NOT_MEMBER);
 	go(s, r, user, DK_REASON_CLIENT, &(struct farewell){ .ver = ver, .cmd = cmd, .message = message });
 	return 0;
 }
@@ -400,14 +445,19 @@ static int svc_broadcast(struct dk_room *svc, dk_id room, dk_id sender, uint8_t 
 {
 	struct rooms *s = rooms_of(svc);
 	struct room *r = room_live(s, room);
+	int rc = 0;
 
 	if (!r)
-		return room_why_not(s, room);
-	if (room_store_of(&s->store, sender) != room)
-		return DK_ROOM_NOT_MEMBER;
-	if (message.n > (size_t)room_conf(s)->max_message)
-		return DK_TOO_LONG;
+		rc = room_why_not(s, room);
+	else if (room_store_of(&s->store, sender) != room)
+		rc = DK_ROOM_NOT_MEMBER;
+	else if (message.n > (size_t)room_conf(s)->max_message)
+		rc = DK_TOO_LONG;
+	if (rc)
+		return room_record_say(s, room, sender, ver, cmd, message, reliable, rc);
 	room_relay(s, r, ver, cmd, message, reliable);
+	if (r->recorded)
+		room_record_say(s, room, sender, ver, cmd, message, reliable, 0);
 	tell_of_message(s, room, sender, ver, cmd, message);
 	return 0;
 }
@@ -432,13 +482,18 @@ static int svc_message(struct dk_room *svc, dk_id room, dk_id sender, const dk_i
 		       dk_slice message, bool reliable)
 {
 	struct rooms *s = rooms_of(svc);
+	int rc = 0;
 
 	if (!room_live(s, room))
-		return room_why_not(s, room);
-	if (room_store_of(&s->store, sender) != room)
-		return DK_ROOM_NOT_MEMBER;
-	if (message.n > (size_t)room_conf(s)->max_message)
-		return DK_TOO_LONG;
+		rc = room_why_not(s, room);
+	else if (room_store_of(&s->store, sender) != room)
+		rc = DK_ROOM_NOT_MEMBER;
+	else if (message.n > (size_t)room_conf(s)->max_message)
+		rc = DK_TOO_LONG;
+	if (s->recordings)
+		room_record_send(s, room, sender, to, n, ver, cmd, message, reliable, rc);
+	if (rc)
+		return rc;
 	to_some(s, room, to, n, ver, cmd, message, reliable);
 	tell_of_message(s, room, sender, ver, cmd, message);
 	return 0;
@@ -449,15 +504,20 @@ static int svc_announce(struct dk_room *svc, dk_id room, const dk_id *to, size_t
 {
 	struct rooms *s = rooms_of(svc);
 	struct room *r = room_live(s, room);
+	int rc = !r ? room_why_not(s, room) : message.n > (size_t)room_conf(s)->max_message ? DK_TOO_LONG : 0;
 
-	if (!r)
-		return room_why_not(s, room);
-	if (message.n > (size_t)room_conf(s)->max_message)
-		return DK_TOO_LONG;
+	if (to && s->recordings)
+		room_record_send(s, room, 0, to, n, ver, cmd, message, reliable, rc);
+	else if (rc)
+		room_record_say(s, room, 0, ver, cmd, message, reliable, rc);
+	if (rc)
+		return rc;
 	if (to)
 		to_some(s, room, to, n, ver, cmd, message, reliable);
 	else
 		room_relay(s, r, ver, cmd, message, reliable);
+	if (!to && r->recorded)
+		room_record_say(s, room, 0, ver, cmd, message, reliable, 0);
 	tell_of_message(s, room, 0, ver, cmd, message);
 	return 0;
 }

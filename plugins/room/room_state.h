@@ -21,13 +21,15 @@
 
 #include "plugins/listing.h"
 #include "room_alias.h"
+#include "room_log.h"
 #include "room_pack.h"
+#include "room_play.h"
 #include "room_rows.h"
 #include "room_store.h"
 
 struct room_conf {
 	int64_t max_rooms, max_message, max_chat, chat_history, chat_rate, replicas, copy_bytes, support_rooms, support_bytes;
-	int64_t record_bytes, record_rooms;
+	int64_t record_bytes, record_rooms, record_max;
 	const char *record_dir;
 	bool record, record_keep;
 	int64_t max_states, state_interval_ms;
@@ -36,6 +38,7 @@ struct room_conf {
 };
 
 #define ROOM_ATTACHMENTS_MAX 32
+#define ROOM_CLOCK_OWNERS_MAX 32
 
 struct room_attachment {
 	void *self;
@@ -127,13 +130,13 @@ struct rooms {
 	struct dk_http *http; /* room_http.c; NULL: there is none */
 	struct room_wish *wishes;
 	struct room_recording *recordings; /* room_record.c */
-	struct {
-		int (*reserve)(struct dk_room *svc, dk_id room, dk_id by, const dk_str *uids, size_t n, bool must_be_owner);
-		int (*cancel)(struct dk_room *svc, dk_id room, dk_id by, const dk_str *uids, size_t n, bool must_be_owner);
-		int (*change_ttl)(struct dk_room *svc, dk_id room, uint32_t ttl_s);
-		int (*incr)(struct dk_room *svc, dk_id room, dk_str name, int64_t delta, int64_t *ret_value);
-	} unrecorded; /* the service's own functions, where recorded ones stand before them */
 	bool checks_due;
+	const struct dk_room_opts *making; /* while `created` is told of a room of this node */
+	uint64_t wall_ms; /* for recordings: the wall clock stands there; 0 = it goes */
+	uint64_t grid_ms; /* ahead of this node's clock: that of a recording that is played */
+	struct dk_room_play playing;
+	struct room_play *play; /* room_play.c; NULL: this is no recording */
+	void *clock_owners[ROOM_CLOCK_OWNERS_MAX]; /* room_clock.c: as recordings number them */
 	struct {
 		uint64_t created, refused, discarded, joined, left, cut_off, vetoed, full;
 		uint64_t sent_to_join, came_to_join, holds_lapsed;
@@ -143,8 +146,8 @@ struct rooms {
 			objects_refused;
 		struct dk_histogram frozen;
 		uint64_t random_created, random_joined, random_again, registered, list_refused, http_created, http_refused;
-		uint64_t record_rounds, record_skipped, record_failed;
-		int64_t recordings;
+		uint64_t record_rounds, record_skipped, record_full, record_failed;
+		int64_t recordings, record_bytes;
 		uint64_t messages, relays, chats, chat_refused, clock_ticks, bytes, ticks, pushes, lost, early;
 		int64_t rooms, members, copies, copy_bytes, listed;
 	} n;
@@ -181,9 +184,20 @@ static inline int room_why_not(const struct rooms *s, dk_id room)
 	return r && r->phase == ROOM_FROZEN ? DK_ROOM_MOVING : DK_ROOM_GONE;
 }
 
+static inline uint64_t room_unix_ms(struct rooms *s)
+{
+	return s->wall_ms ? s->wall_ms : dk_wall_ns(s) / 1000000u;
+}
+
 static inline uint32_t room_unix_s(struct rooms *s)
 {
-	return (uint32_t)(dk_wall_ns(s) / 1000000000u);
+	return (uint32_t)(room_unix_ms(s) / 1000u);
+}
+
+/* When something of the room that ticks every interval_ms ticks next: from now, in ms. */
+static inline uint32_t room_due(const struct rooms *s, const struct room *r, uint32_t interval_ms)
+{
+	return gather_due(dk_now(s) + s->grid_ms, r->grid, interval_ms);
 }
 
 static inline void room_count(struct rooms *s)
@@ -195,6 +209,8 @@ static inline void room_count(struct rooms *s)
 /* ---- room_service.c ---- */
 
 void room_service_init(struct rooms *s);
+/* A room that nobody has heard of yet. As svc.create. */
+int room_make(struct rooms *s, dk_id user, const struct dk_room_opts *o, struct room **ret_room);
 void room_look_init(struct rooms *s); /* room_look.c */
 uint32_t room_fit_interval(const struct rooms *s, uint32_t ms);
 void room_arm_ttl(struct rooms *s, struct room *r, uint64_t ms);
@@ -281,6 +297,13 @@ bool room_is_coming(struct rooms *s, dk_id user);
 bool room_never_came(struct rooms *s, dk_id user);
 /* Seats of the room are kept for some who are on the way. */
 bool room_holds(const struct rooms *s, dk_id room);
+/* For recordings, and those that are played. */
+int room_keep_seat(struct rooms *s, struct room *r, dk_str uid);
+void room_give_back(struct rooms *s, dk_id room, dk_str uid); /* none is fine */
+int room_sit(struct rooms *s, struct room *r, dk_id user, uint16_t cmd, dk_slice message);
+void room_arrived(struct rooms *s, dk_id user);
+void room_coming_dump(struct rooms *s, const struct room *r, struct dk_writer *w);
+int room_coming_restore(struct rooms *s, struct room *r, struct dk_cursor *c);
 void room_arrive_fini(struct rooms *s);
 
 /* ---- room_migrate.c: a room that leaves ---- */
@@ -304,6 +327,9 @@ void room_let_in(struct rooms *s, struct room_waiting *list);
 /* Such a call from the start: its payload is that of the first time. A call that is over is fine. */
 void room_join_again(struct rooms *s, dk_id call);
 void room_move_free(struct rooms *s, struct room *r);
+/* What freezing and thawing do to the room itself. */
+void room_stand_still(struct rooms *s, struct room *r);
+void room_go_on(struct rooms *s, struct room *r);
 
 /* ---- room_pick.c: nodes ---- */
 
@@ -405,8 +431,31 @@ void room_support_fini(struct rooms *s);
 /* ---- room_record.c ---- */
 
 void room_record_configure(const struct room_conf *c, struct dk_report *rep);
-int room_record_init(struct rooms *s); /* after what sets the functions of the service, before others listen */
+int room_record_init(struct rooms *s); /* before others listen */
+void room_record_reload(struct rooms *s);
 void room_record_fini(struct rooms *s);
+/* Of a room that is recorded (r->recorded); uids of users are those that they have now. */
+void room_record(struct rooms *s, struct room *r, const struct room_log_event *e);
+/* The same by handle, of an input that is a number at most; nothing where the room is gone or not recorded. Returns rc. */
+int room_record_number(struct rooms *s, dk_id room, enum room_log_kind kind, uint32_t number, int rc);
+/* Writes {u16 length, uid}* of users, or of texts; list.n is n. Empty without memory. */
+struct dk_list room_record_users(struct rooms *s, const dk_id *users, size_t n);
+struct dk_list room_record_uids(struct rooms *s, const dk_str *uids, size_t n);
+/* A command that ended before the room: at room_refusal_again(). Returns rc. */
+int room_record_refusal(struct rooms *s, dk_id room, dk_id user, enum room_log_refusal how, int rc);
+/* A message to all after it was said, or refused; one to some, or a relay, which change nothing. They return rc. */
+int room_record_say(struct rooms *s, dk_id room, dk_id sender, uint8_t ver, uint16_t cmd, dk_slice message, bool reliable, int rc);
+int room_record_send(struct rooms *s, dk_id room, dk_id sender, const dk_id *to, size_t n, uint8_t ver, uint16_t cmd,
+		     dk_slice message, bool reliable, int rc);
+void room_record_end(struct rooms *s, struct room *r, enum room_log_end how);
+
+/* ---- room_play.c ---- */
+
+void room_play_init(struct rooms *s);
+void room_play_fini(struct rooms *s);
+/* A part of a plugin that is not here, in a recording that is played. Returns DK_NOT_FOUND where none is played. */
+int room_play_keep_part(struct rooms *s, const struct room_image_part *p);
+void room_play_pack_parts(struct rooms *s, struct dk_writer *w);
 
 /* ---- room_http.c ---- */
 
@@ -429,6 +478,8 @@ void room_carry_init(struct rooms *s);
 /* All of a room. The bytes are valid until the next call. Returns 0 or <0, after logging. */
 int room_pack(struct rooms *s, const struct room *r, dk_slice *ret_bytes);
 uint64_t room_state_hash(struct rooms *s, dk_slice state);
+/* That part of what a plugin keeps of the room. Returns as its unpack(), or DK_NOT_FOUND: no plugin keeps any of that name. */
+int room_unpack_part(struct rooms *s, const struct room *r, dk_str name, uint16_t version, dk_slice bytes);
 /* The room lives here now: whoever knows it by an old id finds it. */
 void room_know_by_old_ids(struct rooms *s, const struct room *r);
 /* A room with that id, landing: without members, owner and timers. Returns 0, DK_FULL, DK_REFUSED (a plugin's part) or <0. */
@@ -445,23 +496,39 @@ int room_chat_init(struct rooms *s);
 int room_chat_remember(struct rooms *s, struct room *r, dk_str uid, dk_str text, uint64_t at_ms);
 void room_chat_free(struct rooms *s, struct room *r);
 void room_chat_fini(struct rooms *s);
+/* For how many ms it has spoken ahead. */
+uint32_t room_pace_ahead(struct rooms *s, dk_id user);
+void room_pace_set(struct rooms *s, dk_id user, uint32_t ahead_ms);
+void room_pace_dump(struct rooms *s, const struct room *r, struct dk_writer *w);
+int room_pace_restore(struct rooms *s, struct room *r, struct dk_cursor *c);
 
 /* ---- room_clock.c ---- */
 
 void room_clock_init(struct rooms *s);
 /* The room ends here: their owners are told. */
 void room_clocks_end(struct room *r);
+/* In a recording that is played: owners are numbers, and part of the name; nothing is called. */
+int room_clock_play(struct rooms *s, dk_id room, uint8_t owner, dk_str name, uint32_t every_s);
+int room_clock_play_stop(struct rooms *s, dk_id room, uint8_t owner, dk_str name);
+struct dk_timer *room_clock_timer(struct rooms *s, struct room *r, uint8_t owner, dk_str name); /* NULL = none */
+void room_clocks_dump(struct rooms *s, const struct room *r, struct dk_writer *w);
+int room_clocks_restore(struct rooms *s, struct room *r, struct dk_cursor *c);
 
 /* ---- room_relay.c ---- */
 
 /* To all members, now or with the room's next tick. */
 void room_relay(struct rooms *s, struct room *r, uint8_t ver, uint16_t cmd, dk_slice message, bool reliable);
+/* The same of a push that no function of the service makes. */
+void room_relay_own(struct rooms *s, struct room *r, uint16_t cmd, dk_slice message, bool reliable);
 /* To all members, now, after what waits. */
 void room_relay_now(struct rooms *s, struct room *r, uint8_t ver, uint16_t cmd, dk_slice message, bool reliable);
 /* Sends what waits. Called before every change of members, so that each hears exactly what was said while it was there. */
 void room_relay_flush(struct rooms *s, struct room *r);
 /* Forgets what waits. */
 void room_relay_drop(struct rooms *s, struct room *r);
+void room_relay_arm(struct rooms *s, struct room *r, uint32_t in_ms);
+void room_waiting_dump(struct rooms *s, const struct room *r, struct dk_writer *w);
+int room_waiting_restore(struct rooms *s, struct room *r, struct dk_cursor *c);
 void room_relay_init(struct rooms *s);
 void room_relay_fini(struct rooms *s);
 

@@ -169,6 +169,12 @@ int room_states_put(void *self, struct dk_pool *pool, struct room_states *v, uin
 	return 0;
 }
 
+void room_states_mark(struct room_states *v, struct room_state *st, bool must_arrive)
+{
+	st->must_arrive = must_arrive;
+	change(v, st);
+}
+
 void room_states_remove(struct room_states *v, struct room_state *st)
 {
 	if (st->gone)

@@ -64,6 +64,8 @@ int room_states_set(void *self, struct dk_pool *pool, struct room_states *v, uin
 /* As it was on another node: it counts as the newest one, but not as changed. The same outcomes, and -EEXIST. */
 int room_states_put(void *self, struct dk_pool *pool, struct room_states *v, uint32_t max, uint32_t hash, dk_slice key,
 		    dk_slice value, bool reliable, struct room_state **ret_state);
+/* It counts as changed in this window, after those that changed before. */
+void room_states_mark(struct room_states *v, struct room_state *st, bool must_arrive);
 /* It is gone, and that is a change. */
 void room_states_remove(struct room_states *v, struct room_state *st);
 /* The first of this window's changes, or NULL; it counts as told then, and the caller gives back one that is gone. */

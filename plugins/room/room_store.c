@@ -102,6 +102,7 @@ int room_store_add(struct room_store *s, const struct dk_id52 *id, uint16_t max,
 	}
 	r->id = *id;
 	r->handle = handle;
+	r->grid = dk_id_slot(handle);
 	r->max = max;
 	*ret_room = r;
 	return 0;

@@ -42,6 +42,7 @@ struct room {
 	uint8_t phase; /* enum room_phase */
 	bool allow_empty;
 	uint32_t interval_ms;
+	bool recorded; /* room_record.c */
 	struct gather gathered; /* room_relay.c: what waits for the tick */
 	struct dk_timer tick;
 	struct dk_id52 id;
@@ -52,6 +53,7 @@ struct room {
 	uint8_t replicas, backup_n; /* wanted, and where they are */
 	struct dk_addr backups[ROOM_BACKUPS_MAX];
 	dk_id handle, owner;
+	uint32_t grid; /* of its ticks: a phase of its own */
 	struct room_reservation *reserved;
 	uint16_t reserved_n, reserved_cap, attached_n;
 	void **attached; /* room_keep.c: by plugin */

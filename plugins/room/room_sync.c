@@ -104,6 +104,12 @@ static void tell_all(struct rooms *s, const struct room_sync *y, const dk_id *to
 	push(s, y, &l, RELIABLE, to, n, true);
 }
 
+static void record_timer(struct rooms *s, struct room *r, enum room_log_timer which)
+{
+	if (r->recorded)
+		room_record(s, r, &(struct room_log_event){ .kind = ROOM_LOG_TIMER, .how = (uint8_t)which });
+}
+
 static void on_tick(void *self, struct dk_timer *t)
 {
 	struct rooms *s = self;
@@ -111,12 +117,18 @@ static void on_tick(void *self, struct dk_timer *t)
 
 	s->n.state_ticks++;
 	room_sync_flush(s, y->r);
+	record_timer(s, y->r, ROOM_TIMER_WINDOW);
+}
+
+void room_sync_arm_in(struct rooms *s, struct room_sync *y, uint32_t in_ms)
+{
+	dk_timer_start(s, &y->tick, in_ms, 0, on_tick);
 }
 
 void room_sync_arm(struct rooms *s, struct room_sync *y)
 {
 	if (!dk_timer_armed(&y->tick))
-		dk_timer_start(s, &y->tick, gather_due(dk_now(s), dk_id_slot(y->r->handle), y->o.interval_ms), 0, on_tick);
+		room_sync_arm_in(s, y, room_due(s, y->r, y->o.interval_ms));
 }
 
 /* ---- lapsing ---- */
@@ -129,6 +141,7 @@ static void on_lapse(void *self, struct dk_timer *t)
 
 	if (y->r->phase != ROOM_LIVE) {
 		dk_timer_start(s, t, AGAIN_MS, 0, on_lapse);
+		record_timer(s, y->r, ROOM_TIMER_LAPSE);
 		return;
 	}
 	while (y->v.oldest && y->v.oldest->due_ms <= dk_now(s)) {
@@ -142,6 +155,7 @@ static void on_lapse(void *self, struct dk_timer *t)
 	}
 	if (y->v.oldest)
 		dk_timer_start(s, t, y->v.oldest->due_ms - dk_now(s), 0, on_lapse);
+	record_timer(s, y->r, ROOM_TIMER_LAPSE);
 }
 
 void room_sync_arm_lapse(struct rooms *s, struct room_sync *y)
@@ -177,6 +191,7 @@ static void greet_all(void *self, struct dk_timer *t)
 
 	if (y->r->phase != ROOM_LIVE) { /* it goes on here, or elsewhere, where all are told */
 		dk_timer_start(s, t, AGAIN_MS, 0, greet_all);
+		record_timer(s, y->r, ROOM_TIMER_GREET);
 		return;
 	}
 	for (uint16_t i = 0; i < y->late_n; i++) {
@@ -187,6 +202,7 @@ static void greet_all(void *self, struct dk_timer *t)
 	}
 	y->late_n = left;
 	arm_greet(s, y);
+	record_timer(s, y->r, ROOM_TIMER_GREET);
 }
 
 /* In a moment that member hears all states. Without memory it hears them now. */
@@ -238,6 +254,25 @@ void room_sync_left(struct rooms *s, struct room *r, dk_id user)
 
 /* ---- setting ---- */
 
+static int record_set(struct rooms *s, struct room *r, dk_slice key, dk_slice value, dk_id linked, bool reliable, int rc)
+{
+	room_record(s, r,
+		    &(struct room_log_event){ .kind = ROOM_LOG_STATE_SET,
+					      .uid = s->user->uid(s->user, linked),
+					      .bytes = key,
+					      .more = value,
+					      .how = (uint8_t)(reliable | (linked != 0) << 1),
+					      .outcome = rc });
+	return rc;
+}
+
+static int refused_set(struct rooms *s, dk_id room, dk_slice key, dk_slice value, dk_id linked, bool reliable, int rc)
+{
+	struct room *r = room_any(s, room);
+
+	return r && r->recorded ? record_set(s, r, key, value, linked, reliable, rc) : rc;
+}
+
 int room_sync_set(struct rooms *s, struct room *r, dk_slice key, dk_slice value, dk_id linked, bool reliable)
 {
 	struct room_sync *y = r->sync;
@@ -255,7 +290,7 @@ int room_sync_set(struct rooms *s, struct room *r, dk_slice key, dk_slice value,
 				     value, reliable, &st);
 	if (rc) {
 		s->n.states_refused++;
-		return rc;
+		return r->recorded ? record_set(s, r, key, value, linked, reliable, rc) : rc;
 	}
 	s->n.states_set++;
 	st->user = linked;
@@ -264,7 +299,7 @@ int room_sync_set(struct rooms *s, struct room *r, dk_slice key, dk_slice value,
 	room_sync_arm(s, y);
 	if (reliable)
 		room_touched(s, r);
-	return 0;
+	return r->recorded ? record_set(s, r, key, value, linked, reliable, 0) : 0;
 }
 
 static int svc_set_state(struct dk_room *svc, dk_id room, dk_slice key, dk_slice value, dk_id linked, bool reliable)
@@ -272,7 +307,8 @@ static int svc_set_state(struct dk_room *svc, dk_id room, dk_slice key, dk_slice
 	struct rooms *s = rooms_of(svc);
 	struct room *r = room_live(s, room);
 
-	return r ? room_sync_set(s, r, key, value, linked, reliable) : room_why_not(s, room);
+	return r ? room_sync_set(s, r, key, value, linked, reliable)
+		 : refused_set(s, room, key, value, linked, reliable, room_why_not(s, room));
 }
 
 static struct room_state *find(struct rooms *s, const struct room *r, dk_slice key)
@@ -292,10 +328,9 @@ static int svc_upsert_state(struct dk_room *svc, dk_id room, dk_slice key, dk_id
 	size_t n = 0;
 	dk_slice value;
 
-	if (!r)
-		return room_why_not(s, room);
-	if (!r->sync)
-		return DK_ROOM_NO_STATES;
+	if (!r || !r->sync)
+		return refused_set(s, room, key, dk_slice_n(NULL, 0), linked, reliable,
+				   r ? DK_ROOM_NO_STATES : room_why_not(s, room));
 	st = find(s, r, key);
 	if (st) {
 		n = st->value_n;
@@ -305,12 +340,12 @@ static int svc_upsert_state(struct dk_room *svc, dk_id room, dk_slice key, dk_id
 	if (!value.n)
 		return 0;
 	r = room_live(s, room);
-	return r ? room_sync_set(s, r, key, value, linked, reliable) : room_why_not(s, room);
+	return r ? room_sync_set(s, r, key, value, linked, reliable)
+		 : refused_set(s, room, key, value, linked, reliable, room_why_not(s, room));
 }
 
-static int svc_remove_state(struct dk_room *svc, dk_id room, dk_slice key)
+static int remove_state(struct rooms *s, dk_id room, dk_slice key)
 {
-	struct rooms *s = rooms_of(svc);
 	struct room *r = room_live(s, room);
 	struct room_state *st;
 
@@ -325,6 +360,17 @@ static int svc_remove_state(struct dk_room *svc, dk_id room, dk_slice key)
 	room_touched(s, r);
 	room_sync_arm(s, r->sync);
 	return 0;
+}
+
+static int svc_remove_state(struct dk_room *svc, dk_id room, dk_slice key)
+{
+	struct rooms *s = rooms_of(svc);
+	int rc = remove_state(s, room, key);
+	struct room *r = room_any(s, room);
+
+	if (r && r->recorded)
+		room_record(s, r, &(struct room_log_event){ .kind = ROOM_LOG_STATE_REMOVE, .bytes = key, .outcome = rc });
+	return rc;
 }
 
 static int svc_get_state(struct dk_room *svc, dk_id room, dk_slice key, dk_slice *ret_value)
@@ -396,9 +442,8 @@ int room_sync_enable(struct rooms *s, struct room *r, const struct dk_room_state
 	return 0;
 }
 
-static int svc_enable_states(struct dk_room *svc, dk_id room, const struct dk_room_states_opts *opts)
+static int enable(struct rooms *s, dk_id room, const struct dk_room_states_opts *opts)
 {
-	struct rooms *s = rooms_of(svc);
 	struct room *r = room_live(s, room);
 	struct room_sync *y;
 	int rc;
@@ -417,6 +462,17 @@ static int svc_enable_states(struct dk_room *svc, dk_id room, const struct dk_ro
 	room_sync_arm_lapse(s, y);
 	room_touched(s, r);
 	return 0;
+}
+
+static int svc_enable_states(struct dk_room *svc, dk_id room, const struct dk_room_states_opts *opts)
+{
+	struct rooms *s = rooms_of(svc);
+	int rc = enable(s, room, opts);
+	struct room *r = room_any(s, room);
+
+	if (r && r->recorded)
+		room_record(s, r, &(struct room_log_event){ .kind = ROOM_LOG_STATES, .states = *opts, .outcome = rc });
+	return rc;
 }
 
 int room_sync_by_option(struct rooms *s, struct room *r)

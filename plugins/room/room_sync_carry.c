@@ -11,11 +11,6 @@
 
 #include <errno.h>
 
-static uint64_t unix_ms(struct rooms *s)
-{
-	return dk_wall_ns(s) / 1000000;
-}
-
 static void pack_state(struct rooms *s, const struct room_state *st, struct dk_writer *w)
 {
 	struct room_state_image m = { .key = room_state_key(st), .value = room_state_value(st), .reliable = st->reliable };
@@ -24,7 +19,7 @@ static void pack_state(struct rooms *s, const struct room_state *st, struct dk_w
 		m.uid = s->user->uid(s->user, st->user);
 	/* By the wall, so that a state which nobody touches is the same bytes each time. */
 	if (st->due_ms)
-		m.until_ms = unix_ms(s) + st->due_ms - dk_now(s);
+		m.until_ms = room_unix_ms(s) + st->due_ms - dk_now(s);
 	room_state_image_write(w, &m);
 }
 
@@ -67,7 +62,7 @@ static int link_later(struct rooms *s, struct room_sync *y, struct room_state *s
 
 static int unpack_state(struct rooms *s, struct room_sync *y, struct dk_cursor *c)
 {
-	uint64_t now = unix_ms(s), left;
+	uint64_t now = room_unix_ms(s), left;
 	struct room_state_image m;
 	struct room_state *st;
 	int rc = room_state_image_read(c, &m);
@@ -141,6 +136,83 @@ void room_sync_resume(struct rooms *s, struct room *r)
 	}
 	room_sync_unlink(s, y);
 	room_sync_arm_lapse(s, y);
+}
+
+/* ---- for recordings: what does not travel, for windows have ended before ---- */
+
+static uint16_t place_of(const struct room *r, dk_id user)
+{
+	uint16_t i = 0;
+
+	while (i < r->member_n && r->members[i] != user)
+		i++;
+	return i;
+}
+
+/* u32 count, {u8 flags (1 it is gone, 2 it must arrive), u8 length, key}*; u16 count, {u16 place among the members, u32 ms}*. */
+void room_window_dump(struct rooms *s, const struct room *r, struct dk_writer *w)
+{
+	const struct room_sync *y = r->sync;
+	uint32_t n = 0;
+
+	if (!y)
+		return;
+	for (const struct room_state *st = y->v.changed; st; st = st->next_changed)
+		n++;
+	dk_wr_u32(w, n);
+	for (const struct room_state *st = y->v.changed; st; st = st->next_changed) {
+		dk_wr_u8(w, (uint8_t)(st->gone | st->must_arrive << 1));
+		dk_wr_bytes8(w, room_state_key(st));
+	}
+	dk_wr_u16(w, y->late_n);
+	for (uint16_t i = 0; i < y->late_n; i++) {
+		uint64_t now = dk_now(s);
+
+		dk_wr_u16(w, place_of(r, y->late[i].user));
+		dk_wr_u32(w, (uint32_t)(y->late[i].due_ms > now ? y->late[i].due_ms - now : 0));
+	}
+}
+
+static int restore_changed(struct rooms *s, struct room_sync *y, struct dk_cursor *c)
+{
+	uint8_t flags = dk_rd_u8(c);
+	dk_slice key = dk_rd_bytes8(c), none = dk_slice_n("", 1);
+	uint32_t hash = (uint32_t)dk_hash(s, key);
+	struct room_state *st;
+
+	if (c->bad || !room_state_fits(key, none) || flags > 3)
+		return -EPROTO;
+	st = room_states_find(&y->v, hash, key);
+	if (!(flags & 1) != (st != NULL))
+		return -EPROTO;
+	if (st) {
+		room_states_mark(&y->v, st, flags & 2);
+		return 0;
+	}
+	if (room_states_put(s, &s->states, &y->v, DK_ROOM_STATES_MAX, hash, key, none, false, &st))
+		return -ENOMEM;
+	room_states_remove(&y->v, st);
+	return 0;
+}
+
+int room_window_restore(struct rooms *s, struct room *r, struct dk_cursor *c)
+{
+	struct room_sync *y = r->sync;
+	uint32_t n = y ? dk_rd_u32(c) : 0;
+	int rc = 0;
+
+	while (rc == 0 && n--)
+		rc = restore_changed(s, y, c);
+	n = y && rc == 0 ? dk_rd_u16(c) : 0;
+	while (rc == 0 && n--) {
+		uint16_t at = dk_rd_u16(c);
+		uint32_t in_ms = dk_rd_u32(c);
+
+		if (c->bad || at >= r->member_n)
+			return -EPROTO;
+		room_sync_greet(s, y, r->members[at], in_ms);
+	}
+	return rc;
 }
 
 int room_sync_carry_init(struct rooms *s)

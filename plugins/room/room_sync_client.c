@@ -28,13 +28,16 @@ static int open_room(struct rooms *s, const struct dk_call *call, const uint8_t 
 
 	if (!r || memcmp(r->id.c, id, DK_ID52_LEN) != 0)
 		rc = room_by_other_id(s, room, id);
-	if (rc == 0 && r->phase != ROOM_LIVE)
+	if (rc)
+		return rc;
+	if (r->phase != ROOM_LIVE)
 		rc = room_why_not(s, room);
-	if (rc == 0 && (!r->sync || r->sync->o.closed))
+	else if (!r->sync || r->sync->o.closed)
 		rc = DK_ROOM_NO_STATES;
-	if (rc == 0)
-		*ret_room = r;
-	return rc;
+	if (rc)
+		return room_record_refusal(s, room, call->user, ROOM_REFUSED_STATES, rc);
+	*ret_room = r;
+	return 0;
 }
 
 /* As often as a player moves: no allocation but for the first value of a key. */
@@ -115,7 +118,10 @@ int room_on_state_sync(struct rooms *s, struct dk_call *call, const struct dk_id
 	else if (!r->sync)
 		rc = DK_ROOM_NO_STATES;
 	if (rc)
-		return refuse(call, rc);
+		return refuse(call, room_record_refusal(s, room, call->user, ROOM_REFUSED_STATES, rc));
 	room_sync_greet(s, r->sync, call->user, 0); /* after the reply */
+	if (r->recorded)
+		room_record(s, r,
+			    &(struct room_log_event){ .kind = ROOM_LOG_STATE_SYNC, .uid = s->user->uid(s->user, call->user) });
 	return room_on_state_sync_answer(call);
 }

@@ -37,17 +37,19 @@ static void read_all(dk_slice bytes)
 		return;
 	}
 	memset(out, 0, sizeof(out));
-	MUST(room_log_begin(&w, out, sizeof(out), &r.id, r.wall_s));
+	MUST(room_log_begin(&w, out, sizeof(out), &r.head));
 	while ((rc = room_log_next(&r, &e, &why)) == 0) {
 		struct dk_list l = e.uids;
 		dk_str uid;
 
 		inside(dk_slice_of(e.uid), bytes);
 		inside(dk_slice_of(e.name), bytes);
-		inside(e.message, bytes);
+		inside(e.bytes, bytes);
+		inside(e.more, bytes);
 		inside(e.uids.bytes, bytes);
 		while (dk_list_next(&l, &uid))
-			MUST(uid.n > 0 && uid.n <= DK_UID_MAX);
+			inside(dk_slice_of(uid), bytes);
+		MUST(*room_log_what(e.kind));
 		same = same && room_log_put(&w, &e);
 	}
 	MUST(r.at <= bytes.n);
@@ -65,21 +67,21 @@ static void read_all(dk_slice bytes)
 /* The same with right checksums. */
 static size_t mend(const uint8_t *data, size_t size)
 {
+	struct room_log_head head = { .grid = 1 };
 	struct room_log_writer w;
-	struct dk_id52 id;
 	size_t at = ROOM_LOG_HEAD;
 
 	if (size < ROOM_LOG_HEAD || size > sizeof(in))
 		return 0;
 	memset(in, 0, sizeof(in));
-	memset(&id, '0', sizeof(id));
-	room_log_begin(&w, in, sizeof(in), &id, 1);
+	memset(&head.id, '0', sizeof(head.id));
+	room_log_begin(&w, in, sizeof(in), &head);
 	while (at + 4 <= size && w.at + 64 < sizeof(in)) {
 		size_t n = (size_t)data[at + 2] << 8 | data[at + 3];
 
-		if (n < 17 || n > size - at - 4 || n > sizeof(in) - w.at - 16)
+		if (n < 18 || n > size - at - 4 || n > sizeof(in) - w.at - 17)
 			break;
-		room_log_put_raw(&w, dk_slice_n(data + at + 4, n - 8));
+		room_log_put_raw(&w, dk_slice_n(data + at + 4, n - 9));
 		at += 4 + n;
 	}
 	return w.at;
