@@ -178,6 +178,7 @@ static int read_all(dk_slice recording, struct room_replay *result)
 int room_replay(dk_slice recording, const char *const *plugin_dirs, struct room_replay *ret_replay)
 {
 	struct run run = { .result = ret_replay };
+	struct dk_room *rooms;
 	dk_id id;
 	uint32_t slot = 0;
 	int rc;
@@ -201,6 +202,9 @@ int room_replay(dk_slice recording, const char *const *plugin_dirs, struct room_
 	run.play = dk_harness_service(run.h, DK_ROOM_PLAY_NAME);
 	run.begun_ms = dk_sim_now(run.world);
 	rc = play_all(&run, recording);
+	rooms = dk_harness_service(run.h, DK_ROOM_NAME);
+	if (run.play->room(run.play))
+		rooms->remove(rooms, run.play->room(run.play), 1, 102, dk_slice_n(NULL, 0));
 	while ((id = run.users->next(run.users, &slot)))
 		run.users->disconnect(run.users, id, DK_REASON_SERVER);
 	dk_harness_free(run.h);

@@ -103,3 +103,8 @@ check_PROGRAMS += %D%/tests/test_room_record
 	%D%/room_log.h
 %C%_tests_test_room_record_CPPFLAGS = $(AM_CPPFLAGS)
 %C%_tests_test_room_record_LDADD = $(harness_lib) $(kernel_lib) $(test_libs)
+check_PROGRAMS += %D%/tests/test_room_record_far
+%C%_tests_test_room_record_far_SOURCES = %D%/tests/test_room_record_far.c %D%/tests/fabric.c %D%/tests/fabric.h tools/room_replay.c \
+	tools/room_replay.h %D%/room_log.c %D%/room_log.h
+%C%_tests_test_room_record_far_CPPFLAGS = $(AM_CPPFLAGS)
+%C%_tests_test_room_record_far_LDADD = $(harness_lib) $(kernel_lib) $(test_libs)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * more: as many sections {u32 length, bytes} as there are parts from ROOM_PART_TIMERS on, in their order. What a section says is
- * written, and read, by the file that keeps it. Whoever wants the same bytes twice pins the wall clock (struct rooms).
+ * written, and read, by the file that keeps it. Whoever wants the same bytes twice pins the wall clock (struct rooms). Recordings hold
+ * checksums of all this: whoever says something else here, or in room_pack(), makes another version of their layout (room_log.c).
  */
 #include "room_dump.h"
 
@@ -21,10 +22,10 @@ static void put_left(struct rooms *s, const struct dk_timer *t, struct dk_writer
 {
 	uint64_t now = dk_now(s);
 
-	dk_wr_u32(w, dk_timer_armed(t) ? (uint32_t)(t->due_ms > now ? t->due_ms - now : 0) + 1 : 0);
+	/* in no time is in a millisecond where a timer says so */
+	dk_wr_u32(w, dk_timer_armed(t) ? (uint32_t)(t->due_ms > now + 1 ? t->due_ms - now : 1) : 0);
 }
 
-/* Those that follow from what the room keeps count as armed or not. */
 static void timers_dump(struct rooms *s, const struct room *r, struct dk_writer *w)
 {
 	const struct room_sync *y = r->sync;
@@ -33,24 +34,22 @@ static void timers_dump(struct rooms *s, const struct room *r, struct dk_writer 
 	dk_wr_u8(w, r->phase);
 	put_left(s, &r->tick, w);
 	put_left(s, y ? &y->tick : &idle, w);
-	dk_wr_u8(w, y && dk_timer_armed(&y->lapse));
-	dk_wr_u8(w, y && dk_timer_armed(&y->greet));
+	put_left(s, y ? &y->lapse : &idle, w);
+	put_left(s, y ? &y->greet : &idle, w);
 }
 
 static int timers_restore(struct rooms *s, struct room *r, struct dk_cursor *c)
 {
 	struct room_sync *y = r->sync;
 	uint8_t phase = dk_rd_u8(c);
-	uint32_t tick = dk_rd_u32(c), window = dk_rd_u32(c);
+	uint32_t tick = dk_rd_u32(c), window = dk_rd_u32(c), lapse = dk_rd_u32(c), greet = dk_rd_u32(c);
 
-	dk_rd_u8(c); /* the two that are armed by what is restored */
-	dk_rd_u8(c);
-	if (c->bad || phase > ROOM_FROZEN || (window && !y))
+	if (c->bad || phase > ROOM_FROZEN || ((window || lapse || greet) && !y))
 		return -EPROTO;
 	if (tick)
-		room_relay_arm(s, r, tick - 1);
-	if (window)
-		room_sync_arm_in(s, y, window - 1);
+		room_relay_arm(s, r, tick);
+	if (y)
+		room_sync_arm_all(s, y, window, lapse, greet);
 	if (phase == ROOM_FROZEN) {
 		room_stand_still(s, r);
 		r->ttl_left_ms -= r->ttl_left_ms != 0; /* it is that of a room which stood still */

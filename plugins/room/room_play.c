@@ -11,6 +11,8 @@
 #include "room_dump.h"
 #include "room_sync.h"
 
+enum { NOBODY = 1 }; /* the handle of a user, and of none that is here */
+
 /* What a plugin that is not here keeps of the room. */
 struct kept {
 	struct kept *next;
@@ -226,7 +228,7 @@ static int set_state(struct room_play *p, const struct room_log_event *e)
 	dk_id linked = member(p, e->uid);
 
 	if ((e->how & 2) && !linked)
-		linked = 1; /* somebody, and nobody who is here */
+		linked = NOBODY;
 	return svc->set_state(svc, p->room, e->bytes, e->more, linked, e->how & 1);
 }
 
@@ -266,7 +268,7 @@ static int chat(struct room_play *p, const struct room_log_event *e)
 	int rc;
 
 	if (e->how && !by)
-		return DK_ROOM_NOT_MEMBER;
+		by = NOBODY;
 	p->s->wall_ms = e->at_ms;
 	p->veto = e->outcome == DK_ROOM_VETOED;
 	rc = svc->chat(svc, p->room, by, e->name);

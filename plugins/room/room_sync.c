@@ -120,15 +120,10 @@ static void on_tick(void *self, struct dk_timer *t)
 	record_timer(s, y->r, ROOM_TIMER_WINDOW);
 }
 
-void room_sync_arm_in(struct rooms *s, struct room_sync *y, uint32_t in_ms)
-{
-	dk_timer_start(s, &y->tick, in_ms, 0, on_tick);
-}
-
 void room_sync_arm(struct rooms *s, struct room_sync *y)
 {
 	if (!dk_timer_armed(&y->tick))
-		room_sync_arm_in(s, y, room_due(s, y->r, y->o.interval_ms));
+		dk_timer_start(s, &y->tick, room_due(s, y->r, y->o.interval_ms), 0, on_tick);
 }
 
 /* ---- lapsing ---- */
@@ -483,6 +478,21 @@ int room_sync_by_option(struct rooms *s, struct room *r)
 }
 
 /* ---- the beginning and the end ---- */
+
+static void arm(struct rooms *s, struct dk_timer *t, uint32_t in_ms, dk_timer_fn *fn)
+{
+	if (in_ms)
+		dk_timer_start(s, t, in_ms, 0, fn);
+	else
+		dk_timer_stop(t);
+}
+
+void room_sync_arm_all(struct rooms *s, struct room_sync *y, uint32_t window, uint32_t lapse, uint32_t greet)
+{
+	arm(s, &y->tick, window, on_tick);
+	arm(s, &y->lapse, lapse, on_lapse);
+	arm(s, &y->greet, greet, greet_all);
+}
 
 void room_sync_free(struct rooms *s, struct room *r)
 {

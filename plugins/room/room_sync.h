@@ -42,7 +42,8 @@ int room_sync_set(struct rooms *s, struct room *r, dk_slice key, dk_slice value,
 /* In a moment that member hears all states. Without memory it hears them now. */
 void room_sync_greet(struct rooms *s, struct room_sync *y, dk_id user, uint32_t in_ms);
 void room_sync_arm(struct rooms *s, struct room_sync *y); /* something has changed */
-void room_sync_arm_in(struct rooms *s, struct room_sync *y, uint32_t in_ms);
+/* For recordings: all timers, in so many ms; 0 = not at all. */
+void room_sync_arm_all(struct rooms *s, struct room_sync *y, uint32_t window, uint32_t lapse, uint32_t greet);
 void room_sync_arm_lapse(struct rooms *s, struct room_sync *y);
 
 /* room_sync_carry.c */

@@ -166,7 +166,7 @@ static dk_slice longer(void *arg, bool exists, dk_slice current)
 
 static void states_step(unsigned r, unsigned k)
 {
-	struct dk_room_states_opts o = { .interval_ms = 40 + k % 3 * 40, .all_delay_ms = k % 200, .ttl_ms = k % 2 ? 700 : 0 };
+	struct dk_room_states_opts o = { .interval_ms = 40 + k % 3 * 40, .all_delay_ms = k % 200, .ttl_ms = k % 8 ? 700 : 0 };
 	char key[8], value[40];
 
 	snprintf(key, sizeof(key), "k%u", k % 9);
@@ -334,6 +334,48 @@ START_TEST(random_commands)
 	free_node();
 	/* nobody needs what is left of a node that ended well */
 	ck_assert(!read_recording(""));
+}
+END_TEST
+
+/* What the random commands are: of each kind that one node has some are done, and of each that can be refused some are refused. */
+START_TEST(every_input)
+{
+	static const enum room_log_kind done[] = {
+		ROOM_LOG_JOIN,	     ROOM_LOG_LEAVE,	    ROOM_LOG_RESERVE, ROOM_LOG_CANCEL,	 ROOM_LOG_TTL,
+		ROOM_LOG_SET,	     ROOM_LOG_UNSET,	    ROOM_LOG_INCR,    ROOM_LOG_UPDATE,	 ROOM_LOG_UPDATED,
+		ROOM_LOG_STATES,     ROOM_LOG_STATE_SET,    ROOM_LOG_OBJECT,  ROOM_LOG_CHAT,	 ROOM_LOG_STATE_REMOVE,
+		ROOM_LOG_CHAT_LIMIT, ROOM_LOG_CLOCK,	    ROOM_LOG_SAY,     ROOM_LOG_SEND,	 ROOM_LOG_CLOCK_STOP,
+		ROOM_LOG_FLUSH,	     ROOM_LOG_TIMER,	    ROOM_LOG_CHECK
+	};
+	static const enum room_log_kind not_done[] = {
+		ROOM_LOG_JOIN,	ROOM_LOG_LEAVE,	 ROOM_LOG_RESERVE,   ROOM_LOG_CANCEL, ROOM_LOG_TTL,
+		ROOM_LOG_SET,	ROOM_LOG_UNSET,	 ROOM_LOG_INCR,	     ROOM_LOG_UPDATE, ROOM_LOG_STATE_SET,
+		ROOM_LOG_CHAT,	ROOM_LOG_OBJECT, ROOM_LOG_CHAT_LIMIT, ROOM_LOG_CLOCK, ROOM_LOG_STATE_REMOVE,
+		ROOM_LOG_SAY,	ROOM_LOG_SEND,	 ROOM_LOG_CLOCK_STOP
+	};
+	unsigned yes[ROOM_LOG_KINDS] = { 0 }, no[ROOM_LOG_KINDS] = { 0 }, timers[8] = { 0 };
+	struct room_log_reader r;
+	struct room_log_event e;
+	const char *why;
+
+	for (unsigned seed = 1; seed < 4; seed++) {
+		open_node("record_keep = true;");
+		create(true, 8);
+		random_run(seed, 400);
+		ck_assert(read_recording(""));
+		free_node();
+		ck_assert_int_eq(room_log_open(&r, dk_slice_n(file, file_n), &why), 0);
+		while (room_log_next(&r, &e, &why) == 0) {
+			(e.outcome ? no : yes)[e.kind]++;
+			timers[e.kind == ROOM_LOG_TIMER ? e.how : 0]++;
+		}
+	}
+	for (size_t i = 0; i < DK_ARRAY_LEN(done); i++)
+		ck_assert_msg(yes[done[i]] > 0, "never done: %s", room_log_what(done[i]));
+	for (size_t i = 0; i < DK_ARRAY_LEN(not_done); i++)
+		ck_assert_msg(no[not_done[i]] > 0, "never refused: %s", room_log_what(not_done[i]));
+	for (unsigned i = ROOM_TIMER_TICK; i <= ROOM_TIMER_CLOCK; i++)
+		ck_assert_msg(timers[i] > 0, "timer %u never ran", i);
 }
 END_TEST
 
@@ -604,6 +646,7 @@ int main(void)
 	tcase_set_timeout(t, 60);
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_loop_test(t, random_commands, 0, 20);
+	tcase_add_test(t, every_input);
 	tcase_add_test(t, it_expires);
 	tcase_add_test(t, node_dies);
 	tcase_add_test(t, begins_anew_when_it_is_full);
