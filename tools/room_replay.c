@@ -107,7 +107,7 @@ static int check(struct run *run, const struct room_log_event *e)
 					      room_log_part_name(i));
 	}
 	if (n)
-		return wrong(run, e, "the room's %s %s other than then", result->part, strchr(result->part, ';') ? "are" : "is");
+		return wrong(run, e, "not as it was then: %s", result->part);
 	result->checks++;
 	return 0;
 }

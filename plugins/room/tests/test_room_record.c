@@ -57,6 +57,16 @@ static void teardown(void)
 	ck_assert_int_eq(rmdir(folder), 0);
 }
 
+/* what: with the folder in the place of %s. */
+static int system_in_folder(const char *what)
+{
+	const char *at = strstr(what, "%s");
+	char command[256];
+
+	snprintf(command, sizeof(command), "%.*s%s%s", (int)(at - what), what, folder, at + 2);
+	return system(command);
+}
+
 static void free_node(void)
 {
 	uint32_t slot = 0;
@@ -379,6 +389,13 @@ START_TEST(every_input)
 }
 END_TEST
 
+static bool agrees(void *arg, struct dk_room *svc, dk_id room)
+{
+	(void)arg;
+	(void)svc;
+	return room != 0;
+}
+
 START_TEST(it_expires)
 {
 	int64_t sum;
@@ -389,6 +406,9 @@ START_TEST(it_expires)
 	rooms->leave(rooms, the_room, user(0), 1, 102, bytes(""));
 	dk_harness_advance(h, 15000);
 	ck_assert_int_eq(rooms->incr(rooms, the_room, dk_str_c("n"), 1, &sum), 0); /* its time begins anew */
+	dk_harness_advance(h, 15000);
+	ck_assert_uint_eq(rooms->count(rooms), 1);
+	ck_assert_int_eq(rooms->update(rooms, the_room, agrees, NULL), 0); /* and anew, though nothing changes */
 	dk_harness_advance(h, 15000);
 	ck_assert_uint_eq(rooms->count(rooms), 1);
 	ck_assert_int_eq(rooms->change_ttl(rooms, the_room, 40), 0);
@@ -550,7 +570,7 @@ START_TEST(another_outcome)
 		const char *why;
 	} steps[] = {
 		{ { .kind = ROOM_LOG_CHECK, .mask = 1 << ROOM_PART_CHAT, .parts = { [ROOM_PART_CHAT] = 5 } },
-		  "a check of the state: the room's settings and times; members and owner; reservations" },
+		  "a check of the state: not as it was then: settings and times; members and owner; reservations" },
 		{ { .kind = ROOM_LOG_LEAVE, .uid = { "u1", 2 }, .how = DK_REASON_CLIENT },
 		  "a member leaves (u1): the outcome is 19 here, the user is no member, and was 0, it is done" },
 		{ { .kind = ROOM_LOG_JOIN, .uid = { "u9", 2 } },
@@ -590,6 +610,27 @@ START_TEST(refused_configurations)
 	ck_assert_int_eq(dk_harness_counter(h, "room", "recordings"), 1);
 	ck_assert_int_eq(dk_harness_counter(h, "room", "record_skipped"), 1);
 	free_node();
+	/* files of others are in the folder: there is space for one more */
+	ck_assert_int_eq(system_in_folder("head -c 500000 /dev/zero >%s/old.room"), 0);
+	open_node("record_max_bytes = 1600000;");
+	ck_assert_int_eq(dk_harness_counter(h, "room", "record_bytes"), 500000);
+	create(true, 4);
+	ck_assert_int_eq(rooms->create(rooms, 0, &o, &other), 0);
+	ck_assert_int_eq(dk_harness_counter(h, "room", "recordings"), 1);
+	ck_assert_int_eq(dk_harness_counter(h, "room", "record_full"), 1);
+	ck_assert_int_eq(dk_harness_counter(h, "room", "record_bytes"), 500000 + 1048576);
+	/* a full file makes place for the next one, and is not kept beside it */
+	for (unsigned i = 0; i < 40; i++) {
+		ck_assert_int_eq(rooms->announce(rooms, the_room, NULL, 0, 1, 1, dk_slice_n(file, 60000), true), 0);
+		dk_harness_advance(h, 10);
+	}
+	ck_assert_int_ge(dk_harness_counter(h, "room", "record_rounds"), 1);
+	ck_assert_int_eq(dk_harness_counter(h, "room", "record_bytes"), 500000 + 1048576);
+	ck_assert(!read_recording(".old"));
+	ck_assert(read_recording(""));
+	replays(3);
+	free_node();
+	ck_assert_int_eq(system_in_folder("rm %s/old.room"), 0);
 	/* a folder that is not there: the room is, all the same */
 	h = dk_harness_open(&(const struct dk_harness_opts){
 		.config = "plugins = { user = {}; room = { record = true; record_dir = \"/nowhere/at/all\"; }; };", .seed = 5 });
