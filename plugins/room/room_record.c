@@ -6,10 +6,10 @@
  * the room as it is; so does that of a room that came from another node.
  *
  * Every input of a room is recorded where it takes effect, or is refused, in the order of effects: commands, functions of the
- * service whoever calls them, users who come and go, timers when they run, seats kept for other nodes. A filter's verdict is part
- * of the outcome. Nothing in a room's state is drawn at random. What plugins keep of a room is none of its own doing: it is recorded
- * as it is, whenever it is found to be different. After each callback in which the room changed a checksum is written of every
- * part of it (room_dump.c) that changed.
+ * service whoever calls them, users who come and go, timers when they run, seats kept for other nodes. A filter's verdict is
+ * part of the outcome. Nothing in a room's state is drawn at random. What plugins keep of a room is none of its own doing: it is
+ * recorded as it is, whenever it is found to be different. After each callback in which the room changed a checksum is written of
+ * every part of it (room_dump.c) that changed.
  *
  * With the option off r->recorded is false, and that is all that is looked at.
  */
