@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * more: as many sections {u32 length, bytes} as there are parts from ROOM_PART_TIMERS on, in their order. What a section says is
- * written, and read, by the file that keeps it. Whoever wants the same bytes twice pins the wall clock (struct rooms). Recordings hold
- * checksums of all this: whoever says something else here, or in room_pack(), makes another version of their layout (room_log.c).
+ * written, and read, by the file that keeps it. Whoever wants the same bytes twice pins the wall clock (struct rooms).
+ *
+ * Recordings hold checksums of all this: whoever says something else here, or in room_pack(), makes another version of their
+ * layout (room_log.c).
  */
 #include "room_dump.h"
 

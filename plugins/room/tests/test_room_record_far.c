@@ -75,7 +75,9 @@ static int meddler_init(void *self)
 	return m->room->carry(m->room, m, &meddled);
 }
 
-static const struct dk_need meddler_needs[] = { DK_NEED(struct meddler, user, DK_USER), DK_NEED(struct meddler, room, DK_ROOM), { 0 } };
+static const struct dk_need meddler_needs[] = { DK_NEED(struct meddler, user, DK_USER),
+						DK_NEED(struct meddler, room, DK_ROOM),
+						{ 0 } };
 static const struct dk_ops meddler_ops = { .init = meddler_init };
 static const struct dk_plugin_desc dk_plugin_meddler = {
 	DK_PLUGIN_HEAD("meddler", "1.0.0", "has a say in rooms"),
@@ -209,6 +211,7 @@ static void fill(unsigned i, dk_id room)
 	struct dk_room_field f = { dk_str_c("x"), 1.5 };
 	struct dk_value v = dk_value_str(dk_str_c("moon"));
 	dk_str kept = dk_str_c("kept");
+	void *app = dk_app(dk_harness_kernel(fabric[i].h));
 	size_t n;
 	const dk_id *members = rooms->members(rooms, room, &n);
 
@@ -221,8 +224,7 @@ static void fill(unsigned i, dk_id room)
 	ck_assert_int_eq(rooms->update_object(rooms, room, DK_ROOM_OBJECT_SET, dk_str_c("ball"), &f, 1, true), 0);
 	ck_assert_int_eq(rooms->chat(rooms, room, members[0], dk_str_c("hello")), 0);
 	ck_assert_int_eq(rooms->chat(rooms, room, members[0], dk_str_c("x-rated")), DK_ROOM_VETOED);
-	ck_assert_int_eq(rooms->start_clock(rooms, dk_app(dk_harness_kernel(fabric[i].h)), room, dk_str_c("c"), 1, nothing, NULL, NULL),
-			 0);
+	ck_assert_int_eq(rooms->start_clock(rooms, app, room, dk_str_c("c"), 1, nothing, NULL, NULL), 0);
 	ck_assert_int_eq(rooms->broadcast(rooms, room, members[0], 1, 103, text("waits for the tick"), true), 0);
 }
 
