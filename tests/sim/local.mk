@@ -2,7 +2,7 @@
 ## The simulator (sources of libdiarkis-test) and the tests that run in it with real nodes and real clients.
 sim_sources = %D%/sim.h %D%/sim.c %D%/sim_link.c %D%/sim_tcp.c %D%/sim_udp.c
 check_PROGRAMS += %D%/sim_room
-%C%_sim_room_SOURCES = %D%/sim_room.c $(sim_players)
+%C%_sim_room_SOURCES = %D%/sim_room.c $(sim_players) %D%/seeds.h
 %C%_sim_room_LDADD = $(harness_lib) $(client_lib) $(kernel_lib) $(test_libs)
 noinst_PROGRAMS += %D%/lag_lab
 %C%_lag_lab_SOURCES = %D%/lag_lab.c $(sim_players)
@@ -28,11 +28,11 @@ check_PROGRAMS += %D%/sim_nonsense
 %C%_sim_nonsense_LDADD = $(harness_lib) $(kernel_lib) $(test_libs)
 ## Calls between nodes over a bad network.
 check_PROGRAMS += %D%/sim_carrier
-%C%_sim_carrier_SOURCES = %D%/sim_carrier.c $(carrier_nodes)
+%C%_sim_carrier_SOURCES = %D%/sim_carrier.c $(carrier_nodes) %D%/seeds.h
 %C%_sim_carrier_LDADD = $(harness_lib) $(kernel_lib) $(test_libs)
 ## Whole clusters under random faults.
 check_PROGRAMS += %D%/sim_cluster
-%C%_sim_cluster_SOURCES = %D%/sim_cluster.c $(sim_town)
+%C%_sim_cluster_SOURCES = %D%/sim_cluster.c $(sim_town) %D%/seeds.h
 %C%_sim_cluster_LDADD = $(harness_lib) $(client_lib) $(kernel_lib) $(test_libs)
 check_PROGRAMS += %D%/sim_kept
 %C%_sim_kept_SOURCES = %D%/sim_kept.c $(sim_pair)

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 
 #include "tests/contract/carrier_nodes.h"
+#include "tests/sim/seeds.h"
 
 #define NODES 3
 #define CALLS 48
@@ -211,21 +212,10 @@ END_TEST
 
 int main(int argc, char **argv)
 {
-#if defined(__SANITIZE_ADDRESS__)
-	int hundreds = 1;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-	int hundreds = 1;
-#else
-	int hundreds = 10;
-#endif
-#else
-	int hundreds = 10;
-#endif
 	Suite *suite = suite_create("carrier over a bad network");
 	TCase *tc = tcase_create("seeds");
+	int failed, hundreds = SEEDS(10, 1);
 	SRunner *runner;
-	int failed;
 
 	if (argc == 3) {
 		first = strtoull(argv[1], NULL, 10);

@@ -13,6 +13,7 @@
  *   sim_cluster                 the seeds of make check: 200, or 10 under a sanitizer
  *   sim_cluster FIRST LAST      these seeds; one line each, so that a long run can be resumed where it stopped
  */
+#include "seeds.h"
 #include "town.h"
 
 #include <check.h>
@@ -527,44 +528,25 @@ START_TEST(same_seed_same_log)
 }
 END_TEST
 
-#if defined(__SANITIZE_ADDRESS__)
-#define SEEDS 10
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define SEEDS 10
-#endif
-#endif
-#ifndef SEEDS
-#define SEEDS 200
-#endif
+static bool line(uint64_t seed)
+{
+	struct outcome r = play(seed);
+
+	printf("seed %llu %s %u faults, %u rooms hit, %llu heard, %llu doubled, %llu ms, log %016llx\n", (unsigned long long)seed,
+	       r.good ? "ok" : "FAILED", r.faults, r.hits, (unsigned long long)r.heard, (unsigned long long)r.doubled,
+	       (unsigned long long)r.virtual_ms, (unsigned long long)r.hash);
+	fflush(stdout);
+	return r.good;
+}
 
 int main(int argc, char **argv)
 {
 	Suite *suite = suite_create("clusters under faults");
 	TCase *tc = tcase_create("seeds");
-	SRunner *runner;
-	int failed;
 
-	if (argc == 3) {
-		for (uint64_t seed = strtoull(argv[1], NULL, 10); seed <= strtoull(argv[2], NULL, 10); seed++) {
-			struct outcome r = play(seed);
-
-			printf("seed %llu %s %u faults, %u rooms hit, %llu heard, %llu doubled, %llu ms, log %016llx\n",
-			       (unsigned long long)seed, r.good ? "ok" : "FAILED", r.faults, r.hits, (unsigned long long)r.heard,
-			       (unsigned long long)r.doubled, (unsigned long long)r.virtual_ms, (unsigned long long)r.hash);
-			fflush(stdout);
-			if (!r.good)
-				return 1;
-		}
-		return 0;
-	}
 	tcase_set_timeout(tc, 120);
-	tcase_add_loop_test(tc, many_faults, 0, SEEDS);
+	tcase_add_loop_test(tc, many_faults, 0, SEEDS(200, 10));
 	tcase_add_test(tc, same_seed_same_log);
 	suite_add_tcase(suite, tc);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return seeds_main(argc, argv, suite, line);
 }

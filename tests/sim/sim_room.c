@@ -8,6 +8,7 @@
  *   sim_room FIRST LAST         these seeds; one line each, so that a long run can be resumed where it stopped
  */
 #include "players.h"
+#include "seeds.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -92,44 +93,24 @@ START_TEST(same_seed_same_log)
 }
 END_TEST
 
+static bool line(uint64_t seed)
+{
+	struct outcome r = play(seed, MESSAGES);
+	bool good = !r.wrong && !r.leftovers && r.deliveries == (uint64_t)MESSAGES * PLAYERS * PLAYERS;
+
+	printf("seed %llu %s log %016llx\n", (unsigned long long)seed, good ? "ok" : "FAILED", (unsigned long long)r.hash);
+	fflush(stdout);
+	return good;
+}
+
 int main(int argc, char **argv)
 {
-#if defined(__SANITIZE_ADDRESS__)
-	int seeds = 2;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-	int seeds = 2;
-#else
-	int seeds = 20;
-#endif
-#else
-	int seeds = 20;
-#endif
 	Suite *suite = suite_create("room over a bad network");
 	TCase *tc = tcase_create("seeds");
-	SRunner *runner;
-	int failed;
 
-	if (argc == 3) {
-		for (uint64_t seed = strtoull(argv[1], NULL, 10); seed <= strtoull(argv[2], NULL, 10); seed++) {
-			struct outcome r = play(seed, MESSAGES);
-
-			printf("seed %llu %s log %016llx\n", (unsigned long long)seed,
-			       r.wrong || r.leftovers || r.deliveries != (uint64_t)MESSAGES * PLAYERS * PLAYERS ? "FAILED" : "ok",
-			       (unsigned long long)r.hash);
-			fflush(stdout);
-			if (r.wrong || r.leftovers || r.deliveries != (uint64_t)MESSAGES * PLAYERS * PLAYERS)
-				return 1;
-		}
-		return 0;
-	}
 	tcase_set_timeout(tc, 300);
-	tcase_add_loop_test(tc, exactly_once_in_order, 0, seeds);
+	tcase_add_loop_test(tc, exactly_once_in_order, 0, SEEDS(20, 2));
 	tcase_add_test(tc, same_seed_same_log);
 	suite_add_tcase(suite, tc);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return seeds_main(argc, argv, suite, line);
 }

@@ -19,6 +19,7 @@
 #include "../dive_hrw.h"
 #include "dive_nodes.h"
 #include "history.h"
+#include "tests/sim/seeds.h"
 
 #include <check.h>
 #include <stdarg.h>
@@ -555,46 +556,25 @@ START_TEST(many_faults)
 }
 END_TEST
 
-#if defined(__SANITIZE_ADDRESS__)
-#define SEEDS 10
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define SEEDS 10
-#endif
-#endif
-#ifndef SEEDS
-#define SEEDS 120
-#endif
+static bool line(uint64_t seed)
+{
+	struct outcome r = play(seed);
+
+	printf("seed %llu %s copies %u, %u asked, %u done, %u maybe, %llu repeated, %u deaths, copies restored in %llu ms, log "
+	       "%016llx\n",
+	       (unsigned long long)seed, r.good ? "ok" : "FAILED", r.copies, r.ops, r.done, r.maybe, (unsigned long long)r.repeated,
+	       r.deaths, (unsigned long long)r.restored_ms, (unsigned long long)r.hash);
+	fflush(stdout);
+	return r.good;
+}
 
 int main(int argc, char **argv)
 {
 	Suite *suite = suite_create("keys under faults");
 	TCase *tc = tcase_create("seeds");
-	SRunner *runner;
-	int failed;
 
-	if (argc == 3) {
-		for (uint64_t seed = strtoull(argv[1], NULL, 10); seed <= strtoull(argv[2], NULL, 10); seed++) {
-			struct outcome r = play(seed);
-
-			printf("seed %llu %s copies %u, %u asked, %u done, %u maybe, %llu repeated, %u deaths, copies restored in "
-			       "%llu"
-			       " ms, log %016llx\n",
-			       (unsigned long long)seed, r.good ? "ok" : "FAILED", r.copies, r.ops, r.done, r.maybe,
-			       (unsigned long long)r.repeated, r.deaths, (unsigned long long)r.restored_ms,
-			       (unsigned long long)r.hash);
-			fflush(stdout);
-			if (!r.good)
-				return 1;
-		}
-		return 0;
-	}
 	tcase_set_timeout(tc, 120);
-	tcase_add_loop_test(tc, many_faults, 0, SEEDS);
+	tcase_add_loop_test(tc, many_faults, 0, SEEDS(120, 10));
 	suite_add_tcase(suite, tc);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return seeds_main(argc, argv, suite, line);
 }

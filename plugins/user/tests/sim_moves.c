@@ -16,6 +16,7 @@
 #include <diarkis/test.h>
 #include <diarkis/user.h>
 
+#include "tests/sim/seeds.h"
 #include "tests/sim/wires.h"
 
 enum { NODES = 3, PLAYERS = 8, TALK_MS = 20, SECONDS = 10, MESSAGES = SECONDS * 1000 / TALK_MS, VISITS = 256 };
@@ -468,12 +469,6 @@ START_TEST(exactly_once_in_order)
 }
 END_TEST
 
-#if defined(__SANITIZE_ADDRESS__)
-enum { SEEDS = 4 };
-#else
-enum { SEEDS = 12 };
-#endif
-
 int main(int argc, char **argv)
 {
 	Suite *suite = suite_create("users on the move");
@@ -484,7 +479,7 @@ int main(int argc, char **argv)
 	if (argc == 3)
 		tcase_add_loop_test(t, exactly_once_in_order, (int)strtol(argv[1], NULL, 10), (int)strtol(argv[2], NULL, 10) + 1);
 	else
-		tcase_add_loop_test(t, exactly_once_in_order, 1, SEEDS + 1);
+		tcase_add_loop_test(t, exactly_once_in_order, 1, SEEDS(12, 4) + 1);
 	if (argc != 3)
 		tcase_add_loop_test(t, nothing_is_done_twice, 0, 4);
 	tcase_set_timeout(t, 120);
