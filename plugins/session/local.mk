@@ -33,6 +33,10 @@ check_PROGRAMS += %D%/tests/test_session_stalls
 check_PROGRAMS += %D%/tests/sim_session
 %C%_tests_sim_session_SOURCES = %D%/tests/sim_session.c $(sim_pair)
 %C%_tests_sim_session_LDADD = $(harness_lib) $(client_lib) $(kernel_lib) $(test_libs)
+check_PROGRAMS += %D%/tests/sim_session_moves
+%C%_tests_sim_session_moves_SOURCES = %D%/tests/sim_session_moves.c $(sim_town)
+%C%_tests_sim_session_moves_CPPFLAGS = $(AM_CPPFLAGS)
+%C%_tests_sim_session_moves_LDADD = $(harness_lib) $(client_lib) $(kernel_lib) $(test_libs)
 check_PROGRAMS += %D%/tests/test_session_store
 %C%_tests_test_session_store_SOURCES = %D%/tests/test_session_store.c %D%/session_pack.c %D%/session_pack.h %D%/session_seats.c \
 	%D%/session_seats.h %D%/session_store.c %D%/session_store.h plugins/props.c plugins/props.h

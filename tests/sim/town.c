@@ -105,6 +105,8 @@ static void on_event(void *arg, struct dkc_client *c, const struct dkc_event *e)
 	struct town_player *p = arg;
 
 	(void)c;
+	if (p->town->o.event)
+		p->town->o.event(p, e);
 	switch (e->kind) {
 	case DKC_CONNECTED:
 		note(p, "is connected");
@@ -257,8 +259,8 @@ void town_start(struct town *t, unsigned i)
 			 "log = { level = \"%s\"; }; plugins = { mesh = { address = \"%s\"; marsAddress = \"10.0.0.1\"; "
 			 "mesh_insecure = true; };"
 			 " mars = { }; user = { }; room = { replicas = %u; };"
-			 " udp = { address = \"%s\"; maxRetry = 200; packetRate = 100000; }; };",
-			 level, n->ip, t->o.replicas, n->ip);
+			 " udp = { address = \"%s\"; maxRetry = 200; packetRate = 100000; }; %s };",
+			 level, n->ip, t->o.replicas, n->ip, t->o.more ? t->o.more : "");
 	n->h = dk_harness_open(
 		&(const struct dk_harness_opts){ .config = conf, .world = t->world, .env = env, .address = n->ip, .stay = true });
 	if (!n->h || dk_begin(dk_harness_kernel(n->h)))

@@ -23,12 +23,16 @@
 #define TOWN_ROOM_SIZE 8
 #define TOWN_NUMBERS 1024 /* that a player can say */
 
+struct town_player;
+
 struct town_opts {
 	uint64_t seed;
 	unsigned nodes; /* realtime ones */
 	unsigned rooms, room_size; /* 0 = nobody lives there */
 	unsigned replicas;
 	uint32_t grace_s; /* DIARKIS_SHUTDOWN_TIMEOUT of the nodes */
+	const char *more; /* sections of further plugins of the realtime nodes; NULL = none */
+	void (*event)(struct town_player *p, const struct dkc_event *e); /* what players hear, too; NULL = nobody listens */
 };
 
 struct town_node {

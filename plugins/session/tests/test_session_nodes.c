@@ -517,6 +517,16 @@ START_TEST(a_claim_of_a_former_node)
 }
 END_TEST
 
+/* Of a user who is back before the home has heard that it was away, word of the way back may come first. */
+START_TEST(claims_that_overtake_each_other)
+{
+	claim(1, false, bob, 2);
+	claim(2, false, bob, 1);
+	kit_svc(2)->member_data(kit_svc(2), kit_probe(2), dk_str_c(the_id), kit_done, NULL);
+	kit_expect_answer("0 3/0 ann@1+ bob@2+ cat@3+");
+}
+END_TEST
+
 START_TEST(whom_a_node_does_not_name)
 {
 	claim(1, true, NULL, 0); /* older than bob's join, for all the home knows */
@@ -562,6 +572,7 @@ int main(void)
 	tcase_add_test(t, a_join_without_an_answer);
 	tcase_add_test(t, a_leave_of_an_earlier_stay);
 	tcase_add_test(t, a_claim_of_a_former_node);
+	tcase_add_test(t, claims_that_overtake_each_other);
 	tcase_add_test(t, whom_a_node_does_not_name);
 	suite_add_tcase(suite, t);
 	runner = srunner_create(suite);
