@@ -11,6 +11,10 @@ check_PROGRAMS += %D%/plugin_contract
 %C%_plugin_contract_SOURCES = %D%/plugin_contract.c
 %C%_plugin_contract_LDADD = $(harness_lib) $(kernel_lib) $(test_libs)
 
+check_PROGRAMS += %D%/command_hooks
+%C%_command_hooks_SOURCES = %D%/command_hooks.c tools/cli_rows.c
+%C%_command_hooks_LDADD = $(harness_lib) $(kernel_lib) $(test_libs)
+
 ## It brings an allocator of its own, which a sanitizer would not stand.
 if !ENABLE_INSTRUMENTED
 check_PROGRAMS += %D%/alloc_failure
