@@ -111,6 +111,8 @@ static int init(void *self)
 	s->svc.peer = svc_peer;
 	rc = dm_way_init(s);
 	if (rc == 0)
+		rc = dm_post_init(s);
+	if (rc == 0)
 		rc = dm_member_init(s);
 	if (rc == 0 && !dm_alone(s)) {
 		rc = s->dive->create(s->dive, dk_str_c(DM_STORAGE), dk_str_c(*c->type ? c->type : NULL), (uint32_t)c->place_ttl_s);

@@ -18,6 +18,9 @@ int dm_here(struct dms *s, dk_str uid, dk_id *ret_user)
 		return DM_NOT_HERE;
 	if (s->user->way(s->user, user) == DK_USER_ARRIVES)
 		return DM_ON_ITS_WAY;
+	/* Its client may never come, and nobody would know what it was told. */
+	if (!dm_alone(s) && !s->user->is_connected(s->user, user))
+		return DM_ON_ITS_WAY;
 	*ret_user = user;
 	return 0;
 }

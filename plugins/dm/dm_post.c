@@ -394,15 +394,25 @@ static void pump(struct dms *s, struct dm_way *w)
 	dm_way_release(s, w); /* ids that a client makes up are not to drive out others */
 }
 
-static void on_due(void *self, uint64_t id)
+/* Once a turn, so that what is sent in one goes together. Whoever is told meanwhile may send more. */
+static void on_turn_end(void *self)
 {
 	struct dms *s = self;
-	struct dm_way *w = dk_table_get(&s->ways, id);
+	struct dm_way *w;
 
-	if (!w)
-		return;
-	w->due = false;
-	pump(s, w);
+	while ((w = s->due)) {
+		s->due = w->next_due;
+		if (!s->due)
+			s->due_tail = &s->due;
+		w->due = false;
+		pump(s, w);
+	}
+}
+
+int dm_post_init(struct dms *s)
+{
+	s->due_tail = &s->due;
+	return dk_on_turn_end(s, on_turn_end);
 }
 
 static int check(const struct dms *s, dk_str to, const struct dm_order *o)
@@ -430,13 +440,11 @@ static int enqueue(struct dms *s, dk_str to, const struct dm_order *o)
 		dm_way_release(s, w);
 		return -ENOMEM;
 	}
-	/* In a while, so that what is sent in one go travels together. */
 	if (w->state == DM_IDLE && !w->due && !w->pins) {
-		if (dk_defer(s, on_due, w->id) < 0) {
-			item_free(s, it);
-			return -ENOMEM;
-		}
 		w->due = true;
+		w->next_due = NULL;
+		*s->due_tail = w;
+		s->due_tail = &w->next_due;
 	}
 	*w->tail = it;
 	w->tail = &it->next;
@@ -454,8 +462,8 @@ int dm_post(struct dms *s, dk_str to, const struct dm_order *o)
 
 	s->n.sent++;
 	if (rc == 0) {
-		w = dm_way_find(s, to);
 		where = dm_here(s, to, &user);
+		w = where == 0 ? dm_way_find(s, to) : NULL;
 		rc = DK_GONE;
 		if (where == 0 && (!w || !w->head))
 			rc = dm_hand_over(s, user, o);

@@ -62,7 +62,8 @@ struct dm_way {
 	uint8_t state; /* enum dm_way_state */
 	uint8_t lookups, hops; /* since something arrived */
 	bool told; /* its new node said where it is */
-	bool due; /* dm_post.c will look at it in this turn */
+	bool due; /* dm_post.c will look at it at the end of this turn */
+	struct dm_way *next_due;
 	uint16_t pins; /* > 0: it stays where it is */
 	uint16_t asked; /* items in the request under way */
 	uint64_t used_ms;
@@ -109,6 +110,7 @@ struct dms {
 	struct dk_table ways;
 	struct dk_map by_uid;
 	struct dm_way *newest, *oldest;
+	struct dm_way *due, **due_tail;
 	struct dk_timer tick;
 	struct dm_asked *asked; /* dm_place.c */
 	uint64_t last_login;
@@ -160,6 +162,7 @@ void dm_way_sweep(struct dms *s); /* what was not used for long */
 
 /* ---- dm_post.c ---- */
 
+int dm_post_init(struct dms *s);
 /* Returns as dk_dm.send. */
 int dm_post(struct dms *s, dk_str to, const struct dm_order *o);
 void dm_post_drop(struct dms *s, struct dm_way *w); /* what waits there, without a word */

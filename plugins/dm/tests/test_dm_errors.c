@@ -251,6 +251,46 @@ START_TEST(looked_for_anew)
 }
 END_TEST
 
+/* ---- nobody there yet ---- */
+
+/* Whoever has logged in and is not connected yet is waited for, and no longer than there is time. */
+START_TEST(not_connected_yet)
+{
+	struct dk_user *users;
+	struct dk_mem *mem;
+	struct dk_mem_client *end;
+	struct dk_credential tom, eve;
+	struct dk_frame f;
+	bool reliable;
+	dk_id user;
+
+	dm_open(2, 90, "timeout_ms = 1000;");
+	ann = player_new(0, "ann");
+	users = fabric[1].users;
+	mem = fabric[1].mem;
+	ck_assert_int_eq(users->create(users, dk_str_c("tom"), dk_str_c("MEM"), &tom, &user), 0);
+	ck_assert_int_eq(users->create(users, dk_str_c("eve"), dk_str_c("MEM"), &eve, &user), 0);
+	fabric_run(100);
+	dm_send(ann, "tom", "one");
+	fabric_run(500);
+	HEARS(ann, "");
+	HAPPENED("");
+	ck_assert_int_eq(mem->connect(mem, tom.sid, &end), 0);
+	fabric_run(50);
+	HEARS(ann, "701 ok \n");
+	HAPPENED("2 received ann>tom one\n");
+	ck_assert(mem->next(mem, end, &f, &reliable) && f.ver == DM_VER && f.cmd == DM_CMD_SEND);
+	mem->free(mem, end);
+	fabric_run(50);
+	happened();
+	dm_send(ann, "eve", "two");
+	fabric_run(1200);
+	HEARS(ann, "701 err 1002 no node could say where this user is\n");
+	HAPPENED("");
+	fabric_close();
+}
+END_TEST
+
 /* ---- hooks ---- */
 
 /* With the receiver on the sender's node and on another one. */
@@ -334,6 +374,7 @@ int main(void)
 	tcase_add_loop_test(t, codes, 0, 10);
 	tcase_add_test(t, last_word_refused);
 	tcase_add_test(t, looked_for_anew);
+	tcase_add_test(t, not_connected_yet);
 	tcase_add_loop_test(t, hooks, 0, 2);
 	suite_add_tcase(suite, t);
 	runner = srunner_create(suite);
