@@ -6,7 +6,7 @@
  *
  * A room never has more of these bots than seats. Whose room is not found at once asks again for SEEK_NS, since a directory may be
  * on its way to another node; a list that is as long as it may be says nothing of a room that is not on it. What was refused or not
- * found counts as wrong unless some bot missed its node then.
+ * found counts as wrong unless some bot missed its node then, or the bot's own node was going down, which makes no rooms.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -20,6 +20,7 @@
 #define LIST_MAX 100
 #define SEEK_NS (3 * UINT64_C(1000000000))
 #define AGAIN_NS UINT64_C(100000000)
+#define NEWS_NS (3 * UINT64_C(1000000000)) /* until a client knows that its node goes down: a heartbeat, and a little */
 #define STEPS_PER_TURN 4096
 #define WRONG_MAX 4096 /* of which it is remembered when they were asked */
 #define NO_ROOM UINT32_MAX
@@ -30,6 +31,8 @@ struct finder { /* a bot */
 	struct finding *of;
 	uint32_t bot, rounds, room; /* room: index of its room, or NO_ROOM */
 	uint8_t state;
+	bool offline; /* its node is about to stop, and makes no rooms */
+	uint32_t wrong; /* index + 1 of its last refusal, as long as that may turn out to be of such a node */
 	bool unsure; /* nobody said what became of its last join: it may be in a room, and be refused for that */
 	uint64_t asked_ns, sought_ns; /* the last request; the first question for its room */
 };
@@ -134,10 +137,23 @@ static uint64_t now_of(const struct finding *s)
 	return net_now_ns(s->part->run->net);
 }
 
-static void wrong(struct finding *s, uint64_t at)
+/* Returns its index + 1; 0 = it is not remembered. */
+static uint32_t wrong(struct finding *s, uint64_t at)
 {
-	if (s->wrong_n < WRONG_MAX)
-		s->wrong_ns[s->wrong_n++] = at;
+	if (s->wrong_n == WRONG_MAX)
+		return 0;
+	s->wrong_ns[s->wrong_n++] = at;
+	return s->wrong_n;
+}
+
+/* Its node turned out to be going down; clients hear of that with a heartbeat, or when they are sent away. */
+static void excuse(struct finder *f)
+{
+	struct finding *s = f->of;
+
+	if (f->wrong && now_of(s) - s->wrong_ns[f->wrong - 1] < NEWS_NS)
+		s->wrong_ns[f->wrong - 1] = 0;
+	f->wrong = 0;
 }
 
 static struct dkc_client *asks(struct finder *f, uint8_t state)
@@ -161,7 +177,8 @@ static bool is_refused(struct finder *f, const struct dkc_reply *reply)
 			snprintf(s->why, sizeof(s->why), "command %u: " DK_STR_FMT, reply->cmd,
 				 DK_STR_ARG(dkc_reply_error(reply, NULL)));
 		s->refused++;
-		wrong(s, f->asked_ns);
+		if (!f->offline)
+			f->wrong = wrong(s, f->asked_ns);
 	}
 	return true;
 }
@@ -253,7 +270,7 @@ static void on_left(void *arg, struct dkc_client *client, const struct dkc_reply
 	if (f->state != LEAVING)
 		return;
 	f->state = OUT;
-	if (!is_refused(f, reply) || !dkc_room_current(client, &room))
+	if (!is_refused(f, reply) || reply->status || !dkc_room_current(client, &room))
 		return;
 	f->state = INSIDE; /* still, on a node that took the room over */
 	is_in(f, &room);
@@ -331,6 +348,10 @@ static void find_event(struct part *p, uint32_t bot, const struct dkc_event *e)
 	struct finding *s = p->self;
 	struct finder *f = &s->finders[bot];
 
+	if (e->kind == DKC_OFFLINE || e->kind == DKC_MOVING)
+		excuse(f);
+	if (e->kind == DKC_OFFLINE || e->kind == DKC_CONNECTED)
+		f->offline = e->kind == DKC_OFFLINE;
 	if (e->kind == DKC_ROOM_MOVED && f->room != NO_ROOM)
 		is_in(f, e->room);
 	if (e->kind == DKC_ROOM_LOST || e->kind == DKC_DISCONNECTED)
@@ -352,7 +373,8 @@ static bool find_drained(struct part *p, uint64_t now)
 			go_out(f);
 		all &= f->state == OUT || f->state == LOST;
 	}
-	return all || now - s->last_ns > p->o->drain_s * UINT64_C(1000000000);
+	return all || now - s->last_ns > p->o->drain_s * UINT64_C(1000000000) ||
+	       now - p->run->stop_ns > p->o->drain_s * UINT64_C(2000000000);
 }
 
 static uint32_t find_visit(struct part *p, struct dkc_client *c, void *arg)
@@ -370,7 +392,7 @@ static uint64_t wrong_calm(const struct finding *s)
 	uint64_t calm = 0;
 
 	for (uint32_t i = 0; i < s->wrong_n; i++)
-		calm += !run_disturbed_at(s->part->run, s->wrong_ns[i]);
+		calm += s->wrong_ns[i] && !run_disturbed_at(s->part->run, s->wrong_ns[i]);
 	return calm;
 }
 
