@@ -22,7 +22,7 @@ claim "two rooms were left behind" test "$(find "$work/rooms" -name '*.room' | w
 for room in "$work"/rooms/*.room; do
 	claim "a room is played again" answers 0 "records of" "all equal" -- "${replay[@]}" "$room"
 done
-printf 'X' | dd of="$room" bs=1 seek=96 conv=notrunc 2>/dev/null
+printf 'X' | dd of="$room" bs=1 seek=112 conv=notrunc 2>/dev/null
 claim "a file that was changed is refused" answers 78 "a checksum is wrong: the file was changed, or is incomplete" -- \
 	"${replay[@]}" "$room"
 claim "so is one that is none" answers 78 "it does not begin as a recording of a room does" -- \
@@ -41,6 +41,10 @@ claim "and wants a file" answers 2 "Expected room.replay FILE" -- "${cli[@]}" ro
 claim "what is used of a recording is a recording" answers 0 "all equal" -- "${replay[@]}" -o "$work/short" "$room"
 claim "of its own length" test "$(stat -c %s "$work/short")" -lt "$(stat -c %s "$room")"
 claim "that is played too" answers 0 "all equal" -- "${replay[@]}" "$work/short"
+truncate -s -5 "$work/short"
+claim "and without its end, up to there" answers 0 "its last record is torn and left out" -- "${replay[@]}" "$work/short"
+claim "one of another version is refused" answers 78 "version 1 of the layout" -- \
+	"${replay[@]}" "$TEST_SRCDIR/tests/fuzz/corpus/record/version1"
 
 # A node that goes down in good order leaves nothing behind.
 rm "$work"/rooms/*
