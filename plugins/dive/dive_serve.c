@@ -41,10 +41,23 @@ static int ask_push(struct dives *d, struct dive_storage *st, struct dive_order 
 	return dive_store_check(&st->store, &o->values);
 }
 
+/* A time that comes with a range counts when it is let through. */
+static int ask_range(struct dives *d, struct dive_storage *st, const struct dive_order *o, struct dk_dive_list *values)
+{
+	struct dk_dive_range ev = { .storage = dk_str_c(st->name), .key = o->key, .values = *values };
+
+	if (dk_ask(&d->svc.ranging, &ev))
+		return DK_REFUSED;
+	*values = ev.values;
+	dive_store_live(&st->store, o->key, o->ttl_s, dk_now(d));
+	return 0;
+}
+
 /* Does it, here and now. */
 static int perform(struct dives *d, struct dive_storage *st, struct dive_order *o, struct dk_dive_list *ret_values)
 {
 	struct dk_dive_list values = { .n = 0 };
+	struct dive_order now;
 	struct dk_writer w;
 	size_t cap;
 	int rc = pushes(o) ? ask_push(d, st, o) : 0;
@@ -53,17 +66,15 @@ static int perform(struct dives *d, struct dive_storage *st, struct dive_order *
 		return rc;
 	cap = dive_store_answer(&st->store, o->key) + 1;
 	w = dk_writer_on(dk_scratch(d, cap), cap);
-	rc = dive_store_do(&st->store, o, dk_now(d), &w, &values.n);
+	now = *o;
+	if (o->op == DK_DIVE_LRANGE)
+		now.ttl_s = 0;
+	rc = dive_store_do(&st->store, &now, dk_now(d), &w, &values.n);
+	values.bytes = dk_written(&w);
+	if (rc == 0 && o->op == DK_DIVE_LRANGE)
+		rc = ask_range(d, st, o, &values);
 	if (rc)
 		return rc;
-	values.bytes = dk_written(&w);
-	if (o->op == DK_DIVE_LRANGE) {
-		struct dk_dive_range ev = { .storage = dk_str_c(st->name), .key = o->key, .values = values };
-
-		if (dk_ask(&d->svc.ranging, &ev))
-			return DK_REFUSED;
-		values = ev.values;
-	}
 	d->n.answered++;
 	*ret_values = values;
 	return 0;
@@ -104,8 +115,9 @@ int dive_execute(struct dives *d, struct dive_storage *st, struct dive_order *o,
 			return -ENOMEM;
 	}
 	rc = perform(d, st, o, ret_values);
-	/* What came to nothing is remembered only when it may come once more: the answer must not change then. */
-	if (done && (rc == 0 || (rc > 0 && number->again)))
+	/* What came to nothing is remembered only when it may come once more: the answer must not change then. A push is
+	 * remembered in any case, for a filter was asked. */
+	if (done && (rc == 0 || (rc > 0 && (number->again || pushes(o)))))
 		dive_memo_set(&st->memo, done, rc, *ret_values);
 	else if (done)
 		dive_memo_drop(&st->memo, done);

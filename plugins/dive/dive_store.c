@@ -363,6 +363,14 @@ static int range(const struct dive_order *o, struct dive_entry *e, uint64_t now_
 	return 0;
 }
 
+void dive_store_live(struct dive_store *s, dk_str key, uint32_t ttl_s, uint64_t now_ms)
+{
+	struct dive_entry *e = dive_store_find(s, key, now_ms);
+
+	if (e)
+		live(e, ttl_s, now_ms);
+}
+
 int dive_store_do(struct dive_store *s, const struct dive_order *o, uint64_t now_ms, struct dk_writer *w, uint32_t *ret_n)
 {
 	struct dive_entry *e = dive_store_find(s, o->key, now_ms);

@@ -52,6 +52,8 @@ struct dive_order {
 /* Does it. ret_values is written on success: room for the answer is taken from w, which must hold dive_store_answer() bytes.
  * Returns what dk_dive_result.rc may be. */
 int dive_store_do(struct dive_store *s, const struct dive_order *o, uint64_t now_ms, struct dk_writer *w, uint32_t *ret_n);
+/* The key, if it is there, ends so many seconds from now; 0 = when it would. */
+void dive_store_live(struct dive_store *s, dk_str key, uint32_t ttl_s, uint64_t now_ms);
 /* How many bytes an answer about that key can have, at most. */
 size_t dive_store_answer(const struct dive_store *s, dk_str key);
 /* A list, checked: n values and nothing else, none of them too long. Returns 0, DK_TOO_LONG or DK_DIVE_BAD_VALUE. */

@@ -101,7 +101,10 @@ struct dk_dive_nodes {
 struct dk_dive {
 	struct dk_service base;
 
-	/* Filters of the owner: not 0 refuses the operation with DK_REFUSED. */
+	/* Filters of the owner: not 0 refuses the operation with DK_REFUSED, and nothing changes. A push is asked about before
+	 * anything else of it is looked at, and once, also when it is asked for again because its answer was lost; only
+	 * of one that came to nothing a new owner that took over from a copy knows nothing. A range is asked about whenever it is
+	 * read, and only if there is a list. */
 	DK_FILTER(struct dk_dive_push) pushing;
 	DK_FILTER(struct dk_dive_range) ranging;
 
