@@ -59,6 +59,15 @@ static int start(void *self)
 	return group_make_statics(self);
 }
 
+/* A node that ended sooner would take along what its former members have heard, and what still comes here for them. */
+static uint64_t busy(void *self, const char **ret_what)
+{
+	const struct groups *s = self;
+
+	*ret_what = "memberships that went";
+	return s->departed_open;
+}
+
 /* What was said still leaves; nobody is left to hear that the copies end. */
 static void stop(void *self, struct dk_step *step)
 {
@@ -164,7 +173,7 @@ static const struct dk_counter counters[] = {
 	{ 0 },
 };
 static const struct dk_ops ops = {
-	.configure = configure, .init = init, .reload = reload, .start = start, .stop = stop, .fini = fini
+	.configure = configure, .init = init, .reload = reload, .start = start, .busy = busy, .stop = stop, .fini = fini
 };
 
 DK_PLUGIN(group) = {

@@ -114,6 +114,7 @@ static void departed_free(struct groups *s, struct group_departed **at)
 {
 	struct group_departed *d = *at;
 
+	s->departed_open -= d->open;
 	*at = d->next;
 	dk_free(s, d, sizeof(*d));
 }
@@ -146,7 +147,10 @@ static void handed(void *self, void *arg, int err, int status, dk_slice body)
 		struct group *g = group_live(s, h->groups[i]);
 		struct group_departed **at = g ? find_departed(g, &h->to) : NULL;
 
-		if (!g || !*at || --(*at)->open)
+		if (!g || !*at)
+			continue;
+		s->departed_open--;
+		if (--(*at)->open)
 			continue;
 		departed_free(s, at);
 		group_changed(s, g);
@@ -274,6 +278,7 @@ static void has_departed(struct groups *s, struct group *g, const struct dk_addr
 	}
 	(*at)->until_ms = dk_now(s) + DEPARTED_MS;
 	(*at)->open++;
+	s->departed_open++;
 	group_work_soon(s, g);
 }
 

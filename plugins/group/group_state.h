@@ -46,6 +46,7 @@ struct groups {
 	struct group_joiner *ready, **ready_tail; /* group_join.c: whose turn it is */
 	struct group_ask *asks; /* group_sync.c: requests under way */
 	struct group_handing *handings; /* group_depart.c: likewise */
+	uint64_t departed_open; /* group_depart.c: memberships that went, whose new node may still need something of this one */
 	struct group_listing *listings; /* group_list.c */
 	struct group_ticking *ticks; /* group_tick.c */
 	struct dk_timer tick_timer;
