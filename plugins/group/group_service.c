@@ -323,6 +323,14 @@ static int svc_announce(struct dk_group *svc, dk_id group, uint8_t ver, uint16_t
 
 /* ---- looking ---- */
 
+/* A group that ends can be looked at for as long as it is said that it does. */
+static const struct group *looked_at(const struct groups *s, dk_id group)
+{
+	const struct group *g = group_store_get(&s->store, group);
+
+	return g && (g->phase == GROUP_LIVE || g->phase == GROUP_DYING) ? g : NULL;
+}
+
 static dk_id svc_find(struct dk_group *svc, const struct dk_id52 *id)
 {
 	const struct group *g = group_store_find(&groups_of(svc)->store, id);
@@ -332,7 +340,7 @@ static dk_id svc_find(struct dk_group *svc, const struct dk_id52 *id)
 
 static int svc_info(struct dk_group *svc, dk_id group, struct dk_group_info *ret_info)
 {
-	const struct group *g = group_live(groups_of(svc), group);
+	const struct group *g = looked_at(groups_of(svc), group);
 
 	if (!g)
 		return DK_GROUP_GONE;
@@ -365,7 +373,7 @@ static dk_id svc_of_user(struct dk_group *svc, dk_id user, size_t i)
 
 static const dk_id *svc_members(struct dk_group *svc, dk_id group, size_t *ret_n)
 {
-	const struct group *g = group_live(groups_of(svc), group);
+	const struct group *g = looked_at(groups_of(svc), group);
 
 	*ret_n = g ? g->member_n : 0;
 	return g ? g->members : NULL;
@@ -373,7 +381,7 @@ static const dk_id *svc_members(struct dk_group *svc, dk_id group, size_t *ret_n
 
 static size_t svc_nodes(struct dk_group *svc, dk_id group, struct dk_addr *ret_nodes, size_t n)
 {
-	const struct group *g = group_live(groups_of(svc), group);
+	const struct group *g = looked_at(groups_of(svc), group);
 	size_t found = 0;
 
 	for (uint16_t i = 1; g && i < g->view.n; i++) {

@@ -43,7 +43,7 @@ struct dk_group_opts {
 /* A question; a result other than 0 says no. Asked on the node of the user. */
 struct dk_group_join {
 	dk_id group, user;
-	dk_slice message;
+	dk_slice message; /* for the members, as they get it: what a client says is packed with the tag of the group */
 };
 /* What happened on this node. */
 struct dk_group_event {
@@ -60,7 +60,7 @@ struct dk_group_sent {
 	dk_id group, sender; /* sender 0: announce */
 	uint8_t ver;
 	uint16_t cmd;
-	dk_slice message;
+	dk_slice message; /* as members get it */
 };
 /* Asked before a member that was cut off is forgotten, and when one has come from another node: with a message (borrowed until
  * the next turn) the members are told. Always return 0. */
@@ -105,7 +105,7 @@ struct dk_group {
 	DK_SIGNAL(struct dk_group_member_event) joined;
 	DK_SIGNAL(struct dk_group_member_event) left;
 	DK_SIGNAL(struct dk_group_sent) said; /* every broadcast and announce, on the node where it begins */
-	DK_SIGNAL(struct dk_group_event) discarded; /* no copy is here any more; the handle is valid inside */
+	DK_SIGNAL(struct dk_group_event) discarded; /* no copy is here any more; the handle can be looked at inside */
 
 	/* user: the creator, blank or real; 0 = nobody (allow_empty true, join false). Returns 0, DK_REFUSED (OFFLINE), DK_FULL
 	 * (groups of this node or of the user), DK_GONE (no such user), DK_GROUP_BAD_PARAMS or <0. */
