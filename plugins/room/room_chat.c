@@ -333,6 +333,8 @@ int room_on_chat(struct rooms *s, struct dk_call *call, dk_str text, dk_str id)
 	if (room_hidden(s, call))
 		return room_refuse_hidden(call);
 	rc = s->svc.chat(&s->svc, room_named(s, id), call->user, text);
+	if (rc == DK_ROOM_BAD_PARAMS)
+		return dk_refuse(call, ROOM_E_OTHER, "message: expected 1 byte or more, found none");
 	return rc ? room_refuse_named(call, ROOM_E_OTHER, rc, id) : room_on_chat_answer(call);
 }
 

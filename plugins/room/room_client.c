@@ -52,8 +52,6 @@ static const char *why(int rc, uint32_t *code)
 		return "only the owner of this room may do that";
 	case DK_ROOM_VETOED:
 		return "a rule of this room does not let the user in";
-	case DK_ROOM_BAD_PARAMS:
-		return "a parameter is outside what is allowed";
 	case DK_ROOM_MOVING:
 		return "the room is on its way to another node; try again in a moment";
 	case DK_ROOM_NO_NODE:
@@ -81,6 +79,18 @@ int room_refuse(struct dk_call *call, uint32_t code, int rc)
 int room_refuse_named(struct dk_call *call, uint32_t code, int rc, dk_str id)
 {
 	return room_refuse(call, code, rc == DK_ROOM_GONE && id.n != DK_ID52_LEN ? ROOM_NO_ID : rc);
+}
+
+int room_refuse_members(struct dk_call *call, uint32_t code, struct dk_list members)
+{
+	unsigned n = members.n;
+	dk_str uid;
+
+	while (n <= DK_ROOM_MEMBERS_MAX && dk_list_next(&members, &uid))
+		if (!uid.n || uid.n > DK_UID_MAX)
+			return dk_refuse(call, code, "members: expected uids of 1 to %d bytes, found one of %zu", DK_UID_MAX,
+					 uid.n);
+	return dk_refuse(call, code, "members: expected a list of 1 to %d uids, found %u", DK_ROOM_MEMBERS_MAX, n);
 }
 
 void room_tell_refusal(struct rooms *s, dk_id user, uint16_t cmd, uint32_t code, int rc)
@@ -327,7 +337,7 @@ int room_on_message(struct rooms *s, struct dk_call *call, struct dk_list member
 	if (room_hidden(s, call))
 		return room_refuse_hidden(call);
 	if (members.n > DK_ROOM_MEMBERS_MAX)
-		return room_refuse(call, ROOM_E_OTHER, DK_ROOM_BAD_PARAMS);
+		return room_refuse_members(call, ROOM_E_OTHER, members);
 	to = dk_scratch(s, members.n * sizeof(*to) + 1);
 	if (!to)
 		return -ENOMEM;
@@ -437,6 +447,7 @@ typedef int reserve_fn(struct dk_room *svc, dk_id room, dk_id by, const dk_str *
 
 static int reserve(struct rooms *s, struct dk_call *call, uint32_t code, reserve_fn *fn, struct dk_list list, dk_str id)
 {
+	struct dk_list named = list;
 	dk_str *uids;
 	size_t n = 0;
 	int rc;
@@ -444,13 +455,15 @@ static int reserve(struct rooms *s, struct dk_call *call, uint32_t code, reserve
 	if (room_hidden(s, call))
 		return room_refuse_hidden(call);
 	if (list.n > DK_ROOM_MEMBERS_MAX)
-		return room_refuse(call, code, DK_ROOM_BAD_PARAMS);
+		return room_refuse_members(call, code, list);
 	uids = dk_scratch(s, list.n * sizeof(*uids) + 1);
 	if (!uids)
 		return -ENOMEM;
 	while (dk_list_next(&list, &uids[n]))
 		n++;
 	rc = fn(&s->svc, room_named(s, id), call->user, uids, n, true);
+	if (rc == DK_ROOM_BAD_PARAMS)
+		return room_refuse_members(call, code, named);
 	return rc ? room_refuse_named(call, code, rc, id) : dk_answer(call, dk_slice_n(NULL, 0));
 }
 

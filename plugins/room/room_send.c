@@ -184,7 +184,7 @@ int room_on_relay_to(struct rooms *s, struct dk_call *call, struct dk_list membe
 	if (room_hidden(s, call))
 		return room_refuse_hidden(call);
 	if (members.n > DK_ROOM_MEMBERS_MAX)
-		return room_refuse(call, ROOM_E_OTHER, DK_ROOM_BAD_PARAMS);
+		return room_refuse_members(call, ROOM_E_OTHER, members);
 	to = users_of_list(s, members, &n);
 	if (!to)
 		return -ENOMEM;
@@ -218,7 +218,9 @@ int room_on_relay_to_profile(struct rooms *s, struct dk_call *call, struct dk_li
 
 	if (room_hidden(s, call))
 		return room_refuse_hidden(call);
-	rc = members.n > DK_ROOM_MEMBERS_MAX ? DK_ROOM_BAD_PARAMS : check(s, room, call->user, message);
+	if (members.n > DK_ROOM_MEMBERS_MAX)
+		return room_refuse_members(call, ROOM_E_OTHER, members);
+	rc = check(s, room, call->user, message);
 	if (rc)
 		return room_refuse_named(call, ROOM_E_OTHER, rc, id);
 	to = users_of_list(s, members, &n);

@@ -235,6 +235,8 @@ void room_tell_joined(struct rooms *s, dk_id room, dk_id user, bool new_owner);
 int room_refuse(struct dk_call *call, uint32_t code, int rc);
 /* The same; id is what named the room. */
 int room_refuse_named(struct dk_call *call, uint32_t code, int rc, dk_str id);
+/* DK_ROOM_BAD_PARAMS of a list of members: says what of it is not as it has to be. */
+int room_refuse_members(struct dk_call *call, uint32_t code, struct dk_list members);
 /* The same to a user whose command has ended. */
 void room_tell_refusal(struct rooms *s, dk_id user, uint16_t cmd, uint32_t code, int rc);
 /* Clients have the commands of a set that is exposed: four differ between the two, all others are in both. Other plugins and

@@ -371,6 +371,16 @@ static int check(struct rooms *s, struct dk_call *call, uint32_t interval_ms, ui
 	return 0;
 }
 
+static int refuse(struct dk_call *call, uint32_t code, int rc, uint16_t max_members, uint16_t ttl_s)
+{
+	if (rc != DK_ROOM_BAD_PARAMS)
+		return room_refuse(call, code, rc);
+	if (!ttl_s)
+		return dk_refuse(call, code, "ttl_s: expected a time to live above 0, found 0");
+	return dk_refuse(call, code, "max_members: expected %d to %d seats, found %u", DK_ROOM_MEMBERS_MIN, DK_ROOM_MEMBERS_MAX,
+			 max_members);
+}
+
 int room_on_rand_create(struct rooms *s, struct dk_call *call, uint32_t interval_ms, uint16_t max_members, dk_slice message,
 			uint16_t ttl_s)
 {
@@ -380,7 +390,7 @@ int room_on_rand_create(struct rooms *s, struct dk_call *call, uint32_t interval
 	if (room_hidden(s, call))
 		return room_refuse_hidden(call);
 	rc = check(s, call, interval_ms, max_members, message, ttl_s, &o);
-	return rc ? room_refuse(call, ROOM_E_CREATE, rc) : create(s, call, &o);
+	return rc ? refuse(call, ROOM_E_CREATE, rc, max_members, ttl_s) : create(s, call, &o);
 }
 
 int room_on_rand_join(struct rooms *s, struct dk_call *call, uint32_t interval_ms, uint16_t max_members, dk_slice message,
@@ -394,7 +404,7 @@ int room_on_rand_join(struct rooms *s, struct dk_call *call, uint32_t interval_m
 		return room_refuse_hidden(call);
 	rc = check(s, call, interval_ms, max_members, message, ttl_s, &o);
 	if (rc)
-		return room_refuse(call, ROOM_E_JOIN, rc);
+		return refuse(call, ROOM_E_JOIN, rc, max_members, ttl_s);
 	q = search_new(s, call);
 	if (!q)
 		return -ENOMEM;

@@ -36,9 +36,9 @@ static const char *why(int rc, uint32_t *ret_code)
 		return "only the owner of the session may do that";
 	case DK_SESSION_VETOED:
 		return "a rule of this session does not let the user in";
-	case DK_SESSION_BAD_PARAMS:
+	case DK_SESSION_BAD_PARAMS: /* of another node: what this one can see it has said already */
 		*ret_code = SESSION_E_PARAMS;
-		return "a parameter is outside what is allowed";
+		return "members: expected a list of uids that the node of the session takes, found a longer one";
 	case DK_SESSION_OTHER_TYPE:
 		*ret_code = SESSION_E_PARAMS;
 		return "the session is of another type";
@@ -150,11 +150,28 @@ int session_on_leave(struct sessions *s, struct dk_call *call, uint8_t type)
 	return rc ? refuse(call, rc) : session_on_leave_answer(call);
 }
 
+/* Says which of the uids cannot be invited. */
+static int refuse_invited(struct sessions *s, struct dk_call *call, const dk_str *uids, size_t n)
+{
+	dk_str own = s->user->uid(s->user, call->user);
+
+	for (size_t i = 0; i < n; i++) {
+		if (dk_str_eq(uids[i], own))
+			return dk_refuse(call, SESSION_E_PARAMS,
+					 "uids: expected other users, found the uid of the one who invites");
+		if (!uids[i].n || uids[i].n > DK_UID_MAX)
+			return dk_refuse(call, SESSION_E_PARAMS, "uids: expected uids of 1 to %d bytes, found one of %zu",
+					 DK_UID_MAX, uids[i].n);
+	}
+	return dk_refuse(call, SESSION_E_PARAMS, "uids: expected 1 to %d users, found %zu", DK_SESSION_INVITES_MAX, n);
+}
+
 int session_on_invite(struct sessions *s, struct dk_call *call, uint8_t type, dk_slice uids, dk_slice message)
 {
 	struct dk_cursor c = dk_cursor_of(uids);
 	dk_str names[DK_SESSION_INVITES_MAX];
 	size_t n = 0;
+	int rc;
 
 	if (hidden(s, call))
 		return refuse_hidden(call);
@@ -163,8 +180,8 @@ int session_on_invite(struct sessions *s, struct dk_call *call, uint8_t type, dk
 	if (!dk_rd_done(&c))
 		return dk_refuse(call, SESSION_E_PARAMS, "expected a list of at most %d uids, each with a length of four bytes",
 				 DK_SESSION_INVITES_MAX);
-	return begun(call, s->svc.invite(&s->svc, s, call->user, type, names, n, SESSION_VER, SESSION_CMD_INVITE, message, on_done,
-					 arg_of(call)));
+	rc = s->svc.invite(&s->svc, s, call->user, type, names, n, SESSION_VER, SESSION_CMD_INVITE, message, on_done, arg_of(call));
+	return rc == DK_SESSION_BAD_PARAMS ? refuse_invited(s, call, names, n) : begun(call, rc);
 }
 
 int session_on_kick(struct sessions *s, struct dk_call *call, uint8_t type, dk_str uid)
@@ -222,7 +239,8 @@ int session_on_message(struct sessions *s, struct dk_call *call, struct dk_list 
 		return refuse_hidden(call);
 	ss = at_home(s, call, type, &seat);
 	if (seat && (!members.n || members.n > DK_SESSION_INVITES_MAX))
-		return refuse(call, DK_SESSION_BAD_PARAMS);
+		return dk_refuse(call, SESSION_E_PARAMS, "members: expected 1 to %d uids, found %u", DK_SESSION_INVITES_MAX,
+				 (unsigned)members.n);
 	if (ss)
 		return say_at_home(s, call, ss, seat, SESSION_CMD_MESSAGE, members, message);
 	while (n < DK_SESSION_INVITES_MAX && dk_list_next(&members, &uids[n]))

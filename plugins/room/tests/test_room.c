@@ -868,6 +868,14 @@ START_TEST(other_commands)
 	HEARS(ann, "!118 1:\n");
 	say_bytes(&ann, ROOM_CMD_CANCEL_RESERVE, &w);
 	HEARS(ann, "!118 4: nothing is reserved for one of these users\n");
+	w = puffer(buf, 200, (const char *const[]){ NULL });
+	dk_wr_bytes16(&w, dk_slice_n(id.c, 52));
+	say_bytes(&ann, ROOM_CMD_RESERVE, &w);
+	HEARS(ann, "!117 4: members: expected a list of 1 to 1000 uids, found 0\n");
+	w = puffer(buf, 200, (const char *const[]){ "eve", "", NULL });
+	dk_wr_bytes16(&w, dk_slice_n(id.c, 52));
+	say_bytes(&ann, ROOM_CMD_CANCEL_RESERVE, &w);
+	HEARS(ann, "!118 4: members: expected uids of 1 to 256 bytes, found one of 0\n");
 
 	leave(&ann, room, "");
 	ck_assert(mem->next(mem, bob.end, &f, NULL));

@@ -216,7 +216,7 @@ START_TEST(refused)
 	say(ann, "longer");
 	ck_assert_str_eq(player_heard(ann), "125 bad the message is longer than this node relays\n");
 	say(ann, "");
-	ck_assert_str_eq(player_heard(ann), "125 bad a parameter is outside what is allowed\n");
+	ck_assert_str_eq(player_heard(ann), "125 bad message: expected 1 byte or more, found none\n");
 	say(cid, "hi");
 	ck_assert_str_eq(player_heard(cid), "125 bad the user is not a member of this room\n");
 	veto = true;

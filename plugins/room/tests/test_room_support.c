@@ -200,7 +200,7 @@ START_TEST(refusals)
 	bob = player_new(0, "bob");
 	say_random(ann, ROOM_CMD_RAND_JOIN, 1, "");
 	fabric_run(10);
-	ck_assert_str_eq(player_heard(ann), "106 bad a parameter is outside what is allowed\n");
+	ck_assert_str_eq(player_heard(ann), "106 bad max_members: expected 2 to 1000 seats, found 1\n");
 	memset(long_name, 'x', sizeof(long_name));
 	long_name[200] = '\0';
 	say_random(ann, ROOM_CMD_RAND_JOIN, 2, long_name);

@@ -92,6 +92,32 @@ START_TEST(messages_to_some)
 }
 END_TEST
 
+/* Which parameter, what was expected, what was found. */
+START_TEST(says_what_is_wrong)
+{
+	char longest[DK_UID_MAX + 2], want[128];
+
+	memset(longest, 'x', sizeof(longest) - 1);
+	longest[sizeof(longest) - 1] = '\0';
+	kit_session(ann, 1, 9);
+	all_forget();
+	kit_invite(ann, 1, "", "come");
+	fabric_run(20);
+	kit_expect(ann, "802 bad uids: expected 1 to 100 users, found 0\n");
+	kit_invite(ann, 1, "bob ann", "come");
+	fabric_run(20);
+	kit_expect(ann, "802 bad uids: expected other users, found the uid of the one who invites\n");
+	kit_invite(ann, 1, longest, "come");
+	fabric_run(20);
+	snprintf(want, sizeof(want), "802 bad uids: expected uids of 1 to %d bytes, found one of %d\n", DK_UID_MAX, DK_UID_MAX + 1);
+	kit_expect(ann, want);
+	kit_message(ann, 1, "", "psst");
+	fabric_run(20);
+	kit_expect(ann, "807 bad members: expected 1 to 100 uids, found 0\n");
+	kit_expect(bob, "");
+}
+END_TEST
+
 START_TEST(kicked_by_the_owner)
 {
 	const char *id = kit_session(ann, 1, 9);
@@ -632,6 +658,7 @@ int main(void)
 	tcase_set_timeout(t, 120);
 	tcase_add_test(t, members_stay_on_their_nodes);
 	tcase_add_test(t, messages_to_some);
+	tcase_add_test(t, says_what_is_wrong);
 	tcase_add_test(t, kicked_by_the_owner);
 	tcase_add_test(t, looks_by_type);
 	tcase_add_test(t, several_types_at_once);
