@@ -3,6 +3,7 @@
  * diarkis-bot: clients by the thousand, to test a server and to load it. This file says what there is to do; what bots do is
  * bot_room.c and its like, a run of it bot_run.c.
  */
+#include <errno.h>
 #include <stdlib.h>
 
 #include <diarkis/err.h>
@@ -26,7 +27,7 @@ void scenarios_names(FILE *out)
 {
 	for (size_t i = 0; i < DK_ARRAY_LEN(scenarios); i++)
 		fprintf(out, "%s %s", i ? "," : "", scenarios[i]->name);
-	fputc('\n', out);
+	fputs(", mixed\n", out);
 }
 
 void scenarios_help(FILE *out)
@@ -41,26 +42,47 @@ static int usage(const char *sentence)
 	return DK_EXIT_USAGE;
 }
 
-/* Adds the scenarios of a list of names, separated by commas; NULL = all. */
-static bool add_parts(struct run *r, const char *list)
+int parts_add(struct run *r, const char *list)
 {
 	char name[32];
 	size_t n;
 
 	for (size_t i = 0; !list && i < DK_ARRAY_LEN(scenarios); i++) {
-		if (!scenarios[i]->by_itself)
-			r->parts[r->part_n++].scenario = scenarios[i];
+		if (scenarios[i]->by_itself)
+			continue;
+		if (r->part_n == PARTS_MAX)
+			return -E2BIG;
+		r->parts[r->part_n++].scenario = scenarios[i];
 	}
 	for (; list && *list; list += n + (list[n] == ',')) {
 		n = strcspn(list, ",");
 		snprintf(name, sizeof(name), "%.*s", (int)(n < sizeof(name) ? n : sizeof(name) - 1), list);
-		if (r->part_n == PARTS_MAX || !scenario_named(name))
-			return false;
+		if (!scenario_named(name))
+			return -ENOENT;
+		if (r->part_n == PARTS_MAX)
+			return -E2BIG;
 		r->parts[r->part_n++].scenario = scenario_named(name);
 	}
-	for (uint32_t i = 0; i < r->part_n; i++)
-		r->parts[i].o = r->o;
-	return r->part_n > 0;
+	return 0;
+}
+
+bool parts_fit(const struct run *r, const char *where)
+{
+	const struct scenario *first = NULL;
+
+	for (uint32_t i = 0; i < r->part_n; i++) {
+		const struct scenario *s = r->parts[i].scenario;
+
+		if (s->in_room && first) {
+			fprintf(stderr,
+				"diarkis-bot: %s%s and %s put each bot in a room, and it can be in one at a time; expected one of "
+				"them, and the other one as a run of its own\n",
+				where, first->name, s->name);
+			return false;
+		}
+		first = s->in_room ? s : first;
+	}
+	return true;
 }
 
 static int run_named(struct bot_options *o, const char *name)
@@ -76,11 +98,13 @@ static int run_named(struct bot_options *o, const char *name)
 	r->o = o;
 	r->name = name;
 	if (strcmp(name, "mixed") != 0)
-		rc = add_parts(r, name) ? 0 : usage("the first word is no scenario; diarkis-bot --help lists them");
-	else if (!add_parts(r, o->with))
-		rc = usage("--with names what is no scenario; diarkis-bot --help lists them");
+		rc = parts_add(r, name) || !r->part_n ? usage("the first word is no scenario; diarkis-bot --help lists them") : 0;
+	else if (parts_add(r, o->with) || !r->part_n)
+		rc = usage("--with names what is no scenario, or too many; diarkis-bot --help lists them");
+	for (uint32_t i = 0; i < r->part_n; i++)
+		r->parts[i].o = o;
 	if (!rc)
-		rc = run_all(r);
+		rc = parts_fit(r, "") ? run_all(r) : DK_EXIT_USAGE;
 	free(r);
 	return rc;
 }

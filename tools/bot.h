@@ -61,6 +61,7 @@ struct part {
 struct scenario {
 	const char *name, *summary;
 	bool by_itself; /* no part of mixed, unless --with names it */
+	bool in_room; /* its bots are in rooms, which a bot can do once at a time */
 	/* Memory, and options that do not fit. *ret_self goes to close, which accepts what a failed open left. 0, or <0 after a
 	 * sentence on stderr. */
 	int (*open)(struct part *p, void **ret_self);
@@ -147,6 +148,11 @@ struct run {
 	FILE *figures; /* gets them as a line of JSON each second and at the end; NULL = nobody */
 };
 
+/* Adds the scenarios of a list of names, separated by commas; NULL = all of mixed. Their options are not set. Returns 0, -ENOENT
+ * (a name is none) or -E2BIG, with some of them added. */
+int parts_add(struct run *r, const char *list);
+/* Can one bot do all of that at once? Else says why not on stderr; where: the beginning of that sentence. */
+bool parts_fit(const struct run *r, const char *where);
 /* Runs parts to their end: [0, part_n) of r, whose name, o and parts' scenario and o are set. Returns the exit status. */
 int run_all(struct run *r);
 /* A sentence, and the end of the run. */

@@ -485,6 +485,7 @@ const struct scenario scenario_find = {
 	.name = "find",
 	.summary = "bots join random rooms, find them by type and leave, again and again",
 	.by_itself = true,
+	.in_room = true,
 	.open = find_open,
 	.close = find_close,
 	.event = find_event,

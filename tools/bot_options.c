@@ -324,7 +324,7 @@ void options_help(FILE *out)
 {
 	fputs(usage, out);
 	scenarios_help(out);
-	fputs("mixed    each bot does all of that at once\n\n", out);
+	fputs("mixed    each bot does all of that at once; in a scenario file, too\n\n", out);
 	for (size_t i = 0; i < DK_ARRAY_LEN(rows); i++) {
 		const struct row *row = &rows[i];
 		int n;

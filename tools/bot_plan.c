@@ -3,7 +3,7 @@
  * Scenario files: a JSON object. Its members are options under their names ("room_size" or "room-size"), among them the words that
  * the reference's files use: howmany for bots, duration for seconds, interval for the milliseconds from one bot to the next. The
  * member "scenarios" lists what the bots do: names, or objects of a name and options that are this scenario's alone, in which
- * interval is the merge interval again.
+ * interval is the merge interval again. The name mixed stands for all that mixed does, or for what "with" lists beside.
  *
  *   {"howmany": 100, "duration": 30, "interval": 10, "scenarios": ["idle", {"name": "room", "room_size": 8, "rate": 5}]}
  */
@@ -83,17 +83,15 @@ static bool read_options(struct plan *p, const char *where)
 static bool read_part(struct plan *p, const char *where, json_t *entry)
 {
 	const char *name = json_is_object(entry) ? json_string_value(json_object_get(entry, "name")) : json_string_value(entry);
-	const struct scenario *scenario = name ? scenario_named(name) : NULL;
-	struct bot_options *o = &p->parts[p->run.part_n];
+	bool mixed = name && !strcmp(name, "mixed");
+	struct bot_options o = p->o;
+	uint32_t i = p->run.part_n;
 	char inside[256];
 	const char *member;
 	json_t *v;
+	int rc;
 
-	if (p->run.part_n == PARTS_MAX || !scenario) {
-		if (scenario) {
-			fprintf(stderr, "diarkis-bot: %sscenarios: %s is one too many\n", where, name);
-			return false;
-		}
+	if (!mixed && (!name || !scenario_named(name))) {
 		fprintf(stderr,
 			"diarkis-bot: %sscenarios: expected names of scenarios, or objects with one as \"name\"; found %s, there "
 			"are",
@@ -101,7 +99,6 @@ static bool read_part(struct plan *p, const char *where, json_t *entry)
 		scenarios_names(stderr);
 		return false;
 	}
-	*o = p->o;
 	snprintf(inside, sizeof(inside), "%s%s: ", where, name);
 	if (json_is_object(entry)) {
 		json_object_foreach(entry, member, v)
@@ -113,11 +110,23 @@ static bool read_part(struct plan *p, const char *where, json_t *entry)
 					inside, member);
 				return false;
 			}
-			if (!set(o, inside, member, v))
+			if (!set(&o, inside, member, v))
 				return false;
 		}
 	}
-	p->run.parts[p->run.part_n++] = (struct part){ .scenario = scenario, .o = o };
+	rc = parts_add(&p->run, mixed ? o.with : name);
+	if (rc) {
+		if (rc == -E2BIG)
+			fprintf(stderr, "diarkis-bot: %sscenarios: %s is one too many\n", where, name);
+		else
+			fprintf(stderr, "diarkis-bot: %swith: expected names of scenarios, separated by commas; found %s\n", where,
+				o.with);
+		return false;
+	}
+	for (; i < p->run.part_n; i++) {
+		p->parts[i] = o;
+		p->run.parts[i].o = &p->parts[i];
+	}
 	return true;
 }
 
@@ -172,7 +181,11 @@ int plan_read(struct plan *p, const char *where, dk_str json, const struct bot_o
 		if (!read_part(p, inside, entry))
 			return DK_EXIT_USAGE;
 	}
-	return settle(p) ? -1 : DK_EXIT_USAGE;
+	if (!p->run.part_n) {
+		fprintf(stderr, "diarkis-bot: %swith: expected a name or more, found none\n", inside);
+		return DK_EXIT_USAGE;
+	}
+	return parts_fit(&p->run, inside) && settle(p) ? -1 : DK_EXIT_USAGE;
 }
 
 int plan_load(struct plan *p, const char *path, const struct bot_options *base, int argc, char **argv)

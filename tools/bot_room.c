@@ -130,4 +130,5 @@ static uint32_t room_visit(struct part *p, struct dkc_client *c, void *arg)
 const struct scenario scenario_room = {
 	CIRCLE_SCENARIO_BUT_EVENT, .name = "room",      .summary = "bots sit in rooms and broadcast; every delivery is checked",
 	.open = room_open,         .visit = room_visit, .event = room_event,
+	.in_room = true,
 };

@@ -68,4 +68,5 @@ const struct scenario scenario_state = {
 	.open = state_open,
 	.event = state_event,
 	.by_itself = true,
+	.in_room = true,
 };

@@ -35,6 +35,15 @@ claim "a minimum, too" runs 1 '{"howmany": 2, "duration": 1, "scenarios": [{"nam
 claim "no JSON: where" runs 2 $'{"howmany": 1,\n]' 's.json:2:'
 claim "an unknown member is named" runs 2 '{"howmani": 1, "scenarios": ["room"]}' 's.json: howmani is no option'
 claim "an unknown scenario is named" runs 2 '{"scenarios": ["dance"]}' 'found dance, there are room, state,'
+claim "mixed stands for all that it does" runs 1 '{"howmany": 2, "duration": 30, "scenarios": ["mixed"]}' \
+	'refused: clients have no such command here; expected the plugin tally'
+claim "... or for what it is to be" runs 0 '{"howmany": 4, "duration": 1, "with": "room,idle", "scenarios": [{"name": "mixed", "room_size": 2}]}' \
+	'"kind": "mixed"' '"rooms": 2' '"kind": "idle"' -- --json
+claim "... of what there is" runs 2 '{"with": "room,dance", "scenarios": ["mixed"]}' \
+	's.json: with: expected names of scenarios, separated by commas'
+claim "no bot is in two rooms" runs 2 '{"scenarios": ["room", "idle", "find"]}' \
+	's.json: room and find put each bot in a room, and it can be in one at a time; expected one of them'
+claim "... nor by mixed" answers 2 'room and state put each bot in a room' -- "${bot[@]}" mixed --with room,state --endpoint "$url"
 claim "a node that does not count is told at once" runs 1 '{"howmany": 2, "duration": 30, "scenarios": ["dive"]}' \
 	'refused: clients have no such command here; expected the plugin tally'
 claim "no scenario at all" runs 2 '{"howmany": 1}' 'scenarios: expected a list'
