@@ -30,7 +30,8 @@ struct zone {
 	int64_t value;
 	uint64_t first_end, last_begin; /* of all that wrote or read it */
 	uint64_t written; /* when the write began */
-	bool read, known;
+	bool read, known, ends; /* ends: it has a time to live */
+	uint64_t dropped, over; /* when its deletion had ended, and when its time was over; UINT64_MAX = never */
 };
 
 static int by_value(const void *a, const void *b)
@@ -109,6 +110,126 @@ const char *history_register(const struct history *h, unsigned key)
 	}
 	if (!bad)
 		bad = between(z, n);
+	free(z);
+	return bad;
+}
+
+/* ---- holders ---- */
+
+static bool is_vague(const struct history_op *op)
+{
+	return op->end == H_MAYBE || op->end == H_OPEN;
+}
+
+/* Where nobody may have deleted it, a value is there until its time is over. */
+static void lasts(const struct history *h, struct zone *z, const struct history_op *take)
+{
+	uint64_t until = take->began + take->ttl_ms * UINT64_C(1000);
+
+	for (unsigned i = 0; i < h->n; i++)
+		if (h->op[i].key == take->key && h->op[i].kind == H_DROP && is_vague(&h->op[i]) && h->op[i].began < until)
+			return;
+	if (z->dropped == UINT64_MAX && until > z->last_begin)
+		z->last_begin = until;
+}
+
+/* Somebody saw the value, or deleted it. */
+static const char *seen(struct zone *z, const struct history_op *op)
+{
+	if (!z)
+		return say("%lld was there, from %llu to %llu ms, and nobody may have put it there", (long long)op->value,
+			   ms(op->began), ms(op->ended));
+	if (op->ended < z->written)
+		return say("%lld was there before it was put there", (long long)op->value);
+	if (op->began > z->over)
+		return say("%lld was there at %llu ms, and its time was over at %llu", (long long)op->value, ms(op->began),
+			   ms(z->over));
+	if (op->kind == H_DROP && z->dropped != UINT64_MAX)
+		return say("%lld was deleted twice, the second time until %llu ms", (long long)op->value, ms(op->ended));
+	if (op->kind == H_DROP)
+		z->dropped = op->ended;
+	z->known = true;
+	widen(z, op);
+	return NULL;
+}
+
+/* "Nothing is there", "somebody has it". */
+static const char *refused(const struct zone *z, unsigned n, const struct history_op *op)
+{
+	for (unsigned i = 0; i < n; i++) {
+		if (op->kind == H_TAKE && z[i].written <= op->ended && z[i].dropped >= op->began && z[i].over >= op->began)
+			return NULL;
+		if (op->kind != H_TAKE && z[i].known && z[i].first_end < op->began && op->ended < z[i].last_begin)
+			return say("nothing was there, from %llu to %llu ms, while %lld was, from %llu to %llu", ms(op->began),
+				   ms(op->ended), (long long)z[i].value, ms(z[i].first_end), ms(z[i].last_begin));
+	}
+	return op->kind == H_TAKE ? say("nobody can have had it from %llu to %llu ms", ms(op->began), ms(op->ended)) : NULL;
+}
+
+/* Whatever was put there for ever and is not there now has been deleted. */
+static const char *missing(const struct history *h, unsigned key, const struct zone *z, unsigned n)
+{
+	const struct history_op *last = NULL;
+	unsigned vague = 0;
+
+	for (unsigned i = 0; i < h->n; i++) {
+		const struct history_op *op = &h->op[i];
+
+		vague += op->key == key && op->kind == H_DROP && is_vague(op);
+		if (op->key == key && op->kind == H_WHO && op->end == H_DONE)
+			last = op;
+	}
+	for (unsigned i = 0; i < n; i++) {
+		if (!z[i].known || z[i].dropped != UINT64_MAX || z[i].ends)
+			continue;
+		if (last && !last->refused && last->value == z[i].value)
+			continue;
+		if (!vague--)
+			return say("%lld was put there at %llu ms and is lost", (long long)z[i].value, ms(z[i].written));
+	}
+	return NULL;
+}
+
+const char *history_holder(const struct history *h, unsigned key, uint64_t late_ms)
+{
+	struct zone *z = calloc(h->n + 1, sizeof(*z)), *found;
+	const char *bad = NULL;
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < h->n; i++) {
+		const struct history_op *op = &h->op[i];
+
+		if (op->key != key || op->kind != H_TAKE || op->end == H_NOTHING || op->refused)
+			continue;
+		z[n] = (struct zone){ .value = op->value, .first_end = UINT64_MAX, .written = op->began, .dropped = UINT64_MAX };
+		z[n].known = op->end == H_DONE;
+		z[n].ends = op->ttl_ms != 0;
+		z[n].over = z[n].ends && z[n].known ? op->ended + (op->ttl_ms + late_ms) * 1000 : UINT64_MAX;
+		widen(&z[n++], op);
+	}
+	qsort(z, n, sizeof(*z), by_value);
+	for (unsigned i = 0; i < h->n && !bad; i++) {
+		const struct history_op *op = &h->op[i];
+
+		if (op->key != key || op->kind == H_TAKE || op->end != H_DONE || op->refused)
+			continue;
+		found = bsearch(&(struct zone){ .value = op->value }, z, n, sizeof(*z), by_value);
+		bad = seen(found, op);
+	}
+	for (unsigned i = 0; i < n && !bad; i++)
+		if (z[i].last_begin > z[i].dropped)
+			bad = say("%lld was there after it was deleted", (long long)z[i].value);
+	for (unsigned i = 0; i < h->n && !bad; i++)
+		if (h->op[i].key == key && h->op[i].kind == H_TAKE && h->op[i].end == H_DONE && !h->op[i].refused &&
+		    h->op[i].ttl_ms)
+			lasts(h, bsearch(&(struct zone){ .value = h->op[i].value }, z, n, sizeof(*z), by_value), &h->op[i]);
+	for (unsigned i = 0; i < h->n && !bad; i++)
+		if (h->op[i].key == key && h->op[i].end == H_DONE && h->op[i].refused)
+			bad = refused(z, n, &h->op[i]);
+	if (!bad)
+		bad = between(z, n);
+	if (!bad)
+		bad = missing(h, key, z, n);
 	free(z);
 	return bad;
 }

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Keys under random faults: four nodes, clients on each of them who set and read registers, count, and push and pop, one operation
- * after the other and all at once. Nodes are killed and begun anew, drained, killed on their way out, held, cut off; single ways
+ * Keys under random faults: four nodes, clients on each of them who set and read registers, count, push and pop, and take and
+ * drop what one can hold, one operation after the other and all at once. Nodes are killed and begun anew, drained, killed on
+ * their way out, held, cut off; single ways
  * are cut; links lose and double what they carry. Everything, the plan of faults included, comes from the seed. Then the history
  * is judged (history.h):
  *
  *   - each register could be one, each counter counts each increment once, nothing is pushed or popped twice or lost
+ *   - what is set unless it is there is there once, until somebody deletes it, who is one, or until its time is over
  *   - in every fourth seed some of them share their buckets with so much that those go over in several parts; all of that is
  *     there at the end
  *   - with copies that holds whatever happens to one node at a time, the next one after the copies are restored; without them
@@ -33,7 +35,11 @@ enum {
 	REGISTERS = 4,
 	COUNTERS = 4,
 	LISTS = 2,
-	KEYS = REGISTERS + COUNTERS + LISTS,
+	HOLDERS = 3, /* values in the last one last for a short time */
+	FIRST_HOLDER = REGISTERS + COUNTERS + LISTS,
+	KEYS = FIRST_HOLDER + HOLDERS,
+	BRIEF_S = 2,
+	LATE_MS = 10000, /* a value that goes over while links are bad lasts longer */
 	STEP_MS = 5,
 	FAULTS = 3,
 	OPS_MAX = 60000,
@@ -105,9 +111,8 @@ static uint64_t now_us(const struct play *p)
 
 static const char *key_name(unsigned key)
 {
-	static const char *const names[KEYS] = {
-		"red", "green", "blue", "white", "north", "east", "south", "west", "left", "right"
-	};
+	static const char *const names[KEYS] = { "red",  "green", "blue",  "white", "north", "east", "south",
+						 "west", "left",  "right", "up",    "down",  "brief" };
 
 	return names[key];
 }
@@ -128,13 +133,19 @@ static enum history_end end_of(struct play *p, const struct history_op *op, int 
 	case 0:
 		return H_DONE;
 	case DK_DIVE_MAYBE:
-		return op->kind == H_GET || op->kind == H_SUM ? H_NOTHING : H_MAYBE;
+		return op->kind == H_GET || op->kind == H_SUM || op->kind == H_WHO ? H_NOTHING : H_MAYBE;
 	case DK_DIVE_NO_NODE:
 	case DK_DIVE_MINORITY:
 		return H_NOTHING;
 	case DK_NOT_FOUND:
 		if (op->kind == H_POP)
 			return H_NOTHING;
+		if (op->kind == H_WHO || op->kind == H_DROP)
+			return H_DONE;
+		break;
+	case DK_EXISTS:
+		if (op->kind == H_TAKE)
+			return H_DONE;
 		break;
 	default:
 		break;
@@ -154,6 +165,7 @@ static void ended(struct play *p, struct history_op *op, const struct dk_dive_re
 	if (op->end != H_DONE)
 		return;
 	op->ended = now_us(p);
+	op->refused = r->rc != 0;
 	while (dk_dive_next(&l, &v)) {
 		if (op->kind == H_POP && op->popped_n < H_POPPED)
 			op->popped[op->popped_n++] = v.as.i;
@@ -192,6 +204,10 @@ static void ask_next(struct play *p, unsigned i)
 		kind = (enum history_kind)((key >= REGISTERS) * 2 + chance(p, 2));
 		what.op = ops[kind];
 		what.a = 1;
+	} else if (key >= FIRST_HOLDER) {
+		/* Most of what lasts for a short time is left to end by itself. */
+		kind = (enum history_kind)(H_TAKE + chance(p, key < KEYS - 1 || !chance(p, 10) ? 3 : 2));
+		what.op = kind == H_TAKE ? DK_DIVE_SET_NEW : kind == H_WHO ? DK_DIVE_GET : DK_DIVE_DEL;
 	} else {
 		kind = chance(p, 2) ? H_PUSH : H_POP;
 		what.op = kind == H_PUSH ? (chance(p, 2) ? DK_DIVE_LPUSH : DK_DIVE_RPUSH)
@@ -199,13 +215,17 @@ static void ask_next(struct play *p, unsigned i)
 		what.a = 1;
 	}
 	c->op = new_op(p, i, kind, key);
-	if (kind == H_SET || kind == H_PUSH) {
+	if (kind == H_SET || kind == H_PUSH || kind == H_TAKE) {
 		c->op->value = value.as.i = ++p->last_value;
 		what.n = 1;
 	}
 	c->cut_off_ms = p->cut_off == c->node && dk_sim_now(world) - p->cut_off_ms > KNOWS_MS ? dk_sim_now(world) : 0;
 	if (chance(p, 8) == 0)
 		what.ttl_s = 3600; /* the form with a time to live changes nothing else */
+	if (key == KEYS - 1) {
+		what.ttl_s = kind == H_TAKE ? BRIEF_S : 0;
+		c->op->ttl_ms = what.ttl_s * 1000;
+	}
 	rc = n->dive->ask(n->dive, n->self, &what, on_done, c);
 	if (rc) {
 		ended(p, c->op, &(struct dk_dive_result){ .rc = rc });
@@ -458,11 +478,11 @@ static void set_up(struct play *p)
 
 static void tell(const struct history_op *op)
 {
-	static const char *const kinds[] = { "set", "get", "incr", "sum", "push", "pop", "range" };
+	static const char *const kinds[] = { "set", "get", "incr", "sum", "push", "pop", "range", "take", "who", "drop" };
 	static const char *const ends[] = { "open", "done", "nothing", "maybe" };
 
-	fprintf(stderr, "  %7llu to %7lld us: node %u %s %s %lld\n", (unsigned long long)op->began, (long long)op->ended,
-		1 + op->client % LIVING, kinds[op->kind], ends[op->end], (long long)op->value);
+	fprintf(stderr, "  %7llu to %7lld us: node %u %s %s%s %lld\n", (unsigned long long)op->began, (long long)op->ended,
+		1 + op->client % LIVING, kinds[op->kind], ends[op->end], op->refused ? ", refused" : "", (long long)op->value);
 }
 
 /* What is there at the end counts as read. */
@@ -476,7 +496,7 @@ static void judge(struct play *p)
 			blame(p, "%s is lost", p->bulk[k]);
 	for (unsigned key = 0; key < KEYS; key++) {
 		unsigned at = 1 + (unsigned)chance(p, LIVING);
-		bool list = key >= REGISTERS + COUNTERS;
+		bool holder = key >= FIRST_HOLDER, list = key >= REGISTERS + COUNTERS && !holder;
 		const char *text = asked(at, list ? DK_DIVE_LRANGE : DK_DIVE_GET, key_name(key), 0, 0, 0, "");
 		static int64_t left[OPS_MAX];
 		unsigned left_n = 0;
@@ -488,12 +508,16 @@ static void judge(struct play *p)
 				left[left_n++] = strtoll(text, &end, 10);
 			bad = history_list(&p->h, key, left, left_n);
 		} else {
-			struct history_op *op = new_op(p, 0, key < REGISTERS ? H_GET : H_SUM, key);
+			struct history_op *op = new_op(p, 0, holder ? H_WHO : key < REGISTERS ? H_GET : H_SUM, key);
 
 			op->value = strtoll(text, NULL, 10);
+			op->refused = holder && op->value == DK_NOT_FOUND && strchr(text, ':');
+			if (op->refused)
+				text = "";
 			op->end = H_DONE;
 			op->ended = now_us(p) + 1;
 			bad = strchr(text, ':') ? text
+			      : holder          ? history_holder(&p->h, key, LATE_MS)
 			      : key < REGISTERS ? history_register(&p->h, key)
 						: history_counter(&p->h, key);
 		}
