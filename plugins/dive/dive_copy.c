@@ -32,6 +32,7 @@ struct dive_copying {
 	uint64_t version, sent; /* to be copied; of what was sent last */
 	uint64_t sent_ms, sent_wall_ns;
 	bool read; /* it changed nothing */
+	uint8_t outcome; /* that is told when all is well */
 	dk_id call, ask; /* who waits; both 0 = nobody does */
 	uint8_t *values;
 	size_t size;
@@ -79,6 +80,8 @@ static void end(struct dive_copying *c, int rc)
 		c->st->calm = false;
 	if (rc && !c->read)
 		d->n.copies_failed++;
+	if (!rc)
+		rc = c->outcome;
 	if (call) {
 		dive_on_get_answer(call, (uint8_t)rc, rc ? 0 : values.n, rc ? dk_slice_n(NULL, 0) : values.bytes);
 		dk_call_done(d, id, 0);
@@ -334,7 +337,7 @@ static bool leased(struct dives *d, const struct dive_bucket *b)
 	return dk_now(d) < b->leased_ms && dk_wall_ns(d) < b->leased_wall_ns;
 }
 
-int dive_copy_check(struct dives *d, struct dive_storage *st, uint16_t bucket, bool read, dk_id call, dk_id ask,
+int dive_copy_check(struct dives *d, struct dive_storage *st, uint16_t bucket, bool read, int outcome, dk_id call, dk_id ask,
 		    struct dk_dive_list values)
 {
 	const struct dk_addr *to = dive_view_backup(st, bucket);
@@ -343,14 +346,15 @@ int dive_copy_check(struct dives *d, struct dive_storage *st, uint16_t bucket, b
 	struct dive_copying *c;
 
 	if (!to)
-		return 0;
+		return outcome;
 	if (n && is_copied(b, to, n->boot, b->version) && leased(d, b))
-		return 0;
+		return outcome;
 	c = begin_for(d, st, bucket, call, ask, values);
 	if (!c)
 		return read ? -ENOMEM : DK_DIVE_MAYBE;
 	d->n.checked++;
 	c->read = read;
+	c->outcome = (uint8_t)outcome;
 	if (choose(c) != CHOSEN || send_bytes(c, DIVE_CHECK, dk_slice_n(NULL, 0)))
 		dk_timer_start(d, &c->timer, AGAIN_MS, 0, on_again);
 	return DK_LATER;

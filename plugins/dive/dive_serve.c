@@ -89,10 +89,9 @@ static int repeat(struct dives *d, struct dive_storage *st, uint16_t bucket, con
 		return DK_DIVE_MAYBE;
 	}
 	d->n.repeated++;
-	if (done->rc)
-		return done->rc;
-	*ret_values = dive_memo_values(done);
-	return dive_copies(st) ? dive_copy_check(d, st, bucket, false, call, ask, *ret_values) : 0;
+	if (!done->rc)
+		*ret_values = dive_memo_values(done);
+	return dive_copies(st) ? dive_copy_check(d, st, bucket, done->rc != 0, done->rc, call, ask, *ret_values) : done->rc;
 }
 
 int dive_execute(struct dives *d, struct dive_storage *st, struct dive_order *o, const struct dive_number *number, dk_id call,
@@ -121,14 +120,15 @@ int dive_execute(struct dives *d, struct dive_storage *st, struct dive_order *o,
 		dive_memo_set(&st->memo, done, rc, *ret_values);
 	else if (done)
 		dive_memo_drop(&st->memo, done);
-	if (rc) {
+	if (rc)
 		d->n.refused++;
+	if (rc < 0 || !dive_copies(st))
 		return rc;
-	}
-	if (!dive_copies(st))
-		return 0;
+	/* "Not there" and "there already" have been read like any value: who was cut off may know nothing of what came since. */
+	if (rc)
+		return dive_copy_check(d, st, bucket, true, rc, call, ask, *ret_values);
 	return changes || o->ttl_s ? dive_copy_begin(d, st, o->key, done, call, ask, *ret_values)
-				   : dive_copy_check(d, st, bucket, true, call, ask, *ret_values);
+				   : dive_copy_check(d, st, bucket, true, 0, call, ask, *ret_values);
 }
 
 static int say(struct dk_call *call, int outcome)

@@ -317,6 +317,41 @@ static bool is_there(void *arg)
 	return ((struct answer *)arg)->there;
 }
 
+/* The owner was cut off, and another one took over and was given a value. Healed, the first one believes for a moment that the key
+ * is its own: it says nothing that was true before, not even that nothing is there. */
+START_TEST(nothing_there_is_not_stale)
+{
+	enum { ASKS = 150 };
+	static const char *const one[] = { "10.0.0.4", NULL }, *const others[] = { "10.0.0.1", "10.0.0.2", "10.0.0.3", NULL };
+	static struct answer a[ASKS];
+	char key[16];
+
+	together(3, 18, "s = { copies = 1; };");
+	snprintf(key, sizeof(key), "%s", key_owned_by(3));
+	dk_sim_partition(world, one, others, true);
+	run(6500);
+	IS("", asked(1, DK_DIVE_SET, key, 0, 0, 0, "7"));
+	dk_sim_partition(world, one, others, false);
+	for (unsigned i = 0; i < ASKS; i++) {
+		struct dk_dive_ask what = { .op = i % 2 ? DK_DIVE_GET : DK_DIVE_INCR,
+					    .storage = dk_str_c("s"),
+					    .key = dk_str_c(key) };
+
+		ask(3, &what, &a[i]);
+		run(20);
+	}
+	run(6000);
+	for (unsigned i = 0; i < ASKS; i++) {
+		ck_assert(a[i].there);
+		ck_assert_msg(a[i].rc == DK_DIVE_MINORITY || a[i].rc == DK_DIVE_NO_NODE ||
+				      (a[i].rc == 0 && !strcmp(a[i].text, "7")),
+			      "question %u ended with %d: %s", i, a[i].rc, a[i].text);
+	}
+	IS("7", asked(3, DK_DIVE_GET, key, 0, 0, 0, ""));
+	apart();
+}
+END_TEST
+
 /* The owner hears, but its answers are lost: the increment is asked for again and again, and done once. */
 START_TEST(lost_answers)
 {
@@ -745,6 +780,7 @@ int main(void)
 	tcase_add_test(tc, cut_off);
 	tcase_add_loop_test(tc, copies_outlive_their_node, 0, 4);
 	tcase_add_test(tc, minority_changes_nothing);
+	tcase_add_test(tc, nothing_there_is_not_stale);
 	tcase_add_loop_test(tc, lost_answers, 0, 2);
 	tcase_add_test(tc, owner_goes_before_it_is_asked_again);
 	tcase_add_test(tc, byte_budget);
