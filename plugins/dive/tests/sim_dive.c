@@ -2,8 +2,8 @@
 /*
  * Keys under random faults: four nodes, clients on each of them who set and read registers, count, push and pop, and take and
  * drop what one can hold, one operation after the other and all at once. Nodes are killed and begun anew, drained, killed on
- * their way out, held, cut off; single ways
- * are cut; links lose and double what they carry. Everything, the plan of faults included, comes from the seed. Then the history
+ * their way out, held, cut off; single ways are cut; links lose and double what they carry. Everything, the plan of faults
+ * included, comes from the seed. Then the history
  * is judged (history.h):
  *
  *   - each register could be one, each counter counts each increment once, nothing is pushed or popped twice or lost
