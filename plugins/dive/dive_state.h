@@ -217,8 +217,8 @@ static inline bool dive_copies(const struct dive_storage *st)
  * will be answered) or DK_DIVE_MAYBE. */
 int dive_copy_begin(struct dives *d, struct dive_storage *st, dk_str key, const struct dive_done *done, dk_id call, dk_id ask,
 		    struct dk_dive_list values);
-/* Something was read here, or came to nothing, or was done before: it counts if the copy has all that is here, and will not be taken
- * over. outcome: 0, or what came of it (more than 0). Returns that, DK_LATER, or as above, or -ENOMEM for a read. */
+/* Something was read here, or came to nothing, or was done before: it counts if the copy has all that is here, and will not be
+ * taken over. outcome: 0, or what came of it (more than 0). Returns that, DK_LATER, or as above, or -ENOMEM for a read. */
 int dive_copy_check(struct dives *d, struct dive_storage *st, uint16_t bucket, bool read, int outcome, dk_id call, dk_id ask,
 		    struct dk_dive_list values);
 void dive_copy_drop(struct dives *d, struct dive_storage *st, uint16_t bucket, const struct dk_addr *at);
