@@ -689,6 +689,7 @@ static struct result run(bool bare, unsigned workers)
 	struct counts c0 = { 0 };
 	uint16_t port;
 	char conf[2048], nop[512] = "", cluster[256] = "";
+	unsigned mars = workers ? rig_free_port() : 0;
 	pid_t pid;
 
 	g.bare = bare;
@@ -705,8 +706,9 @@ static struct result run(bool bare, unsigned workers)
 		snprintf(nop, sizeof(nop), "nop = { file = \"%s\"; };", getenv("BENCH_NOP"));
 	if (workers)
 		snprintf(cluster, sizeof(cluster),
-			 "mesh = { address = \"127.0.0.1\"; port = 18000; marsPort = 16779; }; "
-			 "mars = { serve = true; port = 16779; };");
+			 "mesh = { address = \"127.0.0.1\"; port = 18000; marsPort = %u; }; "
+			 "mars = { serve = true; port = %u; };",
+			 mars, mars);
 	snprintf(conf, sizeof(conf),
 		 "workers = %u; log = { level = \"warn\"; };\n"
 		 "plugins = { %s %s http = { port = 17000; }; endpoint = { enableEncryption = %s; }; user = {};\n"

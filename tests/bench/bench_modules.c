@@ -24,9 +24,10 @@
 	"user = {}; room = { state_interval_ms = 17; }; group = {}; session = {}; dm = { storageTargetNodeType = \"\"; };\n"       \
 	"dive = { storages = { tally = { copies = %d; }; diver = { copies = %d; }; }; }; tally = { file = \"%s\"; };\n"
 #define CLUSTER                                                                                                                    \
-	"mesh = { port = %d; marsAddress = \"127.0.0.1\"; marsPort = 16779;\n"                                                     \
+	"mesh = { port = %d; marsAddress = \"127.0.0.1\"; marsPort = %u;\n"                                                        \
 	"	key = \"00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\"; };\n"
 
+static unsigned mars_port; /* one for each cluster of a run: other runs have theirs */
 static char tally[512], diver[512]; /* diver: its section; "" = it is not there */
 
 struct load {
@@ -50,8 +51,11 @@ static void start_first(struct rig_node *n, bool cluster, int copies)
 {
 	char config[4096], mesh[512] = "", modules[2048];
 
-	if (cluster)
-		snprintf(mesh, sizeof(mesh), CLUSTER "mars = { serve = true; address = \"127.0.0.1\"; port = 16779; };\n", 18000);
+	if (cluster) {
+		mars_port = rig_free_port();
+		snprintf(mesh, sizeof(mesh), CLUSTER "mars = { serve = true; address = \"127.0.0.1\"; port = %u; };\n", 18000,
+			 mars_port, mars_port);
+	}
 	snprintf(modules, sizeof(modules), MODULES, copies, copies, tally);
 	snprintf(config, sizeof(config),
 		 "log = { level = \"warn\"; };\nplugins = { http = { port = 17000; }; endpoint = {}; udp = { port = 17100; "
@@ -64,7 +68,7 @@ static void start_second(struct rig_node *n, int copies)
 {
 	char config[4096], mesh[512], modules[2048];
 
-	snprintf(mesh, sizeof(mesh), CLUSTER "mars = {};\n", 18010);
+	snprintf(mesh, sizeof(mesh), CLUSTER "mars = {};\n", 18010, mars_port);
 	snprintf(modules, sizeof(modules), MODULES, copies, copies, tally);
 	snprintf(config, sizeof(config), "log = { level = \"warn\"; };\nplugins = { udp = { port = 17200; };\n%s%s};\n", mesh,
 		 modules);

@@ -67,6 +67,23 @@ struct rig_cpu rig_cpu_of(pid_t pid)
 	return c;
 }
 
+uint16_t rig_free_port(void)
+{
+	for (int i = 0; i < 100; i++) {
+		struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+		int udp = socket(AF_INET, SOCK_DGRAM, 0), tcp = socket(AF_INET, SOCK_STREAM, 0);
+		socklen_t n = sizeof(a);
+		bool ok = !bind(udp, (struct sockaddr *)&a, n) && !getsockname(udp, (struct sockaddr *)&a, &n) &&
+			  !bind(tcp, (struct sockaddr *)&a, n);
+
+		close(udp);
+		close(tcp);
+		if (ok)
+			return ntohs(a.sin_port);
+	}
+	rig_die("no port of 127.0.0.1 is free for UDP and TCP");
+}
+
 static uint16_t port_in(const char *line, const char *instance)
 {
 	const char *at = strstr(line, instance), *colon;

@@ -39,6 +39,9 @@ void rig_node_forget(struct rig_node *n); /* for a node that was ended otherwise
 void rig_users(const struct rig_node *n, const char *type, const char *prefix, size_t count, struct dk_credential *creds,
 	       uint16_t *ports);
 
+/* Free on 127.0.0.1 a moment ago, for UDP and TCP. */
+uint16_t rig_free_port(void);
+
 double rig_median(double *v, size_t n);
 
 #endif
