@@ -212,21 +212,29 @@ int group_on_handover(struct groups *s, struct dk_call *call, dk_slice sid, dk_s
 		const uint8_t *bytes = dk_rd_take(&c, DK_ID52_LEN);
 		struct group *g = NULL;
 		struct group_arrival *a;
+		struct dk_cursor rest;
 		struct dk_id52 id;
+		bool chained;
 
 		if (bytes) {
 			memcpy(id.c, bytes, DK_ID52_LEN);
 			g = group_store_find(&s->store, &id);
 		}
-		a = arrival_of(s, g, user, &call->from);
-		if (dk_rd_u8(&c) && a)
-			a->chained = true;
-		if (!read_heard(s, a, &c)) {
+		chained = dk_rd_u8(&c);
+		rest = c;
+		if (!read_heard(s, NULL, &c)) {
 			s->n.malformed++;
 			return -EPROTO;
 		}
+		if (g && group_depart_told(s, g, &call->from, sid, chained, dk_slice_n(rest.p, (size_t)(c.p - rest.p)))) {
+			enough = false; /* what comes late has to go after it */
+			continue;
+		}
+		a = arrival_of(s, g, user, &call->from);
 		if (!a)
 			continue;
+		read_heard(s, a, &rest);
+		a->chained |= chained;
 		a->told_ms = dk_now(s);
 		if (complete(s, g, a))
 			release(s, g, user, true);

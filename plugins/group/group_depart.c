@@ -23,11 +23,12 @@ struct group_departed {
 	uint32_t open; /* members whose new node has not said yet that it has enough */
 };
 
-/* It was here, and had not heard all that it had to by way of the node it came from: what comes late from there goes on. */
+/* It was here, and had not heard all that it had to by way of the node it came from: what comes late from there goes on. untold: so
+ * does what that one hands over. */
 struct group_onward {
 	struct group_onward *next;
 	uint8_t sid[16];
-	bool chained;
+	bool chained, untold;
 	struct dk_addr from, to;
 	uint64_t until_ms;
 };
@@ -123,6 +124,7 @@ static void onward_free(struct groups *s, struct group_onward **at)
 {
 	struct group_onward *o = *at;
 
+	s->departed_open -= o->untold;
 	*at = o->next;
 	dk_free(s, o, sizeof(*o));
 }
@@ -192,9 +194,16 @@ void group_depart_onward(struct groups *s, struct group *g, const struct dk_addr
 			 const struct dk_addr *origin, uint64_t number, uint8_t hops, uint8_t ver, uint16_t cmd, dk_slice message)
 {
 	for (const struct group_onward *o = g->onward; o && hops < HOPS_MAX; o = o->next)
-		if (dk_addr_eq(&o->from, via) && (o->chained ? member.n == 16 && memcmp(member.p, o->sid, 16) == 0 : !member.n))
+		if (!o->untold && dk_addr_eq(&o->from, via) &&
+		    (o->chained ? member.n == 16 && memcmp(member.p, o->sid, 16) == 0 : !member.n))
 			late(s, g, &o->to, dk_slice_n(o->sid, sizeof(o->sid)), origin, number, (uint8_t)(hops + 1), ver, cmd,
 			     message);
+}
+
+/* Its former node will still say what it has heard: nobody else knows. */
+static bool is_untold(struct groups *s, const struct group_arrival *a)
+{
+	return a && !a->told_ms && a->from.family && group_node_there(s, &a->from);
 }
 
 static void goes_on(struct groups *s, struct group *g, const struct group_arrival *a, const uint8_t *sid, const struct dk_addr *to)
@@ -203,8 +212,9 @@ static void goes_on(struct groups *s, struct group *g, const struct group_arriva
 
 	if (!o)
 		return;
-	*o = (struct group_onward){ g->onward, { 0 }, a->chained, a->from, *to, dk_now(s) + DEPARTED_MS };
+	*o = (struct group_onward){ g->onward, { 0 }, a->chained, is_untold(s, a), a->from, *to, dk_now(s) + DEPARTED_MS };
 	memcpy(o->sid, sid, sizeof(o->sid));
+	s->departed_open += o->untold;
 	g->onward = o;
 }
 
@@ -303,9 +313,15 @@ void group_depart(struct groups *s, dk_id user, const uint8_t *sid)
 		if (!l)
 			continue;
 		to = l->to;
+		if (is_untold(s, arrival_at(s, g, user))) {
+			goes_on(s, g, arrival_at(s, g, user), sid, &to);
+			group_work_soon(s, g);
+			continue;
+		}
 		write_heard(s, &w, g, user);
 		groups[n++] = g->handle;
 	}
+	s->n.went += to.family && !n;
 	if (!n || !hand_over(s, &to, sid, dk_written(&w), groups, n))
 		return;
 	s->n.went++;
@@ -318,6 +334,30 @@ void group_depart(struct groups *s, dk_id user, const uint8_t *sid)
 			send_unpushed(s, g, &to);
 		has_departed(s, g, &to);
 	}
+}
+
+bool group_depart_told(struct groups *s, struct group *g, const struct dk_addr *via, dk_slice sid, bool chained, dk_slice heard)
+{
+	size_t cap = DK_ID52_LEN + 1 + heard.n;
+	struct group_onward *first = NULL;
+	struct dk_writer w;
+
+	for (struct group_onward *o = g->onward; o; o = o->next)
+		if (o->untold && dk_addr_eq(&o->from, via) && sid.n == 16 && memcmp(o->sid, sid.p, 16) == 0)
+			first = o;
+	if (!first)
+		return false;
+	first->untold = false;
+	first->chained = chained;
+	first->until_ms = dk_now(s) + DEPARTED_MS;
+	s->departed_open--;
+	w = dk_writer_on(dk_scratch(s, cap), cap);
+	dk_wr_slice(&w, dk_slice_n(g->id.c, DK_ID52_LEN));
+	dk_wr_u8(&w, true);
+	dk_wr_slice(&w, heard);
+	if (!w.bad && hand_over(s, &first->to, sid.p, dk_written(&w), &g->handle, 1))
+		has_departed(s, g, &first->to);
+	return true;
 }
 
 /* ---- in the course of time ---- */

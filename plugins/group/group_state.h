@@ -230,6 +230,9 @@ void group_depart_late(struct groups *s, struct group *g, const struct group_nod
 /* What came late from that node, for a member (by its sid) or for all, goes after those who have left meanwhile. */
 void group_depart_onward(struct groups *s, struct group *g, const struct dk_addr *via, dk_slice member,
 			 const struct dk_addr *origin, uint64_t number, uint8_t hops, uint8_t ver, uint16_t cmd, dk_slice message);
+/* What that node hands over for a member that has gone on meanwhile goes after it. False: there is none such. chained, heard: as
+ * written there. */
+bool group_depart_told(struct groups *s, struct group *g, const struct dk_addr *via, dk_slice sid, bool chained, dk_slice heard);
 /* Time goes by. True: there is something to wait for. */
 bool group_depart_work(struct groups *s, struct group *g);
 void group_depart_strip(struct groups *s, struct group *g);
